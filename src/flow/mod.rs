@@ -1,0 +1,159 @@
+//! A base density carried through bijections, in one of two orientations.
+
+mod config;
+mod frozen;
+mod model;
+mod model_file;
+mod standardisation;
+
+pub use config::FlowConfig;
+pub use frozen::{FrozenFlow, Method};
+pub use model::{FrozenModel, Model};
+pub use standardisation::Standardisation;
+
+use crate::bijection::{Autoregressive, Bijection, Chain};
+use crate::conditioner::Made;
+use crate::error::{Error, Result};
+use crate::ops::real::Real;
+use crate::ops::{Kernels, Points, Rows};
+use crate::params::Parameters;
+use crate::seed::Stream;
+use dfdx::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Which question a flow answers in one pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Orientation {
+    /// What is the density here? A masked autoregressive flow (Papamakarios, Pavlakou and Murray 2017).
+    Density,
+    /// What is a draw? An inverse autoregressive flow (Kingma et al. 2016).
+    Sampling,
+}
+
+/// log of the standard normal density is −½‖z‖² minus this for each dimension.
+pub(crate) const HALF_LOG_TAU: f64 = 0.918_938_533_204_672_8;
+
+/// A standard normal carried through a chain of autoregressive bijections.
+#[derive(Debug, Clone)]
+pub struct Flow<E: Real, D: Kernels<E>> {
+    dim: usize,
+    config: FlowConfig,
+    orientation: Orientation,
+    chain: Chain<Autoregressive<E, D>>,
+}
+
+impl<E: Real, D: Kernels<E>> Flow<E, D> {
+    /// A flow on R^`dim` with weights started from `stream`.
+    ///
+    /// # Errors
+    /// If `config` is at fault ([`FlowConfig::faults`]) or the device cannot hold the weights.
+    pub fn new(device: &D, dim: usize, config: &FlowConfig, orientation: Orientation, stream: &Stream) -> Result<Self> {
+        if let Some(fault) = config.faults(dim).into_iter().next() {
+            return Err(Error::invalid(fault));
+        }
+        let links = (0..config.layers).map(|l| {
+            let layer = stream.child(&format!("layers.{l}"));
+            let per_variable = config.transformer.per_variable();
+            let conditioner = Made::new(device, dim, per_variable, config.order(l), &config.made(), &layer)?;
+            Ok(Autoregressive::new(conditioner, config.transformer))
+        });
+        let chain = Chain::new(links.collect::<Result<Vec<_>>>()?)?;
+        Ok(Self { dim, config: config.clone(), orientation, chain })
+    }
+
+    /// The number of coordinates.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// What it was built from.
+    pub fn config(&self) -> &FlowConfig {
+        &self.config
+    }
+
+    /// Which direction takes one pass.
+    pub fn orientation(&self) -> Orientation {
+        self.orientation
+    }
+
+    /// The layers, in the order in which the one-pass direction applies them.
+    pub fn layers(&self) -> &[Autoregressive<E, D>] {
+        self.chain.links()
+    }
+
+    /// log p of each row of `x`. Differentiable in the `Density` orientation only.
+    ///
+    /// # Errors
+    /// If a tape rides on `x` in the `Sampling` orientation, or the tensor library fails.
+    pub fn log_prob<T: Tape<E, D>>(&self, x: Points<E, D, T>) -> Result<Rows<E, D, T>> {
+        match self.orientation {
+            Orientation::Density => {
+                let (noise, log_det) = self.chain.forward(x)?;
+                tensor_result(standard_normal(noise)?.try_add(log_det))
+            }
+            Orientation::Sampling => {
+                let (x, tape) = untaped(x, "log_prob", "Sampling")?;
+                let (noise, log_det) = self.chain.inverse(&x)?;
+                Ok(tensor_result(standard_normal(noise)?.try_add(log_det))?.put_tape(tape))
+            }
+        }
+    }
+
+    /// The point of each row of base `noise`, and its log density. Differentiable in the `Sampling` orientation only.
+    ///
+    /// # Errors
+    /// If a tape rides on `noise` in the `Density` orientation, or the tensor library fails.
+    pub fn push<T: Tape<E, D>>(&self, noise: Points<E, D, T>) -> Result<(Points<E, D, T>, Rows<E, D, T>)> {
+        match self.orientation {
+            Orientation::Sampling => {
+                let base = standard_normal(noise.with_empty_tape())?;
+                let (x, log_det) = self.chain.forward(noise)?;
+                Ok((x, tensor_result(base.try_sub(log_det))?))
+            }
+            Orientation::Density => {
+                let (noise, tape) = untaped(noise, "push", "Density")?;
+                let (x, log_det) = self.chain.inverse(&noise)?;
+                let log_prob = tensor_result(standard_normal(noise)?.try_sub(log_det))?;
+                Ok((x.put_tape(tape), log_prob.put_tape(T::default())))
+            }
+        }
+    }
+
+    /// Freezes it for draws and evaluation in precision `F`; `for_gradients` makes room for input gradients.
+    pub fn freeze<F: Real>(&self, for_gradients: bool) -> FrozenFlow<F> {
+        FrozenFlow::new(self, for_gradients)
+    }
+}
+
+/// log N(z; 0, I) of each row.
+fn standard_normal<E: Real, D: Kernels<E>, T: Tape<E, D>>(z: Points<E, D, T>) -> Result<Rows<E, D, T>> {
+    let (_, width) = *z.shape();
+    let squares: Rows<E, D, T> = tensor_result(z.try_square().and_then(|s| s.try_sum::<(usize,), Axis<1>>()))?;
+    let half = tensor_result(squares.try_mul(E::of(-0.5)))?;
+    tensor_result(half.try_sub(E::of(width as f64 * HALF_LOG_TAU)))
+}
+
+fn untaped<E: Real, D: Kernels<E>, T: Tape<E, D>>(
+    x: Points<E, D, T>,
+    question: &str,
+    orientation: &str,
+) -> Result<(Points<E, D>, T)> {
+    if T::OWNS_TAPE {
+        return Err(Error::invalid(format!("`{question}` is not differentiable in the {orientation} orientation")));
+    }
+    Ok(x.split_tape())
+}
+
+fn tensor_result<T, R: std::fmt::Debug>(result: std::result::Result<T, R>) -> Result<T> {
+    result.map_err(|error| Error::Tensor(format!("{error:?}")))
+}
+
+impl<E: Real, D: Kernels<E>> Parameters<E, D> for Flow<E, D> {
+    fn parameters(&self) -> Vec<(String, &Rows<E, D>)> {
+        self.chain.parameters()
+    }
+
+    fn parameters_mut(&mut self) -> Vec<&mut Rows<E, D>> {
+        self.chain.parameters_mut()
+    }
+}

@@ -1,0 +1,97 @@
+//! Self-describing model files: weights, architecture, standardisation and names in one safetensors file.
+
+use super::{Flow, FlowConfig, Model, Orientation, Standardisation};
+use crate::error::{Error, Result};
+use crate::params::{self, values, Parameters};
+use crate::seed::Seed;
+use dfdx::prelude::Cpu;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The version of the format that this program writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    format: u32,
+    dim: usize,
+    orientation: Orientation,
+    flow: FlowConfig,
+    standardisation: Standardisation,
+    names: Vec<String>,
+}
+
+/// Only the version, so that a file from a newer program is refused for that reason and no other.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+impl Model {
+    /// Writes the model to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let header = Header {
+            format: FORMAT,
+            dim: self.flow.dim(),
+            orientation: self.flow.orientation(),
+            flow: self.flow.config().clone(),
+            standardisation: self.standardisation.clone(),
+            names: self.names.clone(),
+        };
+        let tensors: Vec<params::NamedTensor> =
+            self.flow.parameters().into_iter().map(|(name, tensor)| (name, values(tensor))).collect();
+        params::save(path, &tensors, &header)
+    }
+
+    /// Reads a model written by [`Model::save`].
+    ///
+    /// # Errors
+    /// If the file is not a whole model of a format that this program knows.
+    pub fn load(path: &Path) -> Result<Self> {
+        let (header, mut tensors): (serde_json::Value, _) = params::load(path)?;
+        let malformed = |error: serde_json::Error| Error::input(path, format!("its header is malformed: {error}"));
+        let Version { format } = Version::deserialize(&header).map_err(malformed)?;
+        if format == 0 || format > FORMAT {
+            let message = format!("has format version {format}; this program reads up to {FORMAT}: a newer one is needed");
+            return Err(Error::input(path, message));
+        }
+        let header = Header::deserialize(header).map_err(malformed)?;
+        let refuse = |fault: String| Error::input(path, format!("its header does not describe a flow: {fault}"));
+        if let Some(fault) = header.flow.faults(header.dim).into_iter().next() {
+            return Err(refuse(fault));
+        }
+        header.standardisation.validate(header.dim).map_err(|error| refuse(error.to_string()))?;
+        if header.names.len() != header.dim {
+            return Err(refuse(format!("{} names for {} coordinates", header.names.len(), header.dim)));
+        }
+        // Compared before anything of that size is allocated.
+        let (expected, found) =
+            (header.flow.parameters(header.dim), tensors.values().map(Vec::len).sum::<usize>());
+        if expected != found {
+            return Err(Error::input(path, format!("holds {found} weights; its architecture has {expected}")));
+        }
+        let stream = Seed(0).stream("overwritten");
+        let mut flow = Flow::new(&Cpu::default(), header.dim, &header.flow, header.orientation, &stream)?;
+        let mut snapshot = Vec::new();
+        for (name, tensor) in flow.parameters() {
+            let values = tensors
+                .remove(&name)
+                .ok_or_else(|| Error::input(path, format!("tensor `{name}` is missing: the file is not whole")))?;
+            let expected = params::tensor_len(tensor);
+            if values.len() != expected {
+                let message = format!("tensor `{name}` has {} values; {expected} are right", values.len());
+                return Err(Error::input(path, message));
+            }
+            snapshot.push(values);
+        }
+        if let Some(extra) = tensors.keys().next() {
+            return Err(Error::input(path, format!("tensor `{extra}` does not belong to its architecture")));
+        }
+        flow.restore(&snapshot);
+        Ok(Self { flow, standardisation: header.standardisation, names: header.names })
+    }
+}

@@ -1,0 +1,149 @@
+//! The floating-point types of the kernels, with elementary functions that the compiler can vectorise.
+
+use dfdx::prelude::Dtype;
+use std::ops::Neg;
+
+/// `f32` at work, `f64` in evaluation and oracles.
+pub trait Real: Dtype + Neg<Output = Self> {
+    /// The number 0.
+    const ZERO: Self;
+    /// `self · a + b`, rounded once.
+    fn fma(self, a: Self, b: Self) -> Self;
+    /// e to the power `self`; relative error below 3·10⁻⁷ in `f32`, saturating beyond ±87.
+    fn exp(self) -> Self;
+    /// Hyperbolic tangent; relative error below 5·10⁻⁷ in `f32`.
+    fn tanh(self) -> Self;
+    /// The nearest number of this type.
+    fn of(value: f64) -> Self;
+    /// The same number as `f64`.
+    fn widen(self) -> f64;
+}
+
+impl Real for f32 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn fma(self, a: Self, b: Self) -> Self {
+        self.mul_add(a, b)
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        // Beyond these the result would leave the normal range; comparisons rather than `clamp` let NaN pass.
+        let x = if self > 87.0 { 87.0 } else { self };
+        let x = if x < -87.0 { -87.0 } else { x };
+        let (power, fraction) = split_exponent(x);
+        power + power * fraction
+    }
+
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        // tanh |x| = −m / (m + 2) with m = e^{−2|x|} − 1, which keeps small arguments exact to rounding.
+        let x = self.abs();
+        let x = if x > 10.0 { 10.0 } else { x };
+        let (power, fraction) = split_exponent(-2.0 * x);
+        let m = power * fraction + (power - 1.0);
+        (-m / (m + 2.0)).copysign(self)
+    }
+
+    #[inline(always)]
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+/// Writes eˣ = 2ⁿ (1 + f) with n the nearest integer to x / ln 2, and returns (2ⁿ, f): |x| ≤ 87.
+///
+/// f is the Taylor series of e^r − 1 to degree 7 on |r| ≤ ln 2 / 2, where what is cut off is below 6·10⁻⁹.
+#[inline(always)]
+fn split_exponent(x: f32) -> (f32, f32) {
+    // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits of the sum.
+    const SHIFT: f32 = 12_582_912.0;
+    // ln 2 in two parts; the first has few enough bits for its product with n to be exact.
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    let shifted = x * std::f32::consts::LOG2_E + SHIFT;
+    let n = shifted - SHIFT;
+    let r = x - n * LN_2_HIGH - n * LN_2_LOW;
+    let tail = 1.0 / 5040.0;
+    let tail = tail * r + 1.0 / 720.0;
+    let tail = tail * r + 1.0 / 120.0;
+    let tail = tail * r + 1.0 / 24.0;
+    let tail = tail * r + 1.0 / 6.0;
+    let tail = tail * r + 0.5;
+    let fraction = r + r * r * tail;
+    let bits = (shifted.to_bits() as i32).wrapping_sub(SHIFT.to_bits() as i32);
+    let power = f32::from_bits((bits.wrapping_add(127) << 23) as u32);
+    (power, fraction)
+}
+
+impl Real for f64 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn fma(self, a: Self, b: Self) -> Self {
+        self.mul_add(a, b)
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        f64::exp(self)
+    }
+
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        f64::tanh(self)
+    }
+
+    #[inline(always)]
+    fn of(value: f64) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worst(range: f32, fast: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64) -> f64 {
+        let steps = 400_000;
+        (0..=steps)
+            .map(|i| (f64::from(i) / f64::from(steps) * 2.0 - 1.0) * f64::from(range))
+            .map(|x| x as f32)
+            .filter(|&x| exact(f64::from(x)) != 0.0)
+            .map(|x| (f64::from(fast(x)) / exact(f64::from(x)) - 1.0).abs())
+            .fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn exp_is_within_its_bound() {
+        assert!(worst(86.9, <f32 as Real>::exp, f64::exp) < 3e-7);
+        assert!(worst(0.5, <f32 as Real>::exp, f64::exp) < 3e-7);
+    }
+
+    #[test]
+    fn tanh_is_within_its_bound() {
+        for range in [1e-4, 0.3, 2.0, 9.0, 40.0] {
+            assert!(worst(range, <f32 as Real>::tanh, f64::tanh) < 5e-7, "on ±{range}");
+        }
+    }
+
+    #[test]
+    fn special_values() {
+        assert!(Real::exp(f32::NAN).is_nan() && Real::tanh(f32::NAN).is_nan());
+        assert_eq!(Real::tanh(0.0f32), 0.0);
+        assert_eq!(Real::tanh(f32::INFINITY), 1.0);
+        assert_eq!(Real::tanh(f32::NEG_INFINITY), -1.0);
+        assert!(Real::exp(f32::INFINITY).is_finite() && Real::exp(f32::NEG_INFINITY) > 0.0);
+    }
+}

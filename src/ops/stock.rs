@@ -1,0 +1,133 @@
+//! The ops of [`super::Kernels`] composed from the tensor library's own: slow, differentiable, and the oracle of the kernels.
+
+use super::activation::Activation;
+use super::network::Network;
+use super::real::Real;
+use super::staircase::Staircase;
+use super::{Kernels, Points, Rows};
+use crate::error::{Error, Result};
+use dfdx::prelude::*;
+use std::sync::Arc;
+
+fn tensor_error(error: impl std::fmt::Debug) -> Error {
+    Error::Tensor(format!("{error:?}"))
+}
+
+/// The columns of `x` named by `picks`, in that order.
+///
+/// The library's own `slice` is of no use here: on the CPU its backward pass assigns where it should accumulate.
+pub fn columns<E: Dtype, D: Device<E>, T: Tape<E, D>>(x: Points<E, D, T>, picks: &[usize]) -> Result<Points<E, D, T>> {
+    let (rows, _) = *x.shape();
+    let index = picks.iter().copied().cycle().take(rows * picks.len()).collect();
+    let index: Tensor<(usize, usize), usize, D> =
+        x.device().try_tensor_from_vec(index, (rows, picks.len())).map_err(tensor_error)?;
+    x.try_gather(index).map_err(tensor_error)
+}
+
+/// The dense (inputs × outputs) matrix of flat unmasked weights, with zeros where the mask forbids.
+fn dense<E: Dtype, D: Device<E>, T: Tape<E, D>>(stairs: &Staircase, flat: &Rows<E, D>) -> Result<Points<E, D, T>> {
+    let (inputs, outputs) = (stairs.inputs(), stairs.outputs());
+    let mut index = Vec::with_capacity(inputs * outputs);
+    let mut mask = Vec::with_capacity(inputs * outputs);
+    for k in 0..inputs {
+        for j in 0..outputs {
+            let seen = k < stairs.reach(j);
+            index.push(if seen { stairs.offset(j) + k } else { 0 });
+            mask.push(if seen { E::ONE } else { E::default() });
+        }
+    }
+    let index: Tensor<(usize,), usize, D> =
+        flat.device().try_tensor_from_vec(index, (inputs * outputs,)).map_err(tensor_error)?;
+    let mask = flat.device().try_tensor_from_vec(mask, (inputs, outputs)).map_err(tensor_error)?;
+    let picked: Rows<E, D, T> = flat.retaped::<T>().try_gather(index).map_err(tensor_error)?;
+    let matrix: Points<E, D, T> = picked.try_reshape_like(&(inputs, outputs)).map_err(tensor_error)?;
+    matrix.try_mul(mask).map_err(tensor_error)
+}
+
+/// See [`Kernels::masked_network`].
+pub fn masked_network<E: Real, D: Kernels<E>, T: Tape<E, D>>(
+    network: &Arc<Network>,
+    tensors: &[&Rows<E, D>],
+    order: &Arc<[usize]>,
+    x: Points<E, D, T>,
+) -> Result<Points<E, D, T>> {
+    let (rows, _) = *x.shape();
+    let mut tensors = tensors.iter();
+    let mut next = || *tensors.next().expect("as many tensors as the network lists");
+    let (x, mut tape) = columns(x, order)?.split_tape();
+    let mut h = x.clone();
+    for (l, stairs) in network.hidden().iter().enumerate() {
+        let z = linear(stairs, Some(next()), Some(next()), h.clone().put_tape(tape), rows)?;
+        let z = match network.activation() {
+            Activation::Relu => z.try_relu(),
+            Activation::Tanh => z.try_tanh(),
+            Activation::Silu => z.with_empty_tape().try_sigmoid().and_then(|sigmoid| z.try_mul(sigmoid)),
+        }
+        .map_err(tensor_error)?;
+        let z = if network.adds_input(l) { z.try_add(h).map_err(tensor_error)? } else { z };
+        (h, tape) = z.split_tape();
+    }
+    let weight = if network.output().weights() > 0 { Some(next()) } else { None };
+    let mut out = linear(network.output(), weight, Some(next()), h.put_tape(tape), rows)?;
+    if let Some(stairs) = network.skip() {
+        let skipped: Points<E, D, T> = linear(stairs, Some(next()), None, x.retaped::<T>(), rows)?;
+        out = out.try_add(skipped).map_err(tensor_error)?;
+    }
+    Ok(out)
+}
+
+/// x W + b. The tape of `x` is carried on even where there is no weight.
+fn linear<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    stairs: &Staircase,
+    weight: Option<&Rows<E, D>>,
+    bias: Option<&Rows<E, D>>,
+    x: Points<E, D, T>,
+    rows: usize,
+) -> Result<Points<E, D, T>> {
+    let shape = (rows, stairs.outputs());
+    let product = match weight {
+        Some(weight) => x.try_matmul(dense::<E, D, T>(stairs, weight)?).map_err(tensor_error)?,
+        None => {
+            let (x, tape) = x.split_tape();
+            x.device().try_zeros_like(&shape).map_err(tensor_error)?.put_tape(tape)
+        }
+    };
+    match bias {
+        None => Ok(product),
+        Some(bias) => {
+            let bias: Points<E, D, T> = bias.retaped::<T>().try_broadcast_like::<_, Axis<0>>(&shape).map_err(tensor_error)?;
+            product.try_add(bias).map_err(tensor_error)
+        }
+    }
+}
+
+/// See [`Kernels::affine`].
+pub fn affine<E: Real, D: Kernels<E>, T: Tape<E, D>>(
+    bound: f64,
+    order: &Arc<[usize]>,
+    x: Points<E, D>,
+    parameters: Points<E, D, T>,
+) -> Result<(Points<E, D, T>, Rows<E, D, T>)> {
+    let (_, width) = *x.shape();
+    let even: Vec<usize> = (0..width).map(|i| 2 * i).collect();
+    let odd: Vec<usize> = (0..width).map(|i| 2 * i + 1).collect();
+    let mut place = vec![0; width];
+    for (i, &column) in order.iter().enumerate() {
+        place[column] = i;
+    }
+    let shift = columns(parameters.with_empty_tape(), &odd)?;
+    let raw = columns(parameters, &even)?;
+    let s = raw
+        .try_mul(E::of(1.0 / bound))
+        .and_then(|s| s.try_tanh())
+        .and_then(|s| s.try_mul(E::of(bound)))
+        .map_err(tensor_error)?;
+    let log_det: Rows<E, D, T> = s.with_empty_tape().try_sum::<(usize,), Axis<1>>().map_err(tensor_error)?;
+    let sorted: Points<E, D, T> = columns(x.retaped::<T>(), order)?;
+    let y = s
+        .try_exp()
+        .and_then(|scale| scale.try_mul(sorted))
+        .and_then(|scaled| scaled.try_add(shift))
+        .map_err(tensor_error)?;
+    Ok((columns(y, &place)?, log_det))
+}

@@ -1,0 +1,144 @@
+//! The Adam optimiser over flat parameter slices, with a state that can be saved.
+
+use super::tensors_file::{load, save, NamedTensor};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The constants of Adam (Kingma and Ba 2015).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AdamConfig {
+    /// Decay of the mean of the gradients.
+    pub beta1: f64,
+    /// Decay of the mean of their squares.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub epsilon: f64,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+    }
+}
+
+/// The state of Adam: two moments for each parameter, and the number of steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adam {
+    config: AdamConfig,
+    step: u64,
+    first: Vec<Vec<f32>>,
+    second: Vec<Vec<f32>>,
+}
+
+impl Adam {
+    /// A fresh state for tensors of these lengths.
+    pub fn new(config: AdamConfig, lengths: impl IntoIterator<Item = usize>) -> Self {
+        let first: Vec<Vec<f32>> = lengths.into_iter().map(|len| vec![0.0; len]).collect();
+        Self { config, step: 0, second: first.clone(), first }
+    }
+
+    /// The number of updates so far.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// θ ← θ − rate · m̂ / (√v̂ + ε), with bias-corrected moments of the gradients, each gradient first multiplied by `factor`
+    /// (the clipping).
+    ///
+    /// # Panics
+    /// If there are not as many tensors as at the start.
+    pub fn update(&mut self, rate: f64, factor: f32, values: &mut [Vec<f32>], gradients: &[Vec<f32>]) {
+        assert!(values.len() == self.first.len() && gradients.len() == self.first.len());
+        self.step += 1;
+        let (beta1, beta2) = (self.config.beta1 as f32, self.config.beta2 as f32);
+        let steps = self.step.min(i32::MAX as u64) as i32;
+        let step_size = (rate / (1.0 - self.config.beta1.powi(steps))) as f32;
+        let unbias = (1.0 / (1.0 - self.config.beta2.powi(steps))) as f32;
+        let epsilon = self.config.epsilon as f32;
+        let moments = self.first.iter_mut().zip(&mut self.second);
+        for ((values, gradients), (first, second)) in values.iter_mut().zip(gradients).zip(moments) {
+            let moments = first.iter_mut().zip(second);
+            for ((value, &gradient), (m, v)) in values.iter_mut().zip(gradients).zip(moments) {
+                let gradient = gradient * factor;
+                *m = beta1 * *m + (1.0 - beta1) * gradient;
+                *v = beta2 * *v + (1.0 - beta2) * gradient * gradient;
+                *value -= step_size * *m / ((*v * unbias).sqrt() + epsilon);
+            }
+        }
+    }
+
+    /// Writes the whole state to a file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let moments = |kind: &str, all: &[Vec<f32>]| -> Vec<NamedTensor> {
+            all.iter().enumerate().map(|(i, values)| (format!("{kind}.{i:05}"), values.clone())).collect()
+        };
+        let tensors = [moments("first", &self.first), moments("second", &self.second)].concat();
+        save(path, &tensors, &Header { config: self.config, step: self.step, tensors: self.first.len() })
+    }
+
+    /// Reads a state written by [`Adam::save`].
+    ///
+    /// # Errors
+    /// If the file cannot be read or is not such a state.
+    pub fn load(path: &Path) -> Result<Self> {
+        let (header, mut tensors): (Header, _) = load(path)?;
+        let mut take = |kind: &str| -> Result<Vec<Vec<f32>>> {
+            (0..header.tensors)
+                .map(|i| {
+                    let name = format!("{kind}.{i:05}");
+                    tensors.remove(&name).ok_or_else(|| Error::input(path, format!("tensor `{name}` is missing")))
+                })
+                .collect()
+        };
+        let (first, second) = (take("first")?, take("second")?);
+        Ok(Self { config: header.config, step: header.step, first, second })
+    }
+}
+
+/// What a saved state says besides its moments.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    config: AdamConfig,
+    step: u64,
+    tensors: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gradient(step: usize) -> Vec<Vec<f32>> {
+        vec![vec![(step as f32).sin(), 0.5, 0.0], vec![-1.0 / (step + 1) as f32]]
+    }
+
+    #[test]
+    fn the_first_step_has_the_size_of_the_rate() {
+        let mut adam = Adam::new(AdamConfig::default(), [1]);
+        let mut values = vec![vec![0.0f32]];
+        adam.update(0.1, 1.0, &mut values, &[vec![-3.0]]);
+        assert!((values[0][0] - 0.1).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_resumed_run_is_the_uninterrupted_run() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("adam.safetensors");
+        let mut adam = Adam::new(AdamConfig::default(), [3, 1]);
+        let mut values = vec![vec![1.0f32; 3], vec![2.0]];
+        (0..10).for_each(|step| adam.update(0.01, 1.0, &mut values, &gradient(step)));
+        adam.save(&path).expect("saved");
+        let mut resumed = Adam::load(&path).expect("loaded");
+        assert_eq!(resumed, adam);
+        let mut resumed_values = values.clone();
+        for step in 10..20 {
+            adam.update(0.01, 1.0, &mut values, &gradient(step));
+            resumed.update(0.01, 1.0, &mut resumed_values, &gradient(step));
+        }
+        assert_eq!(values, resumed_values);
+    }
+}

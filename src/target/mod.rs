@@ -1,0 +1,95 @@
+//! Unnormalized log densities with gradients, batched, on plain `f64` slices: what a student is trained against.
+
+mod banana;
+mod eight_schools;
+mod funnel;
+mod gaussian;
+mod two_moons;
+
+pub use banana::Banana;
+pub use eight_schools::EightSchools;
+pub use funnel::Funnel;
+pub use gaussian::Gaussian;
+pub use two_moons::TwoMoons;
+
+use rand::RngCore;
+
+/// An unnormalized log density log γ(x) on R^dim.
+///
+/// Only [`Density::dim`] and [`Density::evaluate`] must be written; the rest says what else is known.
+pub trait Density: Send + Sync {
+    /// The number of coordinates of a point.
+    fn dim(&self) -> usize;
+
+    /// Fills `values[r]` with log γ of row `r` of `points` (row-major, `values.len()` × [`Density::dim`]) and, when asked,
+    /// `gradients` (same layout as `points`) with ∇ log γ.
+    ///
+    /// A point of density zero has the value −∞. A row that cannot be evaluated is named in `faults`; it keeps its place
+    /// in every average with weight zero. An error ends the run.
+    fn evaluate(
+        &self,
+        points: &[f64],
+        values: &mut [f64],
+        gradients: Option<&mut [f64]>,
+        faults: &mut Faults,
+    ) -> Result<(), Fatal>;
+
+    /// The names of the coordinates.
+    fn names(&self) -> Vec<String> {
+        (1..=self.dim()).map(|i| format!("x{i}")).collect()
+    }
+
+    /// log ∫ γ, where it is known.
+    fn log_normalizer(&self) -> Option<f64> {
+        None
+    }
+
+    /// Exact independent draws, where there is a way to make them.
+    fn sampler(&self) -> Option<&dyn Sampler> {
+        None
+    }
+}
+
+/// Exact independent draws from a density.
+pub trait Sampler: Send + Sync {
+    /// Overwrites `point` with one draw, using as many random numbers as it takes.
+    fn draw(&self, rng: &mut dyn RngCore, point: &mut [f64]);
+}
+
+/// The rows of one call that could not be evaluated, and why the first of them failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults {
+    rows: Vec<usize>,
+    reason: Option<String>,
+}
+
+impl Faults {
+    /// Names `row` (counted from the start of the call) as failed.
+    pub fn mark(&mut self, row: usize, reason: impl Into<String>) {
+        self.rows.push(row);
+        self.reason.get_or_insert_with(|| reason.into());
+    }
+
+    /// The failed rows.
+    pub fn rows(&self) -> &[usize] {
+        &self.rows
+    }
+
+    /// Why the first of them failed.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Takes over the faults of a part that began at row `offset`.
+    pub fn absorb(&mut self, part: Faults, offset: usize) {
+        self.rows.extend(part.rows.into_iter().map(|row| row + offset));
+        if self.reason.is_none() {
+            self.reason = part.reason;
+        }
+    }
+}
+
+/// A failure after which there is no sense in going on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Fatal(pub String);

@@ -1,0 +1,37 @@
+//! A density evaluated over pieces of a batch, on all threads.
+
+use super::{Density, Fatal, Faults};
+use rayon::prelude::*;
+
+/// Rows of one piece; fixed, so that what a density computes never depends on the number of threads.
+const PIECE: usize = 64;
+
+/// [`Density::evaluate`] with the rows divided among the threads.
+///
+/// # Errors
+/// If the density asks for the run to stop.
+pub fn evaluate_in_pieces(
+    density: &dyn Density,
+    points: &[f64],
+    values: &mut [f64],
+    gradients: Option<&mut [f64]>,
+    faults: &mut Faults,
+) -> Result<(), Fatal> {
+    let dim = density.dim();
+    let gradients: Vec<Option<&mut [f64]>> = match gradients {
+        Some(gradients) => gradients.chunks_mut(PIECE * dim).map(Some).collect(),
+        None => values.chunks(PIECE).map(|_| None).collect(),
+    };
+    let pieces: Vec<_> = points.chunks(PIECE * dim).zip(values.chunks_mut(PIECE)).zip(gradients).collect();
+    let evaluated: Vec<Result<Faults, Fatal>> = pieces
+        .into_par_iter()
+        .map(|((points, values), gradients)| {
+            let mut faults = Faults::default();
+            density.evaluate(points, values, gradients, &mut faults).map(|()| faults)
+        })
+        .collect();
+    for (piece, result) in evaluated.into_iter().enumerate() {
+        faults.absorb(result?, piece * PIECE);
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Reverse KL against an unnormalized target, which may be a frozen teacher.
+
+use super::objective::gradients_of;
+use super::{Objective, Outcome};
+use crate::error::{Error, Result};
+use crate::flow::{Flow, Standardisation};
+use crate::seed::Stream;
+use crate::target::{evaluate_in_pieces, Density, Faults};
+use dfdx::prelude::*;
+
+/// E_q[log q(x) − log γ(x)] over fresh draws x of the flow, which is KL(q ‖ γ/Z) − log Z.
+///
+/// Only the value and the gradient of log γ are asked for: the surrogate −x·∇log γ(x), with the gradient held fixed, has the
+/// parameter gradient of −log γ(x).
+pub struct ReverseKl<'a> {
+    target: &'a dyn Density,
+    standardisation: Standardisation,
+    batch: usize,
+    stream: Stream,
+}
+
+impl<'a> ReverseKl<'a> {
+    /// An objective for a flow over coordinates standardised so; `stream` gives the noise, row by row.
+    pub fn new(target: &'a dyn Density, standardisation: Standardisation, batch: usize, stream: Stream) -> Self {
+        Self { target, standardisation, batch, stream }
+    }
+}
+
+impl Objective for ReverseKl<'_> {
+    fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64) -> Result<Outcome> {
+        let (batch, dim) = (self.batch, flow.dim());
+        let mut noise = vec![0.0; batch * dim];
+        self.stream.normals(step * batch as u64, dim, &mut noise);
+        let device = Cpu::default();
+        let noise = device.try_tensor_from_vec(noise.iter().map(|&z| z as f32).collect(), (batch, dim))?;
+        let (x, log_q) = flow.push(noise.leaky_trace())?;
+
+        let mut points: Vec<f64> = x.as_vec().into_iter().map(f64::from).collect();
+        self.standardisation.undo(&mut points);
+        let (mut values, mut gradients) = (vec![0.0; batch], vec![0.0; batch * dim]);
+        let mut faults = Faults::default();
+        evaluate_in_pieces(self.target, &points, &mut values, Some(&mut gradients), &mut faults)
+            .map_err(|fatal| Error::Target(fatal.0))?;
+        faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
+
+        // A row that failed or has density zero keeps its place in the batch but adds no gradient.
+        let share = 1.0 / batch as f32;
+        let mut shares = vec![share; batch];
+        let mut pull = Vec::with_capacity(batch * dim);
+        let mut usable = 0;
+        for (row, gradient) in gradients.chunks_exact(dim).enumerate() {
+            if values[row].is_finite() && gradient.iter().all(|g| g.is_finite()) {
+                usable += 1;
+                pull.extend(gradient.iter().zip(&self.standardisation.scale).map(|(g, scale)| -(g * scale) as f32 * share));
+            } else {
+                shares[row] = 0.0;
+                pull.extend(std::iter::repeat_n(0.0, dim));
+            }
+        }
+        if usable == 0 {
+            let reason = faults.reason().unwrap_or("the density is zero, or its gradient is not finite");
+            return Err(Error::Target(format!("none of the {batch} draws of step {step} could be used: {reason}")));
+        }
+        let log_det = self.standardisation.log_det();
+        let log_weights: Vec<f64> =
+            values.iter().zip(log_q.as_vec()).map(|(v, q)| v - (f64::from(q) - log_det)).collect();
+        let finite = log_weights.iter().zip(&shares).filter(|(_, &share)| share > 0.0).map(|(w, _)| *w);
+        let loss_value = -finite.sum::<f64>() / usable as f64;
+
+        let shares = device.try_tensor_from_vec(shares, (batch,))?;
+        let pull = device.try_tensor_from_vec(pull, (batch, dim))?;
+        let entropy = log_q.try_mul(shares)?.try_sum::<Rank0, Axis<0>>()?;
+        let energy = x.try_mul(pull)?.try_sum::<Rank0, Axes2<0, 1>>()?;
+        let loss = energy.try_add(entropy)?;
+        Ok(Outcome {
+            loss: loss_value,
+            gradients: gradients_of(flow, loss)?,
+            ess: Some(batch_ess(&log_weights)),
+            failed_rows: batch - usable,
+        })
+    }
+}
+
+/// (Σw)² / (N Σw²) of one batch, for the progress line only; results are scored on fresh draws in `evaluate`.
+fn batch_ess(log_weights: &[f64]) -> f64 {
+    let largest = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (sum, squares) = log_weights
+        .iter()
+        .map(|log_w| (log_w - largest).exp())
+        .filter(|w| w.is_finite())
+        .fold((0.0, 0.0), |(sum, squares), w| (sum + w, squares + w * w));
+    sum * sum / (log_weights.len() as f64 * squares)
+}

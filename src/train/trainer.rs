@@ -1,0 +1,157 @@
+//! The one training loop.
+
+use super::{Objective, Outcome, Settings};
+use crate::error::Result;
+use crate::flow::Flow;
+use crate::params::{Adam, AdamConfig, Average, Parameters};
+use dfdx::prelude::Cpu;
+use serde::Serialize;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Why training stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StopReason {
+    /// All steps were taken.
+    Steps,
+    /// The validation score had stopped improving.
+    Patience,
+    /// The user pressed Ctrl-C.
+    Interrupted,
+    /// Too many steps in a row had a loss or gradient that was not finite; the last good weights were restored.
+    Diverged,
+}
+
+/// What an observer sees of each step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Progress {
+    /// The step, counted from 1.
+    pub step: u64,
+    /// The largest number of steps.
+    pub steps: u64,
+    /// The loss of the batch in nats; may be non-finite.
+    pub loss: f64,
+    /// ESS/N of the batch.
+    pub ess: Option<f64>,
+    /// The validation score, when this step ended with one.
+    pub validation: Option<f64>,
+    /// The learning rate.
+    pub rate: f64,
+    /// The Euclidean norm of the gradient before clipping.
+    pub gradient_norm: f64,
+}
+
+/// Watches training; cannot change it.
+pub trait Observer {
+    /// Called after every step.
+    fn step(&mut self, progress: &Progress);
+}
+
+/// How a training run went.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trained {
+    /// Why it stopped.
+    pub reason: StopReason,
+    /// Steps taken, the skipped ones included.
+    pub steps: u64,
+    /// Steps skipped because the loss or a gradient was not finite.
+    pub skipped_steps: u64,
+    /// Rows, over all steps, that the target could not evaluate or that have density zero there.
+    pub failed_rows: u64,
+    /// The best validation score, whose weights were kept.
+    pub best_validation: Option<f64>,
+    /// Wall-clock time.
+    pub seconds: f64,
+}
+
+/// Non-finite steps in a row after which training has diverged.
+const PATIENCE_WITH_NAN: u64 = 50;
+
+/// Minimises `objective` over the parameters of `flow`, which ends with the weights that are to be kept: the best by validation where
+/// there is one, else the average, else the last.
+///
+/// # Errors
+/// If the objective fails. Divergence and interruption are not errors here but stop reasons.
+pub fn train(
+    flow: &mut Flow<f32, Cpu>,
+    objective: &mut dyn Objective,
+    settings: &Settings,
+    interrupt: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<Trained> {
+    let start = std::time::Instant::now();
+    let mut values = flow.snapshot();
+    let lengths = || values.iter().map(Vec::len).collect::<Vec<_>>();
+    let mut adam = Adam::new(AdamConfig::default(), lengths());
+    let mut average = (settings.average > 0.0).then(|| Average::new(settings.average, lengths()));
+    let mut last_good = values.clone();
+    let mut best: Option<(f64, Vec<Vec<f32>>)> = None;
+    let (mut skipped, mut in_a_row, mut without_gain, mut failed_rows) = (0, 0, 0, 0);
+    let mut reason = StopReason::Steps;
+    let mut taken = 0;
+
+    for step in 0..settings.steps {
+        if interrupt.load(Ordering::Relaxed) {
+            reason = StopReason::Interrupted;
+            break;
+        }
+        let Outcome { loss, gradients, ess, failed_rows: failed } = objective.evaluate(flow, step)?;
+        taken = step + 1;
+        failed_rows += failed as u64;
+        let rate = settings.rate.rate(step, settings.steps);
+        let norm = norm(&gradients);
+        let mut validation = None;
+        if loss.is_finite() && norm.is_finite() {
+            in_a_row = 0;
+            last_good.clone_from(&values);
+            let factor = if settings.clip > 0.0 && norm > settings.clip { settings.clip / norm } else { 1.0 };
+            adam.update(rate, factor as f32, &mut values, &gradients);
+            flow.restore(&values);
+            if let Some(average) = &mut average {
+                average.update(&values);
+            }
+        } else {
+            skipped += 1;
+            in_a_row += 1;
+        }
+        if taken % settings.validate_every == 0 || taken == settings.steps {
+            let candidate = average.as_ref().and_then(Average::values).unwrap_or_else(|| values.clone());
+            flow.restore(&candidate);
+            validation = objective.validate(flow);
+            flow.restore(&values);
+            if let Some(score) = validation {
+                if score.is_finite() && best.as_ref().is_none_or(|(best, _)| score > *best) {
+                    best = Some((score, candidate));
+                    without_gain = 0;
+                } else {
+                    without_gain += 1;
+                }
+            }
+        }
+        observer.step(&Progress { step: taken, steps: settings.steps, loss, ess, validation, rate, gradient_norm: norm });
+        if in_a_row >= PATIENCE_WITH_NAN {
+            reason = StopReason::Diverged;
+            break;
+        }
+        if settings.patience > 0 && without_gain >= settings.patience {
+            reason = StopReason::Patience;
+            break;
+        }
+    }
+
+    let best_validation = best.as_ref().map(|(score, _)| *score);
+    let kept = match (best, reason) {
+        (Some((_, weights)), _) => weights,
+        (None, StopReason::Diverged) => last_good,
+        (None, _) => average.and_then(|average| average.values()).unwrap_or(values),
+    };
+    flow.restore(&kept);
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Trained { reason, steps: taken, skipped_steps: skipped, failed_rows, best_validation, seconds })
+}
+
+/// The Euclidean norm over all tensors, in `f64`.
+fn norm(gradients: &[Vec<f32>]) -> f64 {
+    gradients.iter().flatten().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt()
+}

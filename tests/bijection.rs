@@ -1,0 +1,99 @@
+//! The laws of every bijection, in the precision of the oracle and in that of work.
+
+mod common;
+
+use common::*;
+use dfdx::prelude::*;
+use flowdistill::bijection::Bijection;
+use flowdistill::flow::Orientation;
+
+#[test]
+fn round_trips() {
+    for dim in DIMS {
+        for (name, config) in cases() {
+            for rows in BATCHES {
+                let x = normal_rows(rows, dim, "x");
+                let flow = random_flow::<f64>(dim, &config, Orientation::Density);
+                for layer in flow.layers() {
+                    let (y, up) = layer.forward(tensor::<f64>(&x, dim)).expect("forward");
+                    let (back, down) = layer.inverse(&y).expect("inverse");
+                    assert!(disagreement(back.as_vec(), x.clone()) < DOUBLE, "{name}, dim {dim}, {rows} rows");
+                    assert!(disagreement(down.as_vec(), up.negate().as_vec()) < DOUBLE, "{name}, dim {dim}");
+                }
+                let flow = random_flow::<f32>(dim, &config, Orientation::Density);
+                for layer in flow.layers() {
+                    let (y, up) = layer.forward(tensor::<f32>(&x, dim)).expect("forward");
+                    let (back, down) = layer.inverse(&y).expect("inverse");
+                    assert!(disagreement(widen(back.as_vec()), x.clone()) < SINGLE, "{name}, dim {dim}, {rows} rows");
+                    assert!(disagreement(widen(down.as_vec()), widen(up.negate().as_vec())) < SINGLE, "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn log_dets_are_those_of_the_jacobian_and_forbidden_entries_are_exactly_zero() {
+    for dim in DIMS {
+        for (name, config) in cases() {
+            let x = normal_rows(7, dim, "x");
+            let flow = random_flow::<f64>(dim, &config, Orientation::Density);
+            for (l, layer) in flow.layers().iter().enumerate() {
+                let order = config.order(l).variables(dim);
+                let log_det = layer.forward(tensor::<f64>(&x, dim)).expect("forward").1.as_vec();
+                let jacobian = jacobian::<f64>(&x, dim, |x| layer.forward(x).expect("forward").0);
+                let mut seen = 0;
+                for (matrix, log_det) in jacobian.into_iter().zip(log_det) {
+                    for (later, &i) in order.iter().enumerate() {
+                        for &j in &order[..later] {
+                            assert_eq!(matrix[j][i], 0.0, "{name}, dim {dim}: y{j} must not see x{i}");
+                            seen += usize::from(matrix[i][j] != 0.0);
+                        }
+                    }
+                    assert!(disagreement([log_abs_det(matrix)], [log_det]) < DOUBLE, "{name}, dim {dim}");
+                }
+                assert!(dim == 1 || seen > 0, "{name}, dim {dim}: nothing depends on anything");
+            }
+        }
+    }
+}
+
+#[test]
+fn kernels_agree_with_stock_ops() {
+    for dim in DIMS {
+        for (name, config) in cases() {
+            for rows in BATCHES {
+                let x = normal_rows(rows, dim, "x");
+                let flow = random_flow::<f32>(dim, &config, Orientation::Density);
+                let oracle = random_flow::<f64>(dim, &config, Orientation::Density);
+                for (layer, oracle) in flow.layers().iter().zip(oracle.layers()) {
+                    let (y, log_det) = layer.forward(tensor::<f32>(&x, dim)).expect("forward");
+                    let (exact_y, exact_log_det) = oracle.forward(tensor::<f64>(&x, dim)).expect("forward");
+                    let message = format!("{name}, dim {dim}, {rows} rows");
+                    assert!(disagreement(widen(y.as_vec()), exact_y.as_vec()) < 1e-5, "{message}");
+                    assert!(disagreement(widen(log_det.as_vec()), exact_log_det.as_vec()) < 1e-5, "{message}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn forbidden_entries_are_exactly_zero_in_the_kernels_too() {
+    for dim in DIMS {
+        for (name, config) in cases() {
+            let x = normal_rows(7, dim, "x");
+            let flow = random_flow::<f32>(dim, &config, Orientation::Density);
+            for (l, layer) in flow.layers().iter().enumerate() {
+                let order = config.order(l).variables(dim);
+                for matrix in jacobian::<f32>(&x, dim, |x| layer.forward(x).expect("forward").0) {
+                    for (later, &i) in order.iter().enumerate() {
+                        for &j in &order[..later] {
+                            assert_eq!(matrix[j][i], 0.0, "{name}, dim {dim}: y{j} must not see x{i}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

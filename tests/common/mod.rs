@@ -1,0 +1,147 @@
+//! What the law tests share: flows with random weights, Jacobians by autodiff, and the tolerances.
+#![allow(dead_code)]
+
+use dfdx::prelude::*;
+use flowdistill::conditioner::{Activation, Order};
+use flowdistill::flow::{Flow, FlowConfig, Orientation};
+use flowdistill::ops::real::Real;
+use flowdistill::ops::Kernels;
+use flowdistill::params::Parameters;
+use flowdistill::seed::Seed;
+use flowdistill::transformer::Transformer;
+
+/// Relative agreement in double precision.
+pub const DOUBLE: f64 = 1e-9;
+/// Relative agreement in single precision, through five layers.
+pub const SINGLE: f64 = 1e-3;
+/// The dimensions at which laws are tested.
+pub const DIMS: [usize; 4] = [1, 2, 5, 17];
+/// Batch sizes that fill neither panels nor chunks.
+pub const BATCHES: [usize; 3] = [1, 7, 67];
+
+/// |s| ≤ 2 in every layer, by its bound.
+pub fn gentle() -> Transformer {
+    Transformer::Affine { max_scale: 2f64.exp() }
+}
+
+/// One flow of every kind that can be configured.
+pub fn cases() -> Vec<(&'static str, FlowConfig)> {
+    let base = FlowConfig {
+        layers: 1,
+        hidden: vec![12, 9],
+        activation: Activation::Tanh,
+        orders: vec![Order::Ascending],
+        residual: false,
+        skip: false,
+        transformer: gentle(),
+    };
+    vec![
+        ("one layer", base.clone()),
+        ("descending", FlowConfig { orders: vec![Order::Descending], ..base.clone() }),
+        ("shuffled", FlowConfig { orders: vec![Order::Shuffled(5)], ..base.clone() }),
+        ("no hidden layer", FlowConfig { hidden: vec![], ..base.clone() }),
+        ("narrower than the dimension", FlowConfig { hidden: vec![3], ..base.clone() }),
+        ("wide", FlowConfig { hidden: vec![70], skip: true, ..base.clone() }),
+        ("relu", FlowConfig { activation: Activation::Relu, ..base.clone() }),
+        ("silu with a skip", FlowConfig { activation: Activation::Silu, skip: true, ..base.clone() }),
+        ("residual", FlowConfig { hidden: vec![10, 10, 10], residual: true, activation: Activation::Silu, ..base.clone() }),
+        (
+            "five layers",
+            FlowConfig {
+                layers: 5,
+                orders: vec![Order::Ascending, Order::Descending, Order::Shuffled(2)],
+                skip: true,
+                ..base
+            },
+        ),
+    ]
+}
+
+/// A flow whose weights are all random (the start of training would be too close to the identity to show anything).
+pub fn random_flow<E: Real>(dim: usize, config: &FlowConfig, orientation: Orientation) -> Flow<E, Cpu>
+where
+    Cpu: Kernels<E>,
+{
+    let mut flow = Flow::new(&Cpu::default(), dim, config, orientation, &Seed(1).stream("init")).expect("a valid flow");
+    // Smaller with the number of terms in a sum: five layers that each saturate at |s| = 2 would be chaotic.
+    let scale = 0.4 * 4.0 / dim.max(4) as f64;
+    let mut snapshot = flow.snapshot();
+    for (t, values) in snapshot.iter_mut().enumerate() {
+        let mut normals = vec![0.0; values.len()];
+        Seed(2).stream(&format!("weights {t}")).normals(0, 1, &mut normals);
+        // Rounded to single precision, so that flows of both precisions have the same weights.
+        values.iter_mut().zip(normals).for_each(|(value, z)| *value = E::of(f64::from((scale * z) as f32)));
+    }
+    flow.restore(&snapshot);
+    flow
+}
+
+/// Standard normal rows, exactly representable in single precision.
+pub fn normal_rows(rows: usize, dim: usize, name: &str) -> Vec<f64> {
+    let mut out = vec![0.0; rows * dim];
+    Seed(3).stream(name).normals(0, dim, &mut out);
+    out.iter().map(|&z| f64::from(z as f32)).collect()
+}
+
+/// A tensor of these rows.
+pub fn tensor<E: Real>(rows: &[f64], dim: usize) -> Tensor<(usize, usize), E, Cpu>
+where
+    Cpu: Device<E>,
+{
+    Cpu::default().tensor_from_vec(rows.iter().map(|&v| E::of(v)).collect(), (rows.len() / dim, dim))
+}
+
+/// The worst |a − b| / (1 + |b|).
+pub fn disagreement(a: impl IntoIterator<Item = f64>, b: impl IntoIterator<Item = f64>) -> f64 {
+    let (a, b): (Vec<f64>, Vec<f64>) = (a.into_iter().collect(), b.into_iter().collect());
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(&b).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, |worst, d| if d > worst || d.is_nan() { d } else { worst })
+}
+
+/// As `f64`.
+pub fn widen<E: Real>(values: Vec<E>) -> Vec<f64> {
+    values.into_iter().map(|value| value.widen()).collect()
+}
+
+/// ∂y_j/∂x_i of each row as `[row][j][i]`, by one backward pass for each output.
+pub fn jacobian<E: Real>(
+    x: &[f64],
+    dim: usize,
+    map: impl Fn(Tensor<(usize, usize), E, Cpu, OwnedTape<E, Cpu>>) -> Tensor<(usize, usize), E, Cpu, OwnedTape<E, Cpu>>,
+) -> Vec<Vec<Vec<f64>>>
+where
+    Cpu: Kernels<E>,
+{
+    let rows = x.len() / dim;
+    let mut out = vec![vec![vec![0.0; dim]; dim]; rows];
+    for j in 0..dim {
+        let x = tensor::<E>(x, dim);
+        let pick: Vec<f64> = (0..rows * dim).map(|cell| if cell % dim == j { 1.0 } else { 0.0 }).collect();
+        let picked = map(x.leaky_trace()) * tensor::<E>(&pick, dim);
+        let gradients = picked.sum::<Rank0, Axes2<0, 1>>().backward();
+        let gradient = widen(gradients.get(&x).as_vec());
+        for (row, values) in out.iter_mut().zip(gradient.chunks_exact(dim)) {
+            row[j].copy_from_slice(values);
+        }
+    }
+    out
+}
+
+/// log |det| by Gaussian elimination with partial pivoting.
+pub fn log_abs_det(mut matrix: Vec<Vec<f64>>) -> f64 {
+    let n = matrix.len();
+    let mut total = 0.0;
+    for c in 0..n {
+        let pivot = (c..n).max_by(|&a, &b| matrix[a][c].abs().total_cmp(&matrix[b][c].abs())).expect("a row");
+        matrix.swap(c, pivot);
+        total += matrix[c][c].abs().ln();
+        for r in c + 1..n {
+            let factor = matrix[r][c] / matrix[c][c];
+            for k in c..n {
+                let above = matrix[c][k];
+                matrix[r][k] -= factor * above;
+            }
+        }
+    }
+    total
+}

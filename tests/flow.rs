@@ -1,0 +1,239 @@
+//! The laws of flows: both directions of both orientations, gradients, the frozen form, normalisation.
+
+mod common;
+
+use common::*;
+use dfdx::prelude::*;
+use flowdistill::flow::{Flow, FlowConfig, FrozenFlow, Method, Orientation};
+use flowdistill::ops::real::Real;
+use flowdistill::ops::Kernels;
+use flowdistill::params::{Adam, AdamConfig, Parameters};
+
+const ORIENTATIONS: [Orientation; 2] = [Orientation::Density, Orientation::Sampling];
+
+/// Calls `law` with every case, dimension and orientation.
+fn for_all(law: impl Fn(&str, &FlowConfig, usize, Orientation)) {
+    for dim in DIMS {
+        for (name, config) in cases() {
+            for orientation in ORIENTATIONS {
+                law(&format!("{name}, dim {dim}, {orientation:?}"), &config, dim, orientation);
+            }
+        }
+    }
+}
+
+#[test]
+fn push_gives_the_log_prob_of_its_points() {
+    fn check<E: Real>(name: &str, config: &FlowConfig, dim: usize, orientation: Orientation, bound: f64)
+    where
+        Cpu: Kernels<E>,
+    {
+        let flow = random_flow::<E>(dim, config, orientation);
+        for rows in BATCHES {
+            let (x, pushed) = flow.push(tensor::<E>(&normal_rows(rows, dim, "noise"), dim)).expect("push");
+            let asked = flow.log_prob(x).expect("log_prob");
+            assert!(disagreement(widen(pushed.as_vec()), widen(asked.as_vec())) < bound, "{name}, {rows} rows");
+        }
+    }
+    for_all(|name, config, dim, orientation| {
+        check::<f64>(name, config, dim, orientation, DOUBLE);
+        check::<f32>(name, config, dim, orientation, SINGLE);
+    });
+}
+
+/// The gradients of a loss that touches every output, in the one-pass direction.
+fn parameter_gradients<E: Real>(flow: &Flow<E, Cpu>, rows: &[f64]) -> Vec<Vec<f64>>
+where
+    Cpu: Kernels<E>,
+{
+    let x = tensor::<E>(rows, flow.dim()).leaky_trace();
+    let loss = match flow.orientation() {
+        Orientation::Density => flow.log_prob(x).expect("log_prob").mean(),
+        Orientation::Sampling => {
+            let (x, log_prob) = flow.push(x).expect("push");
+            x.sin().mean::<Rank0, Axes2<0, 1>>() + log_prob.mean()
+        }
+    };
+    let gradients = loss.backward();
+    flow.parameters().into_iter().map(|(_, tensor)| widen(gradients.get(tensor).as_vec())).collect()
+}
+
+#[test]
+fn every_parameter_has_a_gradient_and_kernels_give_the_gradients_of_stock_ops() {
+    for_all(|name, config, dim, orientation| {
+        let rows = normal_rows(67, dim, "rows");
+        let flow = random_flow::<f32>(dim, config, orientation);
+        let oracle = random_flow::<f64>(dim, config, orientation);
+        let exact = parameter_gradients(&oracle, &rows);
+        let fast = parameter_gradients(&flow, &rows);
+        for (((parameter, _), exact), fast) in oracle.parameters().iter().zip(exact).zip(fast) {
+            assert!(exact.iter().any(|&g| g != 0.0), "{name}: {parameter} has no gradient");
+            assert!(fast.iter().any(|&g| g != 0.0), "{name}: {parameter} has no gradient in single precision");
+            assert!(disagreement(fast, exact) < SINGLE, "{name}: {parameter}");
+        }
+    });
+}
+
+#[test]
+fn parameter_gradients_are_central_differences() {
+    for_all(|name, config, dim, orientation| {
+        let rows = normal_rows(5, dim, "rows");
+        let mut flow = random_flow::<f64>(dim, config, orientation);
+        let loss = |flow: &Flow<f64, Cpu>| -> f64 {
+            let x = tensor::<f64>(&rows, dim);
+            match orientation {
+                Orientation::Density => flow.log_prob(x).expect("log_prob").mean::<Rank0, _>().array(),
+                Orientation::Sampling => {
+                    let (x, log_prob) = flow.push(x).expect("push");
+                    x.sin().mean::<Rank0, Axes2<0, 1>>().array() + log_prob.mean::<Rank0, _>().array()
+                }
+            }
+        };
+        let gradients = parameter_gradients(&flow, &rows);
+        let weights = flow.snapshot();
+        for (t, gradient) in gradients.iter().enumerate() {
+            let i = (7 * t) % gradient.len();
+            let mut at = |shift: f64| {
+                let mut moved = weights.clone();
+                moved[t][i] += shift;
+                flow.restore(&moved);
+                loss(&flow)
+            };
+            let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
+            assert!(disagreement([gradient[i]], [difference]) < 1e-6, "{name}: tensor {t}, value {i}");
+        }
+    });
+}
+
+#[test]
+fn frozen_equals_taped_by_either_method() {
+    for_all(|name, config, dim, orientation| {
+        let rows = normal_rows(67, dim, "rows");
+        let flow = random_flow::<f32>(dim, config, orientation);
+        let oracle = random_flow::<f64>(dim, config, orientation);
+        let (x, pushed) = oracle.push(tensor::<f64>(&rows, dim)).expect("push");
+        let asked = oracle.log_prob(tensor::<f64>(&rows, dim)).expect("log_prob").as_vec();
+        let (x, pushed) = (x.as_vec(), pushed.as_vec());
+
+        fn check<F: Real>(name: &str, frozen: &FrozenFlow<F>, rows: &[f64], exact: (&[f64], &[f64], &[f64]), bound: f64) {
+            let (x, pushed, asked) = exact;
+            for method in [Method::Cached, Method::Passes] {
+                let (mut points, mut log_prob) = (vec![0.0; rows.len()], vec![0.0; pushed.len()]);
+                frozen.push_with(method, rows, &mut points, &mut log_prob);
+                assert!(disagreement(points, x.to_vec()) < bound, "{name}: points, {method:?}");
+                assert!(disagreement(log_prob.clone(), pushed.to_vec()) < bound, "{name}: push, {method:?}");
+                frozen.log_prob_with(method, rows, &mut log_prob);
+                assert!(disagreement(log_prob, asked.to_vec()) < bound, "{name}: log_prob, {method:?}");
+            }
+        }
+        check(name, &oracle.freeze::<f64>(false), &rows, (&x, &pushed, &asked), DOUBLE);
+        check(name, &flow.freeze::<f64>(false), &rows, (&x, &pushed, &asked), DOUBLE);
+        check(name, &flow.freeze::<f32>(false), &rows, (&x, &pushed, &asked), SINGLE);
+    });
+}
+
+#[test]
+fn frozen_rows_do_not_depend_on_their_batch() {
+    for_all(|name, config, dim, orientation| {
+        let frozen = random_flow::<f32>(dim, config, orientation).freeze::<f32>(false);
+        let rows = normal_rows(131, dim, "rows");
+        let (mut points, mut log_prob) = (vec![0.0; rows.len()], vec![0.0; 131]);
+        frozen.push(&rows, &mut points, &mut log_prob);
+        for (start, len) in [(0, 1), (64, 3), (100, 31)] {
+            let (mut few, mut few_log_prob) = (vec![0.0; len * dim], vec![0.0; len]);
+            frozen.push(&rows[start * dim..(start + len) * dim], &mut few, &mut few_log_prob);
+            assert_eq!(few, points[start * dim..(start + len) * dim], "{name}");
+            assert_eq!(few_log_prob, log_prob[start..start + len], "{name}");
+        }
+    });
+}
+
+#[test]
+fn frozen_gradient_is_that_of_autodiff() {
+    for_all(|name, config, dim, orientation| {
+        let rows = normal_rows(67, dim, "rows");
+        let oracle = random_flow::<f64>(dim, config, orientation);
+        let frozen = oracle.freeze::<f64>(true);
+        let (mut log_prob, mut gradient) = (vec![0.0; 67], vec![0.0; rows.len()]);
+        let outcome = frozen.log_prob_and_gradient(&rows, &mut log_prob, &mut gradient);
+        if orientation == Orientation::Sampling {
+            assert!(outcome.is_err(), "{name}: a sequential direction has no gradient");
+            return;
+        }
+        outcome.expect("a gradient");
+        let x = tensor::<f64>(&rows, dim);
+        let exact = oracle.log_prob(x.leaky_trace()).expect("log_prob");
+        assert!(disagreement(log_prob, exact.as_vec()) < DOUBLE, "{name}");
+        let gradients = exact.sum::<Rank0, _>().backward();
+        assert!(disagreement(gradient, gradients.get(&x).as_vec()) < DOUBLE, "{name}");
+    });
+}
+
+#[test]
+fn sequential_directions_refuse_a_tape() {
+    let (_, config) = cases().remove(0);
+    let x = tensor::<f64>(&normal_rows(3, 2, "rows"), 2);
+    assert!(random_flow::<f64>(2, &config, Orientation::Sampling).log_prob(x.leaky_trace()).is_err());
+    assert!(random_flow::<f64>(2, &config, Orientation::Density).push(x.leaky_trace()).is_err());
+}
+
+#[test]
+fn masked_weights_stay_exactly_zero_under_adam() {
+    for (name, config) in cases() {
+        let dim = 5;
+        let mut flow = random_flow::<f32>(dim, &config, Orientation::Density);
+        let mut values = flow.snapshot();
+        let before = values.clone();
+        let mut adam = Adam::new(AdamConfig::default(), values.iter().map(Vec::len));
+        for step in 0..100 {
+            let rows = normal_rows(33, dim, &format!("step {step}"));
+            let loss = flow.log_prob(tensor::<f32>(&rows, dim).leaky_trace()).expect("log_prob").mean::<Rank0, _>().negate();
+            let gradients = loss.backward();
+            let gradients: Vec<Vec<f32>> = flow.parameters().iter().map(|(_, t)| gradients.get(*t).as_vec()).collect();
+            adam.update(1e-2, 1.0, &mut values, &gradients);
+            flow.restore(&values);
+        }
+        assert!(before.iter().zip(&values).all(|(before, after)| before != after), "{name}: every tensor has moved");
+        let x = normal_rows(7, dim, "x");
+        for (l, layer) in flow.layers().iter().enumerate() {
+            use flowdistill::bijection::Bijection;
+            let order = config.order(l).variables(dim);
+            for matrix in jacobian::<f32>(&x, dim, |x| layer.forward(x).expect("forward").0) {
+                for (later, &i) in order.iter().enumerate() {
+                    order[..later].iter().for_each(|&j| assert_eq!(matrix[j][i], 0.0, "{name}: y{j} sees x{i}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn densities_integrate_to_one() {
+    for (name, config) in cases() {
+        for orientation in ORIENTATIONS {
+            let frozen = random_flow::<f64>(2, &config, orientation).freeze::<f64>(false);
+            // The grid follows the draws: a flow with |s| ≤ 2 in each layer can be long and thin.
+            let noise = normal_rows(20_000, 2, "noise");
+            let (mut points, mut log_prob) = (vec![0.0; noise.len()], vec![0.0; 20_000]);
+            frozen.push(&noise, &mut points, &mut log_prob);
+            let range = |axis: usize| {
+                let mut values: Vec<f64> = points.iter().skip(axis).step_by(2).copied().collect();
+                values.sort_by(f64::total_cmp);
+                let (low, high) = (values[0], values[values.len() - 1]);
+                (low - 0.5 * (high - low), high + 0.5 * (high - low))
+            };
+            let ((x0, x1), (y0, y1)) = (range(0), range(1));
+            let n = 1500;
+            let (dx, dy) = ((x1 - x0) / n as f64, (y1 - y0) / n as f64);
+            let mut total = 0.0;
+            for i in 0..n {
+                let x = x0 + (i as f64 + 0.5) * dx;
+                let column: Vec<f64> = (0..n).flat_map(|j| [x, y0 + (j as f64 + 0.5) * dy]).collect();
+                let mut log_prob = vec![0.0; n];
+                frozen.log_prob(&column, &mut log_prob);
+                total += log_prob.iter().map(|l| l.exp()).sum::<f64>() * dx * dy;
+            }
+            assert!((total - 1.0).abs() < 0.01, "{name}, {orientation:?}: {total}");
+        }
+    }
+}
