@@ -1,14 +1,17 @@
 //! flowdistill
 pub mod bijection;
+pub mod cli;
 pub mod conditioner;
-#[path = "/tmp/durable_stub.rs"]
+pub mod data;
 pub mod durable;
 pub mod error;
+pub mod evaluate;
+pub mod experiment;
 pub mod flow;
 pub mod ops;
 pub mod params;
+mod progress;
 pub mod seed;
-#[path = "/tmp/target_stub.rs"]
 pub mod target;
 pub mod train;
 pub mod transformer;

@@ -115,7 +115,13 @@ fn frozen_equals_taped_by_either_method() {
         let asked = oracle.log_prob(tensor::<f64>(&rows, dim)).expect("log_prob").as_vec();
         let (x, pushed) = (x.as_vec(), pushed.as_vec());
 
-        fn check<F: Real>(name: &str, frozen: &FrozenFlow<F>, rows: &[f64], exact: (&[f64], &[f64], &[f64]), bound: f64) {
+        fn check<F: Real>(
+            name: &str,
+            frozen: &FrozenFlow<F>,
+            rows: &[f64],
+            exact: (&[f64], &[f64], &[f64]),
+            bound: f64,
+        ) {
             let (x, pushed, asked) = exact;
             for method in [Method::Cached, Method::Passes] {
                 let (mut points, mut log_prob) = (vec![0.0; rows.len()], vec![0.0; pushed.len()]);
@@ -187,7 +193,8 @@ fn masked_weights_stay_exactly_zero_under_adam() {
         let mut adam = Adam::new(AdamConfig::default(), values.iter().map(Vec::len));
         for step in 0..100 {
             let rows = normal_rows(33, dim, &format!("step {step}"));
-            let loss = flow.log_prob(tensor::<f32>(&rows, dim).leaky_trace()).expect("log_prob").mean::<Rank0, _>().negate();
+            let loss =
+                flow.log_prob(tensor::<f32>(&rows, dim).leaky_trace()).expect("log_prob").mean::<Rank0, _>().negate();
             let gradients = loss.backward();
             let gradients: Vec<Vec<f32>> = flow.parameters().iter().map(|(_, t)| gradients.get(*t).as_vec()).collect();
             adam.update(1e-2, 1.0, &mut values, &gradients);

@@ -160,7 +160,8 @@ impl<F: Real> FrozenFlow<F> {
             let mut log_det = vec![0.0; piece.len()];
             let mut records: Vec<Record<F>> = Vec::with_capacity(self.layers.len());
             for layer in &self.layers {
-                let mut record = Record { trace: Trace::new(layer.packed.network(), piece.len(), true), ..Default::default() };
+                let mut record =
+                    Record { trace: Trace::new(layer.packed.network(), piece.len(), true), ..Default::default() };
                 layer.forward(dim, &mut x, &mut log_det, Some(&mut record));
                 records.push(record);
             }

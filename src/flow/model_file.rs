@@ -56,7 +56,8 @@ impl Model {
         let malformed = |error: serde_json::Error| Error::input(path, format!("its header is malformed: {error}"));
         let Version { format } = Version::deserialize(&header).map_err(malformed)?;
         if format == 0 || format > FORMAT {
-            let message = format!("has format version {format}; this program reads up to {FORMAT}: a newer one is needed");
+            let message =
+                format!("has format version {format}; this program reads up to {FORMAT}: a newer one is needed");
             return Err(Error::input(path, message));
         }
         let header = Header::deserialize(header).map_err(malformed)?;
@@ -69,8 +70,7 @@ impl Model {
             return Err(refuse(format!("{} names for {} coordinates", header.names.len(), header.dim)));
         }
         // Compared before anything of that size is allocated.
-        let (expected, found) =
-            (header.flow.parameters(header.dim), tensors.values().map(Vec::len).sum::<usize>());
+        let (expected, found) = (header.flow.parameters(header.dim), tensors.values().map(Vec::len).sum::<usize>());
         if expected != found {
             return Err(Error::input(path, format!("holds {found} weights; its architecture has {expected}")));
         }

@@ -95,7 +95,8 @@ fn linear<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     match bias {
         None => Ok(product),
         Some(bias) => {
-            let bias: Points<E, D, T> = bias.retaped::<T>().try_broadcast_like::<_, Axis<0>>(&shape).map_err(tensor_error)?;
+            let bias: Points<E, D, T> =
+                bias.retaped::<T>().try_broadcast_like::<_, Axis<0>>(&shape).map_err(tensor_error)?;
             product.try_add(bias).map_err(tensor_error)
         }
     }

@@ -53,11 +53,9 @@ pub fn load<H: DeserializeOwned>(path: &Path) -> Result<(H, BTreeMap<String, Vec
     let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
     let damaged = |error: &dyn std::fmt::Display| refuse(format!("is not a whole safetensors file ({error})"));
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
-    let json = metadata
-        .metadata()
-        .as_ref()
-        .and_then(|map| map.get(KEY))
-        .ok_or_else(|| refuse(format!("is a safetensors file without the header `{KEY}`: not written by this program")))?;
+    let json = metadata.metadata().as_ref().and_then(|map| map.get(KEY)).ok_or_else(|| {
+        refuse(format!("is a safetensors file without the header `{KEY}`: not written by this program"))
+    })?;
     let header = serde_json::from_str(json).map_err(|error| refuse(format!("its header is malformed: {error}")))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&error))?;
     let mut tensors = BTreeMap::new();
@@ -65,7 +63,8 @@ pub fn load<H: DeserializeOwned>(path: &Path) -> Result<(H, BTreeMap<String, Vec
         if view.dtype() != Dtype::F32 {
             return Err(refuse(format!("tensor `{name}` holds {:?}; 32-bit floats are right", view.dtype())));
         }
-        let values: Vec<f32> = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let values: Vec<f32> =
+            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
             return Err(refuse(format!("tensor `{name}` holds {bad}; every weight must be finite")));
         }

@@ -4,15 +4,19 @@ mod banana;
 mod eight_schools;
 mod funnel;
 mod gaussian;
+mod pieces;
+mod rows;
 mod two_moons;
 
 pub use banana::Banana;
 pub use eight_schools::EightSchools;
 pub use funnel::Funnel;
 pub use gaussian::Gaussian;
+pub use pieces::evaluate_in_pieces;
 pub use two_moons::TwoMoons;
 
 use rand::RngCore;
+use rows::each_row;
 
 /// An unnormalized log density log γ(x) on R^dim.
 ///

@@ -51,7 +51,9 @@ impl Objective for ReverseKl<'_> {
         for (row, gradient) in gradients.chunks_exact(dim).enumerate() {
             if values[row].is_finite() && gradient.iter().all(|g| g.is_finite()) {
                 usable += 1;
-                pull.extend(gradient.iter().zip(&self.standardisation.scale).map(|(g, scale)| -(g * scale) as f32 * share));
+                pull.extend(
+                    gradient.iter().zip(&self.standardisation.scale).map(|(g, scale)| -(g * scale) as f32 * share),
+                );
             } else {
                 shares[row] = 0.0;
                 pull.extend(std::iter::repeat_n(0.0, dim));

@@ -129,7 +129,15 @@ pub fn train(
                 }
             }
         }
-        observer.step(&Progress { step: taken, steps: settings.steps, loss, ess, validation, rate, gradient_norm: norm });
+        observer.step(&Progress {
+            step: taken,
+            steps: settings.steps,
+            loss,
+            ess,
+            validation,
+            rate,
+            gradient_norm: norm,
+        });
         if in_a_row >= PATIENCE_WITH_NAN {
             reason = StopReason::Diverged;
             break;

@@ -44,7 +44,10 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         ("wide", FlowConfig { hidden: vec![70], skip: true, ..base.clone() }),
         ("relu", FlowConfig { activation: Activation::Relu, ..base.clone() }),
         ("silu with a skip", FlowConfig { activation: Activation::Silu, skip: true, ..base.clone() }),
-        ("residual", FlowConfig { hidden: vec![10, 10, 10], residual: true, activation: Activation::Silu, ..base.clone() }),
+        (
+            "residual",
+            FlowConfig { hidden: vec![10, 10, 10], residual: true, activation: Activation::Silu, ..base.clone() },
+        ),
         (
             "five layers",
             FlowConfig {
@@ -95,7 +98,13 @@ where
 pub fn disagreement(a: impl IntoIterator<Item = f64>, b: impl IntoIterator<Item = f64>) -> f64 {
     let (a, b): (Vec<f64>, Vec<f64>) = (a.into_iter().collect(), b.into_iter().collect());
     assert_eq!(a.len(), b.len());
-    a.iter().zip(&b).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, |worst, d| if d > worst || d.is_nan() { d } else { worst })
+    a.iter().zip(&b).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, |worst, d| {
+        if d > worst || d.is_nan() {
+            d
+        } else {
+            worst
+        }
+    })
 }
 
 /// As `f64`.

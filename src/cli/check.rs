@@ -1,0 +1,269 @@
+//! `flowdistill check`: everything about an experiment that can be known without training.
+
+use super::Global;
+use crate::error::{Error, Result};
+use crate::experiment::{Against, Plan, Spec, StagePlan};
+use crate::flow::{FlowConfig, Orientation};
+use crate::seed::Stream;
+use crate::target::{Density, Faults};
+use crate::train::Objective;
+use serde::Serialize;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowdistill check experiments/funnel.ron")]
+pub struct Options {
+    /// The experiment (RON)
+    experiment: PathBuf,
+}
+
+/// What a check found.
+#[derive(Debug, Serialize)]
+struct Findings {
+    name: String,
+    dim: usize,
+    coordinates: Vec<String>,
+    rows: Option<[usize; 3]>,
+    teacher_parameters: Option<usize>,
+    student_parameters: Option<usize>,
+    target: Option<TargetFindings>,
+    memory_mib: f64,
+    seconds: Option<f64>,
+    warnings: Vec<String>,
+}
+
+/// What a few evaluations of the target showed.
+#[derive(Debug, Serialize)]
+struct TargetFindings {
+    points: usize,
+    finite: usize,
+    worst_gradient_error: f64,
+    worst_coordinate: String,
+    log_z: Option<f64>,
+    exact_draws: bool,
+}
+
+/// Points at which the target is evaluated.
+const POINTS: usize = 32;
+
+/// A gradient that disagrees with central differences by more than this is refused.
+const GRADIENT_TOLERANCE: f64 = 1e-3;
+
+pub fn execute(options: &Options, global: &Global) -> Result<()> {
+    let (mut spec, _) = Spec::read(&options.experiment)?;
+    if let Some(seed) = global.seed {
+        spec.seed = seed;
+    }
+    let plan = Plan::new(spec, &options.experiment)?;
+    let target = match &plan.target {
+        Some(target) => Some(probe(target.as_ref(), &plan.names, &plan.seed.stream("check/points"))?),
+        None => None,
+    };
+    let parameters = |flow: &Option<FlowConfig>| flow.as_ref().map(|flow| flow.parameters(plan.dim));
+    let findings = Findings {
+        name: plan.spec.name.clone(),
+        dim: plan.dim,
+        coordinates: plan.names.clone(),
+        rows: plan
+            .data
+            .as_ref()
+            .map(|data| [&data.train, &data.validation, &data.test].map(|rows| rows.len() / plan.dim)),
+        teacher_parameters: parameters(&plan.teacher),
+        student_parameters: parameters(&plan.student),
+        target,
+        memory_mib: memory(&plan) / (1 << 20) as f64,
+        seconds: seconds(&plan)?,
+        warnings: warnings(&plan),
+    };
+    if let Some(target) = &findings.target {
+        if target.worst_gradient_error > GRADIENT_TOLERANCE {
+            return Err(Error::input(
+                &options.experiment,
+                format!(
+                    "target: its gradient disagrees with central differences by {:.1e} in {}; below {GRADIENT_TOLERANCE:.0e} is right",
+                    target.worst_gradient_error, target.worst_coordinate
+                ),
+            ));
+        }
+    }
+    if global.json {
+        let line = serde_json::to_string(&findings).map_err(Error::invalid)?;
+        super::print(&format!("{line}\n"))
+    } else {
+        super::print(&describe(&findings))
+    }
+}
+
+/// Evaluates the target at a few random points and compares its gradient with central differences.
+fn probe(target: &dyn Density, names: &[String], stream: &Stream) -> Result<TargetFindings> {
+    let dim = target.dim();
+    let mut points = vec![0.0; POINTS * dim];
+    stream.normals(0, dim, &mut points);
+    let (mut values, mut gradients) = (vec![0.0; POINTS], vec![0.0; POINTS * dim]);
+    let mut faults = Faults::default();
+    let evaluate = |points: &[f64], values: &mut [f64], gradients: Option<&mut [f64]>, faults: &mut Faults| {
+        target.evaluate(points, values, gradients, faults).map_err(|fatal| Error::Target(fatal.0))
+    };
+    evaluate(&points, &mut values, Some(&mut gradients), &mut faults)?;
+    let finite = values.iter().filter(|value| value.is_finite()).count();
+    if finite == 0 {
+        let reason = faults.reason().unwrap_or("its values are not finite");
+        return Err(Error::invalid(format!(
+            "the target could be evaluated at none of {POINTS} standard normal points: {reason}"
+        )));
+    }
+    let (mut worst, mut worst_coordinate) = (0.0, 0);
+    for i in 0..dim {
+        let step = 1e-5;
+        let at = |shift: f64| -> Result<Vec<f64>> {
+            let mut moved = points.clone();
+            moved.iter_mut().skip(i).step_by(dim).for_each(|x| *x += shift);
+            let mut values = vec![0.0; POINTS];
+            evaluate(&moved, &mut values, None, &mut Faults::default())?;
+            Ok(values)
+        };
+        for (row, (up, down)) in at(step)?.into_iter().zip(at(-step)?).enumerate() {
+            let (difference, gradient) = ((up - down) / (2.0 * step), gradients[row * dim + i]);
+            let error = (gradient - difference).abs() / (1.0 + difference.abs());
+            if values[row].is_finite() && difference.is_finite() && (error > worst || error.is_nan()) {
+                (worst, worst_coordinate) = (if error.is_nan() { f64::INFINITY } else { error }, i);
+            }
+        }
+    }
+    Ok(TargetFindings {
+        points: POINTS,
+        finite,
+        worst_gradient_error: worst,
+        worst_coordinate: names.get(worst_coordinate).cloned().unwrap_or_default(),
+        log_z: target.log_normalizer(),
+        exact_draws: target.sampler().is_some(),
+    })
+}
+
+/// Bytes: weights, gradients, moments, averages and snapshots; activations of a batch; data; evaluation draws.
+fn memory(plan: &Plan) -> f64 {
+    let batch = plan.stages.iter().map(|stage| stage.settings().batch).max().unwrap_or(0);
+    let of_flow = |flow: &FlowConfig| {
+        let widths: usize = flow.hidden.iter().sum::<usize>() + 4 * plan.dim;
+        (flow.parameters(plan.dim) * 4 * 10 + flow.layers * batch * widths * 4 * 3) as f64
+    };
+    let flows: f64 = plan.teacher.iter().chain(&plan.student).map(of_flow).sum();
+    let rows = plan.data.as_ref().map_or(0, |data| data.train.len() + data.validation.len() + data.test.len());
+    flows + (rows * 20) as f64 + (plan.spec.evaluation.draws * (plan.dim + 4) * 8) as f64
+}
+
+/// Time of the training stages, from a few steps without an update; none where a step takes too long to try.
+fn seconds(plan: &Plan) -> Result<Option<f64>> {
+    let mut total = 0.0;
+    for stage in &plan.stages {
+        let settings = stage.settings();
+        let flow = match stage {
+            StagePlan::FitTeacher(_) => &plan.teacher,
+            StagePlan::TrainStudent(..) => &plan.student,
+        };
+        let work = flow.as_ref().map_or(0, |flow| flow.multiplications(plan.dim)) * settings.batch;
+        if work > MOST_WORK_TO_TRY {
+            return Ok(None);
+        }
+        total += settings.steps as f64 * seconds_of_step(plan, stage)?;
+    }
+    Ok(Some(total))
+}
+
+/// Multiplications of a step above which it is not tried.
+const MOST_WORK_TO_TRY: usize = 1_000_000_000;
+
+fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
+    let batch = stage.settings().batch;
+    match stage {
+        StagePlan::FitTeacher(_) => {
+            let model = plan.new_model(Orientation::Density)?;
+            time(&mut plan.likelihood(batch)?, &model.flow)
+        }
+        StagePlan::TrainStudent(against, _) => {
+            let model = plan.new_model(Orientation::Sampling)?;
+            match (against, &plan.target) {
+                (Against::Target, Some(target)) => {
+                    time(&mut plan.reverse_kl(target.as_ref(), batch, stage), &model.flow)
+                }
+                _ => {
+                    let teacher = plan.new_model(Orientation::Density)?.freeze::<f32>(true);
+                    time(&mut plan.reverse_kl(&teacher, batch, stage), &model.flow)
+                }
+            }
+        }
+    }
+}
+
+fn time(objective: &mut dyn Objective, flow: &crate::flow::Flow<f32, dfdx::prelude::Cpu>) -> Result<f64> {
+    objective.evaluate(flow, 0)?;
+    let start = Instant::now();
+    let mut steps = 0;
+    while steps < 3 || (start.elapsed().as_secs_f64() < 0.05 && steps < 1000) {
+        steps += 1;
+        objective.evaluate(flow, steps)?;
+    }
+    Ok(start.elapsed().as_secs_f64() / steps as f64)
+}
+
+fn warnings(plan: &Plan) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (name, flow) in [("teacher", &plan.teacher), ("student", &plan.student)] {
+        let Some(flow) = flow else { continue };
+        if let Some(width) = flow.hidden.iter().find(|&&width| width + 1 < plan.dim) {
+            warnings.push(format!(
+                "{name}: a hidden layer of {width} units is narrower than the {} degrees of {} coordinates; \
+                 some coordinates will share what they see",
+                plan.dim - 1,
+                plan.dim
+            ));
+        }
+    }
+    if plan.spec.student == Some(crate::experiment::StudentSpec::LikeTeacher) && plan.teacher.is_none() {
+        warnings.push("student: `LikeTeacher` without a teacher".into());
+    }
+    warnings
+}
+
+fn describe(findings: &Findings) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        let _ = writeln!(out, "{text}");
+    };
+    line(format!("{}: fine", findings.name));
+    line(format!("  coordinates  {} ({})", findings.dim, shorten(&findings.coordinates)));
+    if let Some([train, validation, test]) = findings.rows {
+        line(format!("  rows         {train} to fit, {validation} to validate, {test} to test"));
+    }
+    if let Some(target) = &findings.target {
+        let log_z = target.log_z.map_or("unknown".into(), |log_z| format!("{log_z:.5}"));
+        let draws = if target.exact_draws { "exact draws" } else { "no exact draws" };
+        line(format!("  target       finite at {} of {} points, log Z {log_z}, {draws}", target.finite, target.points));
+        line(format!(
+            "  gradient     agrees with central differences to {:.1e} (worst in {})",
+            target.worst_gradient_error, target.worst_coordinate
+        ));
+    }
+    for (name, parameters) in [("teacher", findings.teacher_parameters), ("student", findings.student_parameters)] {
+        if let Some(parameters) = parameters {
+            line(format!("  {name:<12} {parameters} parameters"));
+        }
+    }
+    line(format!("  memory       about {:.0} MiB", findings.memory_mib.max(1.0)));
+    match findings.seconds {
+        Some(seconds) => line(format!("  training     about {seconds:.0} s")),
+        None => line("  training     not estimated: one step is too long to try".into()),
+    }
+    findings.warnings.iter().for_each(|warning| line(format!("  warning      {warning}")));
+    out
+}
+
+fn shorten(names: &[String]) -> String {
+    if names.len() <= 6 {
+        names.join(", ")
+    } else {
+        format!("{}, …, {}", names[..4].join(", "), names[names.len() - 1])
+    }
+}

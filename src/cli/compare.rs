@@ -1,0 +1,96 @@
+//! `flowdistill compare`: how fast a run's teacher and student draw.
+
+use super::Global;
+use crate::error::{Error, Result};
+use crate::evaluate::throughput::{measure, Throughput};
+use crate::experiment::{RUN_JSON, STUDENT, TEACHER};
+use crate::flow::Model;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowdistill compare runs/quickstart")]
+pub struct Options {
+    /// The folder of a run
+    run: PathBuf,
+    /// Batch sizes
+    #[arg(long, value_delimiter = ',', default_value = "1,64,4096")]
+    batch: Vec<u32>,
+}
+
+/// The largest batch size that is measured.
+const LARGEST: u32 = 1 << 22;
+
+pub fn execute(options: &Options, global: &Global) -> Result<()> {
+    if let Some(bad) = options.batch.iter().find(|&&batch| batch == 0 || batch > LARGEST) {
+        return Err(Error::invalid(format!("--batch lists {bad}; 1 to {LARGEST} is right")));
+    }
+    let batches: Vec<usize> = options.batch.iter().map(|&batch| batch as usize).collect();
+    let (teacher_ess, student_ess) = known_ess(&options.run)?;
+    let mut rows: Vec<Throughput> = Vec::new();
+    for (name, file, ess) in [("teacher", TEACHER, teacher_ess), ("student", STUDENT, student_ess)] {
+        let path = options.run.join(file);
+        if path.exists() {
+            rows.extend(measure(name, &Model::load(&path)?.freeze::<f32>(false), &batches, ess));
+        }
+    }
+    if rows.is_empty() {
+        return Err(Error::input(
+            &options.run,
+            format!("holds neither {TEACHER} nor {STUDENT}; the folder of a run is right"),
+        ));
+    }
+    let mut out = String::new();
+    if global.json {
+        for row in &rows {
+            let line = serde_json::to_string(row).map_err(Error::invalid)?;
+            let _ = writeln!(out, "{line}");
+        }
+    } else {
+        let _ = write!(out, "{}", table(&rows));
+    }
+    super::print(&out)
+}
+
+/// ESS/N of teacher and student as samplers of what the student was trained against, from the run's record.
+fn known_ess(run: &Path) -> Result<(Option<f64>, Option<f64>)> {
+    let path = run.join(RUN_JSON);
+    if !path.exists() {
+        return Ok((None, None));
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| Error::input(&path, error))?;
+    let run: serde_json::Value = serde_json::from_str(&text).map_err(|error| Error::input(&path, error))?;
+    let student = run["scores"]["student"]["ess"].as_f64();
+    let last = run["stages"].as_array().and_then(|stages| stages.last()).and_then(|stage| stage["name"].as_str());
+    let distilled = last.is_some_and(|name| name.ends_with("against the teacher"));
+    Ok((distilled.then_some(1.0), student))
+}
+
+/// A table for people, with the student's speed-up over each way of drawing from the teacher.
+fn table(rows: &[Throughput]) -> String {
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{:<8} {:<23} {:>8} {:>14} {:>18} {:>20}",
+        "model", "method", "batch", "draws/s", "effective draws/s", "student is faster by"
+    );
+    for row in rows {
+        let effective = row.effective_per_second.map_or("unknown".into(), |rate| format!("{rate:.0}"));
+        let student = rows.iter().find(|other| other.model == "student" && other.batch == row.batch);
+        let faster = match student {
+            Some(student) if row.model == "teacher" => {
+                format!("{:.1}×", student.draws_per_second / row.draws_per_second)
+            }
+            _ => String::new(),
+        };
+        let Throughput { model, method, batch, draws_per_second, .. } = row;
+        let _ =
+            writeln!(out, "{model:<8} {method:<23} {batch:>8} {draws_per_second:>14.0} {effective:>18} {faster:>20}");
+    }
+    let _ = writeln!(
+        out,
+        "single precision, {} threads, random numbers and log densities included; effective = draws/s × ESS/N",
+        rayon::current_num_threads()
+    );
+    out
+}

@@ -1,0 +1,99 @@
+//! The command line: one file for each subcommand.
+
+mod check;
+mod compare;
+mod log_prob;
+mod run;
+mod sample;
+mod targets;
+
+use crate::error::{Error, Result};
+use crate::seed::Seed;
+use clap::{Args, Parser, Subcommand};
+
+/// Turn a density that is hard to sample into a sampler that needs one network pass and knows the exact log density of each draw.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flowdistill",
+    version,
+    after_help = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 130 interrupted.\n\
+                  Results go to standard output, everything else to standard error."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+struct Global {
+    /// Seed of all randomness (for `run` and `check`: instead of the experiment's)
+    #[arg(long, global = true)]
+    seed: Option<u64>,
+    /// Threads to use [default: all cores]; results do not depend on it
+    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Say nothing on standard error but errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Results as JSON on standard output
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Global {
+    /// The seed of a command that has no experiment to take it from.
+    fn seed(&self) -> Seed {
+        Seed(self.seed.unwrap_or(1))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Carry out an experiment and write its folder
+    Run(run::Options),
+    /// Check an experiment without training anything
+    Check(check::Options),
+    /// Draw from a model
+    Sample(sample::Options),
+    /// Evaluate a model's log density at points
+    LogProb(log_prob::Options),
+    /// Measure the speeds of a run's teacher and student
+    Compare(compare::Options),
+    /// List the built-in targets
+    Targets,
+}
+
+impl Cli {
+    /// Carries out the command.
+    ///
+    /// # Errors
+    /// With what went wrong; [`Error::exit_code`] says whose fault it is.
+    pub fn execute(&self) -> Result<()> {
+        let mut pool = rayon::ThreadPoolBuilder::new();
+        if let Some(threads) = self.global.threads {
+            pool = pool.num_threads(threads.into());
+        }
+        let pool = pool.build().map_err(|error| Error::invalid(format!("cannot start threads: {error}")))?;
+        // Inside the pool, so that the thread that trains is one of its workers and need not be woken for every step.
+        pool.install(|| match &self.command {
+            Command::Run(options) => run::execute(options, &self.global),
+            Command::Check(options) => check::execute(options, &self.global),
+            Command::Sample(options) => sample::execute(options, &self.global),
+            Command::LogProb(options) => log_prob::execute(options, &self.global),
+            Command::Compare(options) => compare::execute(options, &self.global),
+            Command::Targets => targets::execute(&self.global),
+        })
+    }
+}
+
+/// Writes `text` to standard output, reporting a closed pipe as an error.
+fn print(text: &str) -> Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Error::output(std::path::Path::new("standard output"), error))
+}

@@ -1,0 +1,55 @@
+//! `flowdistill run`: carry out an experiment.
+
+use super::Global;
+use crate::error::{Error, Result};
+use crate::experiment::{self, Folder, Plan, Spec};
+use crate::progress::Console;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowdistill run experiments/quickstart.ron")]
+pub struct Options {
+    /// The experiment (RON)
+    experiment: PathBuf,
+    /// Folder in which the run's folder is made
+    #[arg(long, default_value = "runs")]
+    out: PathBuf,
+    /// Replace a run of the same name
+    #[arg(long)]
+    force: bool,
+}
+
+/// Set by the first Ctrl-C; the second ends the process at once.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+pub fn execute(options: &Options, global: &Global) -> Result<()> {
+    let (mut spec, text) = Spec::read(&options.experiment)?;
+    if let Some(seed) = global.seed {
+        spec.seed = seed;
+    }
+    let plan = Plan::new(spec, &options.experiment)?;
+    let folder = Folder::create(&options.out, &plan.spec.name, options.force)?;
+    let quiet = global.quiet;
+    ctrlc::set_handler(move || {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        if !quiet {
+            eprintln!("\ninterrupted: finishing this step and keeping what there is (Ctrl-C again ends at once)");
+        }
+    })
+    .map_err(|error| Error::invalid(format!("cannot catch Ctrl-C: {error}")))?;
+    let record = experiment::run(&plan, &text, &folder, &INTERRUPTED, &mut Console::new(global.quiet))?;
+    if global.json {
+        super::print(&format!("{}\n", record.to_json()))
+    } else {
+        super::print(&format!("{}\n{}\n", record.to_markdown(), listing(folder.path())))
+    }
+}
+
+/// Where the results are and what to do next.
+fn listing(folder: &Path) -> String {
+    let folder = folder.display();
+    format!("Results are in {folder}/; draw with: flowdistill sample {folder}/student.safetensors -n 1000 -o draws.csv")
+}

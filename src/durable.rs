@@ -1,0 +1,74 @@
+//! Files that are written whole or not at all: to a temporary name beside them, synced, then renamed.
+
+use crate::error::{Error, Result};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// A file that comes into being with [`Draft::commit`]; dropped before, it leaves nothing behind.
+pub struct Draft {
+    path: PathBuf,
+    out: BufWriter<NamedTempFile>,
+}
+
+impl Draft {
+    /// A draft of `path`, in the same folder so that renaming it is one step.
+    ///
+    /// # Errors
+    /// If the folder does not exist or cannot be written, or `path` is a folder.
+    pub fn create(path: &Path) -> Result<Self> {
+        let refuse = |error| Error::output(path, error);
+        if path.is_dir() {
+            return Err(refuse(std::io::Error::other("it is a folder")));
+        }
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".flowdistill-").suffix(".tmp");
+        // Temporary files are private by default; this one is to become an ordinary file, as far as the umask allows.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder).map_err(refuse)?;
+        Ok(Self { path: path.to_path_buf(), out: BufWriter::with_capacity(1 << 16, file) })
+    }
+
+    /// Makes the file appear under its name, replacing what was there.
+    ///
+    /// # Errors
+    /// If something cannot be written.
+    pub fn commit(self) -> Result<()> {
+        let Self { path, out } = self;
+        let refuse = |error| Error::output(&path, error);
+        let file = out.into_inner().map_err(|error| refuse(error.into_error()))?;
+        file.as_file().sync_all().map_err(refuse)?;
+        let folder = file.path().parent().map(Path::to_path_buf);
+        file.persist(&path).map_err(|error| refuse(error.error))?;
+        // The rename itself is durable once the folder is synced; where folders cannot be opened it has to do without.
+        if let Some(folder) = folder.and_then(|folder| std::fs::File::open(folder).ok()) {
+            folder.sync_all().map_err(refuse)?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Writes a whole file at once.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut draft = Draft::create(path)?;
+    draft.write_all(bytes).map_err(|error| Error::output(path, error))?;
+    draft.commit()
+}

@@ -1,0 +1,5 @@
+//! Numbers from log weights and clocks: ELBO, evidence, effective sample size, tail index, throughput.
+
+pub mod pareto;
+pub mod throughput;
+pub mod weights;

@@ -1,0 +1,310 @@
+//! From what was written to what can be run: every fault of an experiment, found before anything is trained.
+
+use super::spec::{Against, SourceSpec, Spec, StageSpec, StudentSpec, VERSION};
+use crate::data::{self, Split, Table};
+use crate::error::{Error, Result};
+use crate::flow::{FlowConfig, Standardisation};
+use crate::seed::{Seed, Stream};
+use crate::target::{Density, Sampler};
+use crate::train::Settings;
+use std::path::{Path, PathBuf};
+
+/// An experiment that can be run.
+pub struct Plan {
+    /// The experiment with every default written out.
+    pub spec: Spec,
+    /// The seed of all randomness.
+    pub seed: Seed,
+    /// The number of coordinates.
+    pub dim: usize,
+    /// Their names.
+    pub names: Vec<String>,
+    /// The target.
+    pub target: Option<Box<dyn Density>>,
+    /// The teacher's data, divided and in the user's units.
+    pub data: Option<Divided>,
+    /// From the user's units to those that the flows see.
+    pub standardisation: Standardisation,
+    /// The teacher's shape.
+    pub teacher: Option<FlowConfig>,
+    /// The student's shape.
+    pub student: Option<FlowConfig>,
+    /// What is done, in order.
+    pub stages: Vec<StagePlan>,
+    /// Draws of the target from elsewhere.
+    pub reference: Option<Table>,
+}
+
+/// Rows of the user's data, row-major and in the user's units.
+pub struct Divided {
+    /// The rows that are fitted.
+    pub train: Vec<f64>,
+    /// The rows that decide when to stop.
+    pub validation: Vec<f64>,
+    /// The rows that are only used to report.
+    pub test: Vec<f64>,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum StagePlan {
+    /// Fit the teacher to the data.
+    FitTeacher(Settings),
+    /// Train the student by reverse KL.
+    TrainStudent(Against, Settings),
+}
+
+impl StagePlan {
+    /// What a person calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            StagePlan::FitTeacher(_) => "teacher, maximum likelihood",
+            StagePlan::TrainStudent(Against::Teacher, _) => "student, reverse KL against the teacher",
+            StagePlan::TrainStudent(Against::Target, _) => "student, reverse KL against the target",
+        }
+    }
+
+    /// How it trains.
+    pub fn settings(&self) -> &Settings {
+        match self {
+            StagePlan::FitTeacher(settings) | StagePlan::TrainStudent(_, settings) => settings,
+        }
+    }
+}
+
+/// The largest number of rows drawn or scored at once by an experiment.
+const MOST_ROWS: usize = 100_000_000;
+
+impl Plan {
+    /// Checks `spec`, which was read from `path`: builds the target, reads the data, resolves the flows.
+    ///
+    /// # Errors
+    /// With all faults of the experiment, each naming its field, its value and what would be right.
+    pub fn new(mut spec: Spec, path: &Path) -> Result<Self> {
+        let mut faults = Vec::new();
+        faults_of_header(&spec, &mut faults);
+        let target = spec.target.as_ref().and_then(|target| match target.build() {
+            Ok(target) => Some(target),
+            Err(fault) => {
+                faults.push(format!("target: {fault}"));
+                None
+            }
+        });
+        faults_of_stages(&spec, &mut faults);
+        let target_dim = target.as_ref().map(|target| target.dim());
+        if spec.data.is_none() && spec.target.is_none() {
+            faults.push("neither `target` nor `data` is given; at least one is right".into());
+        }
+        // Flows of a known dimension are checked before any data is read, and faults so far are reported together.
+        let (mut teacher, student) = resolve_flows(&spec, &mut faults);
+        if let Some(dim) = target_dim {
+            faults_of_flows(&teacher, &student, &spec, dim, &mut faults);
+        }
+        refuse(path, faults)?;
+
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let seed = Seed(spec.seed);
+        let table = read_data(&spec, folder, target.as_deref(), seed)?;
+        let dim = table.as_ref().map(Table::dim).or(target_dim).unwrap_or(0);
+        let mut faults = Vec::new();
+        if target_dim.is_none() {
+            faults_of_flows(&teacher, &student, &spec, dim, &mut faults);
+        } else if target_dim != Some(dim) {
+            let right = target_dim.unwrap_or(0);
+            faults.push(format!("data has {dim} columns and the target {right} coordinates; equal numbers are right"));
+        }
+        let reference =
+            spec.evaluation.reference.as_ref().map(|file| data::read(&folder.join(file), None)).transpose()?;
+        if let Some(found) = reference.as_ref().map(Table::dim).filter(|&found| found != dim) {
+            faults.push(format!("evaluation.reference has {found} columns; {dim} are right"));
+        }
+        refuse(path, faults)?;
+
+        let names = match (&table, &target) {
+            (Some(table), _) if !matches!(spec.data.as_ref().map(|d| &d.source), Some(SourceSpec::Draws { .. })) => {
+                table.names.clone()
+            }
+            (_, Some(target)) => target.names(),
+            (Some(table), None) => table.names.clone(),
+            (None, None) => Vec::new(),
+        };
+        let (data, standardisation) = divide(&spec, table, &names, dim, seed)?;
+        if teacher.is_none() && spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_))) {
+            teacher = Some(FlowConfig::default());
+        }
+        let stages = spec.stages.iter().map(|stage| match stage {
+            StageSpec::MaximumLikelihood(settings) => StagePlan::FitTeacher(*settings),
+            StageSpec::ReverseKl { against, training } => StagePlan::TrainStudent(*against, *training),
+        });
+        let stages = stages.collect();
+        spec.teacher.clone_from(&teacher);
+        Ok(Self { spec, seed, dim, names, target, data, standardisation, teacher, student, stages, reference })
+    }
+
+    /// What the student was last trained against.
+    pub fn student_against(&self) -> Option<Against> {
+        self.stages.iter().rev().find_map(|stage| match stage {
+            StagePlan::TrainStudent(against, _) => Some(*against),
+            StagePlan::FitTeacher(_) => None,
+        })
+    }
+}
+
+/// One error with all faults, or none.
+fn refuse(path: &Path, faults: Vec<String>) -> Result<()> {
+    match faults.len() {
+        0 => Ok(()),
+        1 => Err(Error::input(path, &faults[0])),
+        n => Err(Error::input(path, format!("{n} faults\n  {}", faults.join("\n  ")))),
+    }
+}
+
+fn faults_of_header(spec: &Spec, faults: &mut Vec<String>) {
+    if spec.version != VERSION {
+        faults.push(format!("version is {}; {VERSION} is right", spec.version));
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
+    if spec.name.is_empty() || spec.name.len() > 100 || spec.name.starts_with('.') || !spec.name.chars().all(legal) {
+        faults.push(format!(
+            "name is {:?}; 1 to 100 letters, digits, `_`, `-` and `.` (not at the start) are right: it names a folder",
+            spec.name
+        ));
+    }
+    let draws = spec.evaluation.draws;
+    if !(100..=MOST_ROWS).contains(&draws) {
+        faults.push(format!("evaluation.draws is {draws}; 100 to {MOST_ROWS} is right"));
+    }
+    if let Some(data) = &spec.data {
+        for (name, share) in [("validation", data.validation), ("test", data.test)] {
+            if !(share.is_finite() && share > 0.0 && share < 0.9) {
+                faults.push(format!("data.{name} is {share}; a share above 0 and below 0.9 is right"));
+            }
+        }
+        if let SourceSpec::Draws { rows } = data.source {
+            if !(10..=MOST_ROWS).contains(&rows) {
+                faults.push(format!("data.source.rows is {rows}; 10 to {MOST_ROWS} is right"));
+            }
+            if spec.target.is_none() {
+                faults.push("data.source is `Draws` but there is no `target` to draw from".into());
+            }
+        }
+    }
+}
+
+fn faults_of_stages(spec: &Spec, faults: &mut Vec<String>) {
+    if spec.stages.is_empty() {
+        faults.push("stages is empty; at least one stage is right".into());
+    }
+    let mut teacher_fitted = false;
+    for (i, stage) in spec.stages.iter().enumerate() {
+        let at = format!("stages[{i}]");
+        let settings = match stage {
+            StageSpec::MaximumLikelihood(settings) => {
+                if spec.data.is_none() {
+                    faults.push(format!("{at} fits the teacher but there is no `data`"));
+                }
+                if teacher_fitted {
+                    faults.push(format!("{at} fits the teacher a second time; one such stage is right"));
+                }
+                teacher_fitted = true;
+                settings
+            }
+            StageSpec::ReverseKl { against, training } => {
+                if *against == Against::Teacher && !teacher_fitted {
+                    faults.push(format!("{at} trains against the teacher, but no stage before it fits one"));
+                }
+                if *against == Against::Target && spec.target.is_none() {
+                    faults.push(format!("{at} trains against the target, but there is no `target`"));
+                }
+                training
+            }
+        };
+        faults.extend(settings.faults().into_iter().map(|fault| format!("{at}: {fault}")));
+    }
+}
+
+/// The flows that the stages need, with defaults and `LikeTeacher` written out.
+fn resolve_flows(spec: &Spec, faults: &mut Vec<String>) -> (Option<FlowConfig>, Option<FlowConfig>) {
+    let fits_teacher = spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_)));
+    let trains_student = spec.stages.iter().any(|stage| matches!(stage, StageSpec::ReverseKl { .. }));
+    if spec.teacher.is_some() && !fits_teacher {
+        faults.push("teacher is given but no stage fits it".into());
+    }
+    if spec.student.is_some() && !trains_student {
+        faults.push("student is given but no stage trains it".into());
+    }
+    let teacher = fits_teacher.then(|| spec.teacher.clone().unwrap_or_default());
+    let student = match (&spec.student, trains_student) {
+        (_, false) => None,
+        (Some(StudentSpec::Flow(flow)), _) => Some(flow.clone()),
+        (Some(StudentSpec::LikeTeacher), _) => match &teacher {
+            // An empty list of orders is reported as the teacher's fault.
+            Some(teacher) => Some(if teacher.orders.is_empty() { teacher.clone() } else { teacher.reversed() }),
+            None => {
+                faults.push("student is `LikeTeacher` but no stage fits a teacher".into());
+                None
+            }
+        },
+        (None, _) => Some(FlowConfig::default()),
+    };
+    (teacher, student)
+}
+
+fn faults_of_flows(
+    teacher: &Option<FlowConfig>,
+    student: &Option<FlowConfig>,
+    spec: &Spec,
+    dim: usize,
+    faults: &mut Vec<String>,
+) {
+    if let Some(teacher) = teacher {
+        faults.extend(teacher.faults(dim).into_iter().map(|fault| format!("teacher.{fault}")));
+    }
+    if let (Some(student), false) = (student, matches!(spec.student, Some(StudentSpec::LikeTeacher))) {
+        faults.extend(student.faults(dim).into_iter().map(|fault| format!("student.{fault}")));
+    }
+}
+
+fn read_data(spec: &Spec, folder: &Path, target: Option<&dyn Density>, seed: Seed) -> Result<Option<Table>> {
+    let Some(data) = &spec.data else { return Ok(None) };
+    let at = |path: &PathBuf| folder.join(path);
+    Ok(Some(match &data.source {
+        SourceSpec::Csv { path, columns } => data::read_csv(&at(path), columns.as_deref())?,
+        SourceSpec::Npy { path } => data::read_npy(&at(path))?,
+        SourceSpec::Draws { rows } => {
+            let sampler = target.and_then(|target| Some((target, target.sampler()?)));
+            let (target, sampler) = sampler.ok_or_else(|| {
+                Error::invalid(
+                    "data.source is `Draws`, but the target has no exact sampler; `targets` lists those that have",
+                )
+            })?;
+            let values = exact_draws(sampler, target.dim(), *rows, &seed.stream("data/draws"));
+            Table::new(target.names(), values)?
+        }
+    }))
+}
+
+/// `rows` exact draws, each from its own place in the stream.
+pub(super) fn exact_draws(sampler: &dyn Sampler, dim: usize, rows: usize, stream: &Stream) -> Vec<f64> {
+    let mut values = vec![0.0; rows * dim];
+    for (row, point) in values.chunks_exact_mut(dim).enumerate() {
+        sampler.draw(&mut stream.row(row as u64), point);
+    }
+    values
+}
+
+fn divide(
+    spec: &Spec,
+    table: Option<Table>,
+    names: &[String],
+    dim: usize,
+    seed: Seed,
+) -> Result<(Option<Divided>, Standardisation)> {
+    let (Some(data), Some(table)) = (&spec.data, table) else { return Ok((None, Standardisation::identity(dim))) };
+    let split = Split::new(table.len(), data.validation, data.test, &seed.stream("data/split"))?;
+    let pick = |rows: &[usize]| rows.iter().flat_map(|&row| table.row(row).iter().copied()).collect::<Vec<f64>>();
+    let divided = Divided { train: pick(&split.train), validation: pick(&split.validation), test: pick(&split.test) };
+    let standardisation =
+        if data.standardise { Standardisation::fit(&divided.train, names)? } else { Standardisation::identity(dim) };
+    Ok((Some(divided), standardisation))
+}

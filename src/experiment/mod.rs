@@ -1,0 +1,15 @@
+//! From what was written to what was found: `Spec` → [`Plan`] → run → report, and the folder that holds it all.
+
+mod check;
+mod evaluation;
+mod folder;
+mod report;
+mod run;
+mod spec;
+
+pub use check::{Plan, StagePlan};
+pub use evaluation::{score_student, score_teacher, StudentScores, TeacherScores};
+pub use folder::{Folder, RESOLVED, RUN_JSON, STUDENT, TEACHER};
+pub use report::{Record, Scores, StageRecord, Status};
+pub use run::{run, Watcher};
+pub use spec::{Against, DataSpec, EvaluationSpec, SourceSpec, Spec, StageSpec, StudentSpec, TargetSpec};

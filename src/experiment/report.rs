@@ -1,0 +1,244 @@
+//! What a run found: `run.json` for programs, `report.md` for people.
+
+use super::evaluation::{StudentScores, TeacherScores};
+use crate::evaluate::throughput::Throughput;
+use crate::train::Trained;
+use serde::Serialize;
+use serde_json::{json, Map, Value};
+use std::fmt::Write;
+
+/// How far a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Some stage is still to come.
+    Running,
+    /// Everything was done.
+    Finished,
+    /// The user pressed Ctrl-C.
+    Interrupted,
+    /// Training diverged.
+    Diverged,
+}
+
+/// One stage that was carried out.
+#[derive(Debug, Clone, Serialize)]
+pub struct StageRecord {
+    /// What a person calls it.
+    pub name: String,
+    /// How it went.
+    #[serde(flatten)]
+    pub trained: Trained,
+}
+
+/// The scores of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Scores {
+    /// Of the teacher.
+    pub teacher: Option<TeacherScores>,
+    /// Of the student.
+    pub student: Option<StudentScores>,
+}
+
+/// Everything that a run has to say.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The experiment's name.
+    pub name: String,
+    /// The experiment's seed.
+    pub seed: u64,
+    /// How far the run came.
+    pub status: Status,
+    /// Threads used.
+    pub threads: usize,
+    /// Start of the run, seconds since 1970.
+    pub started_unix: u64,
+    /// Wall-clock time so far.
+    pub seconds: f64,
+    /// The stages so far.
+    pub stages: Vec<StageRecord>,
+    /// The scores.
+    pub scores: Scores,
+    /// The speeds.
+    pub throughput: Vec<Throughput>,
+}
+
+/// A map of scores in which what is not finite is null, with the reason kept aside.
+#[derive(Default)]
+struct Numbers {
+    values: Map<String, Value>,
+    reasons: Map<String, Value>,
+}
+
+impl Numbers {
+    fn put(&mut self, group: &str, name: &str, value: f64) {
+        let group_map = self.values.entry(group).or_insert_with(|| json!({}));
+        if let Some(map) = group_map.as_object_mut() {
+            map.insert(name.into(), if value.is_finite() { json!(value) } else { Value::Null });
+        }
+        if !value.is_finite() {
+            self.reasons.insert(format!("{group}.{name}"), json!(reason(value)));
+        }
+    }
+}
+
+fn reason(value: f64) -> &'static str {
+    if value.is_nan() {
+        "not a number: too few or unusable values"
+    } else if value < 0.0 {
+        "minus infinity: some draw has density zero under the target, or could not be evaluated"
+    } else {
+        "plus infinity: some draw of the target has density zero under the student"
+    }
+}
+
+impl Scores {
+    /// The scores by name, and the reasons of those that are not finite. What is unknown is absent.
+    fn numbers(&self) -> Numbers {
+        let mut numbers = Numbers::default();
+        if let Some(teacher) = &self.teacher {
+            for (part, score) in [("train", teacher.train), ("validation", teacher.validation), ("test", teacher.test)]
+            {
+                numbers.put("teacher", &format!("{part}_log_prob"), score.mean);
+                numbers.put("teacher", &format!("{part}_log_prob_se"), score.standard_error);
+            }
+        }
+        if let Some(student) = &self.student {
+            let reverse = &student.reverse;
+            numbers.put("student", "elbo", reverse.elbo);
+            numbers.put("student", "log_z", reverse.log_z);
+            numbers.put("student", "log_z_se", reverse.log_z_se);
+            numbers.put("student", "ess", reverse.ess);
+            if let Some(k_hat) = reverse.k_hat {
+                numbers.put("student", "k_hat", k_hat);
+            }
+            if let Some(true_log_z) = student.true_log_z {
+                numbers.put("student", "true_log_z", true_log_z);
+            }
+            if let Some((forward, _)) = &student.forward {
+                numbers.put("student", "eubo", forward.eubo);
+                numbers.put("student", "forward_ess", forward.forward_ess);
+                if let Some(kl) = forward.forward_kl {
+                    numbers.put("student", "forward_kl", kl);
+                }
+                if let Some(k_hat) = forward.forward_k_hat {
+                    numbers.put("student", "forward_k_hat", k_hat);
+                }
+            }
+            if let Some(map) = numbers.values.get_mut("student").and_then(Value::as_object_mut) {
+                map.insert("draws".into(), json!(reverse.draws));
+                map.insert("failed_rows".into(), json!(student.failed_rows));
+            }
+        }
+        numbers
+    }
+}
+
+impl Record {
+    /// The contents of `run.json`.
+    pub fn to_json(&self) -> Value {
+        let Numbers { values, reasons } = self.scores.numbers();
+        let mut run = json!({
+            "name": self.name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "format": super::spec::VERSION,
+            "seed": self.seed,
+            "status": self.status,
+            "threads": self.threads,
+            "host": {
+                "os": std::env::consts::OS,
+                "arch": std::env::consts::ARCH,
+                "cores": std::thread::available_parallelism().map_or(0, |n| n.get()),
+                "cpu": cpu_name(),
+            },
+            "started_unix": self.started_unix,
+            "seconds": self.seconds,
+            "stages": self.stages,
+            "scores": values,
+        });
+        if let Some(map) = run.as_object_mut() {
+            if !reasons.is_empty() {
+                map.insert("score_reasons".into(), Value::Object(reasons));
+            }
+            if !self.throughput.is_empty() {
+                map.insert("throughput".into(), json!(self.throughput));
+            }
+        }
+        run
+    }
+
+    /// The contents of `report.md`, which is also what a person sees at the end of a run.
+    pub fn to_markdown(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_markdown(&mut out);
+        out
+    }
+
+    fn write_markdown(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "# {}\n", self.name)?;
+        let status = match self.status {
+            Status::Running => "still running",
+            Status::Finished => "finished",
+            Status::Interrupted => "interrupted; what had been reached was kept",
+            Status::Diverged => "training diverged; the last good weights were kept",
+        };
+        writeln!(out, "{status}; seed {}, {} threads, {:.1} s\n", self.seed, self.threads, self.seconds)?;
+        writeln!(out, "| stage | steps | stopped by | skipped steps | seconds |\n|---|---:|---|---:|---:|")?;
+        for StageRecord { name, trained } in &self.stages {
+            let reason = format!("{:?}", trained.reason).to_lowercase();
+            let Trained { steps, skipped_steps, seconds, .. } = trained;
+            writeln!(out, "| {name} | {steps} | {reason} | {skipped_steps} | {seconds:.1} |")?;
+        }
+        if let Some(teacher) = &self.scores.teacher {
+            writeln!(out, "\n| teacher | mean log density, nats | standard error |\n|---|---:|---:|")?;
+            for (part, score) in [("train", teacher.train), ("validation", teacher.validation), ("test", teacher.test)]
+            {
+                writeln!(out, "| {part} | {:.4} | {:.4} |", score.mean, score.standard_error)?;
+            }
+        }
+        if let Some(student) = &self.scores.student {
+            self.write_student(out, student)?;
+        }
+        if !self.throughput.is_empty() {
+            writeln!(out, "\n| model | method | batch | draws/s | effective draws/s |\n|---|---|---:|---:|---:|")?;
+            for row in &self.throughput {
+                let effective = row.effective_per_second.map_or("unknown".into(), |rate| format!("{rate:.0}"));
+                let Throughput { model, method, batch, draws_per_second, .. } = row;
+                writeln!(out, "| {model} | {method} | {batch} | {draws_per_second:.0} | {effective} |")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_student(&self, out: &mut String, student: &StudentScores) -> std::fmt::Result {
+        let reverse = &student.reverse;
+        writeln!(out, "\n| student | from {} draws of its own |\n|---|---:|", reverse.draws)?;
+        writeln!(out, "| ESS/N | {:.4} |", reverse.ess)?;
+        writeln!(out, "| ELBO | {:.4} |", reverse.elbo)?;
+        let known = student.true_log_z.map_or(String::new(), |z| format!(" (exact: {z:.4})"));
+        writeln!(out, "| log Z, importance-sampled | {:.4} ± {:.4}{known} |", reverse.log_z, reverse.log_z_se)?;
+        if let Some(k_hat) = reverse.k_hat {
+            writeln!(out, "| Pareto k̂ (below 0.7 is usable) | {k_hat:.2} |")?;
+        }
+        if student.failed_rows > 0 {
+            writeln!(out, "| draws that the target could not evaluate | {} |", student.failed_rows)?;
+        }
+        if let Some((forward, source)) = &student.forward {
+            writeln!(out, "\n| student | from {} {source} |\n|---|---:|", forward.draws)?;
+            writeln!(out, "| forward ESS/N | {:.4} |", forward.forward_ess)?;
+            writeln!(out, "| EUBO | {:.4} |", forward.eubo)?;
+            if let Some(kl) = forward.forward_kl {
+                writeln!(out, "| forward KL | {kl:.4} |")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The processor's name, where the system tells.
+fn cpu_name() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_string())
+}

@@ -1,0 +1,247 @@
+//! Carries out a plan: stage after stage, each on disk before the next begins.
+
+use super::check::{Plan, StagePlan};
+use super::evaluation::{score_student, score_teacher};
+use super::folder::{Folder, INPUT, METRICS, REPORT, RESOLVED, RUN_JSON, STUDENT, TEACHER};
+use super::report::{Record, Scores, StageRecord, Status};
+use super::spec::Against;
+use crate::error::{Error, Result};
+use crate::evaluate::throughput;
+use crate::flow::{Flow, Model, Orientation};
+use crate::target::Density;
+use crate::train::{train, MaximumLikelihood, Observer, Progress, ReverseKl, StopReason, Trained};
+use dfdx::prelude::Cpu;
+use std::sync::atomic::AtomicBool;
+
+/// Watches a run; cannot change it.
+pub trait Watcher: Observer {
+    /// A stage begins.
+    fn begin(&mut self, stage: &str, steps: u64);
+    /// The stage is over.
+    fn end(&mut self);
+    /// Something worth a line.
+    fn note(&mut self, text: &str);
+}
+
+/// Batch sizes at which speeds are compared.
+pub const COMPARED_BATCHES: [usize; 3] = [1, 64, 4096];
+
+/// Runs `plan` into `folder`; `input` is the experiment's text. Returns the record that was written.
+///
+/// # Errors
+/// If a stage fails or diverges, or the user interrupts; what had been reached is on disk then.
+pub fn run(
+    plan: &Plan,
+    input: &str,
+    folder: &Folder,
+    interrupt: &AtomicBool,
+    watcher: &mut dyn Watcher,
+) -> Result<Record> {
+    let clock = std::time::Instant::now();
+    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let mut record = Record {
+        name: plan.spec.name.clone(),
+        seed: plan.seed.0,
+        status: Status::Running,
+        threads: rayon::current_num_threads(),
+        started_unix: started.map_or(0, |time| time.as_secs()),
+        seconds: 0.0,
+        stages: Vec::new(),
+        scores: Scores::default(),
+        throughput: Vec::new(),
+    };
+    folder.write(INPUT, input)?;
+    folder.write(RESOLVED, &plan.spec.to_ron()?)?;
+
+    let mut models = Models::default();
+    let mut metrics = String::new();
+    for stage in &plan.stages {
+        watcher.begin(stage.name(), stage.settings().steps);
+        let mut recorder = Recorder { stage: stage.name(), lines: &mut metrics, watcher: &mut *watcher };
+        let trained = models.carry_out(plan, stage, interrupt, &mut recorder);
+        watcher.end();
+        let trained = trained?;
+        models.save(stage, folder)?;
+        folder.write(METRICS, &metrics)?;
+        let reason = trained.reason;
+        if trained.skipped_steps > 0 {
+            watcher
+                .note(&format!("{} steps were skipped: their loss or gradient was not finite", trained.skipped_steps));
+        }
+        record.stages.push(StageRecord { name: stage.name().into(), trained });
+        record.status = match reason {
+            StopReason::Interrupted => Status::Interrupted,
+            StopReason::Diverged => Status::Diverged,
+            _ => Status::Running,
+        };
+        record.seconds = clock.elapsed().as_secs_f64();
+        write(&record, folder)?;
+        match reason {
+            StopReason::Interrupted => return Err(Error::Interrupted),
+            StopReason::Diverged => {
+                let advice = "the last good weights were kept; a smaller rate.peak, a longer rate.warm_up or a smaller clip helps";
+                return Err(Error::Diverged(format!("{}: {advice}", stage.name())));
+            }
+            _ => {}
+        }
+    }
+
+    watcher.note(&format!("scoring over {} draws", plan.spec.evaluation.draws));
+    models.score(plan, &mut record)?;
+    if plan.spec.evaluation.compare {
+        watcher.note("measuring speeds");
+        models.compare(plan, &mut record);
+    }
+    record.status = Status::Finished;
+    record.seconds = clock.elapsed().as_secs_f64();
+    write(&record, folder)?;
+    Ok(record)
+}
+
+fn write(record: &Record, folder: &Folder) -> Result<()> {
+    folder.write(REPORT, &record.to_markdown())?;
+    folder.write(RUN_JSON, &format!("{:#}\n", record.to_json()))
+}
+
+/// What the stages have made so far.
+#[derive(Default)]
+struct Models {
+    teacher: Option<Model>,
+    student: Option<Model>,
+}
+
+impl Models {
+    fn carry_out(
+        &mut self,
+        plan: &Plan,
+        stage: &StagePlan,
+        interrupt: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Trained> {
+        match stage {
+            StagePlan::FitTeacher(settings) => {
+                let mut model = plan.new_model(Orientation::Density)?;
+                let mut objective = plan.likelihood(settings.batch)?;
+                let trained = train(&mut model.flow, &mut objective, settings, interrupt, observer)?;
+                self.teacher = Some(model);
+                Ok(trained)
+            }
+            StagePlan::TrainStudent(against, settings) => {
+                let mut model = match self.student.take() {
+                    Some(model) => model,
+                    None => plan.new_model(Orientation::Sampling)?,
+                };
+                let frozen = self.teacher.as_ref().map(|teacher| teacher.freeze::<f32>(true));
+                let density: &dyn Density = match (against, &frozen, &plan.target) {
+                    (Against::Teacher, Some(teacher), _) => teacher,
+                    (Against::Target, _, Some(target)) => target.as_ref(),
+                    _ => return Err(Error::invalid("a stage without the density that it trains against")),
+                };
+                let mut objective = plan.reverse_kl(density, settings.batch, stage);
+                let trained = train(&mut model.flow, &mut objective, settings, interrupt, observer)?;
+                self.student = Some(model);
+                Ok(trained)
+            }
+        }
+    }
+
+    fn save(&self, stage: &StagePlan, folder: &Folder) -> Result<()> {
+        let (model, name) = match stage {
+            StagePlan::FitTeacher(_) => (&self.teacher, TEACHER),
+            StagePlan::TrainStudent(..) => (&self.student, STUDENT),
+        };
+        model.as_ref().map_or(Ok(()), |model| model.save(&folder.file(name)))
+    }
+
+    fn score(&self, plan: &Plan, record: &mut Record) -> Result<()> {
+        let teacher = self.teacher.as_ref().map(|teacher| teacher.freeze::<f64>(false));
+        if let (Some(teacher), Some(data)) = (&teacher, &plan.data) {
+            record.scores.teacher = Some(score_teacher(teacher, data));
+        }
+        if let Some(student) = &self.student {
+            record.scores.student = Some(score_student(&student.freeze(false), plan, teacher.as_ref())?);
+        }
+        Ok(())
+    }
+
+    fn compare(&self, plan: &Plan, record: &mut Record) {
+        let ess = record.scores.student.as_ref().map(|scores| scores.reverse.ess);
+        if let Some(teacher) = &self.teacher {
+            // The teacher's draws are exact for a student that was trained against it.
+            let exact = (plan.student_against() == Some(Against::Teacher)).then_some(1.0);
+            let rows = throughput::measure("teacher", &teacher.freeze::<f32>(false), &COMPARED_BATCHES, exact);
+            record.throughput.extend(rows);
+        }
+        if let Some(student) = &self.student {
+            let rows = throughput::measure("student", &student.freeze::<f32>(false), &COMPARED_BATCHES, ess);
+            record.throughput.extend(rows);
+        }
+    }
+}
+
+impl Plan {
+    /// An untrained teacher (`Density`) or student (`Sampling`).
+    ///
+    /// # Errors
+    /// If the plan has none.
+    pub fn new_model(&self, orientation: Orientation) -> Result<Model> {
+        let (config, stream) = match orientation {
+            Orientation::Density => (&self.teacher, "teacher/init"),
+            Orientation::Sampling => (&self.student, "student/init"),
+        };
+        let config = config.as_ref().ok_or_else(|| Error::invalid("a stage without its flow"))?;
+        let flow = Flow::new(&Cpu::default(), self.dim, config, orientation, &self.seed.stream(stream))?;
+        Ok(Model { flow, standardisation: self.standardisation.clone(), names: self.names.clone() })
+    }
+
+    /// The teacher's objective.
+    ///
+    /// # Errors
+    /// If there are no data.
+    pub fn likelihood(&self, batch: usize) -> Result<MaximumLikelihood> {
+        let data = self.data.as_ref().ok_or_else(|| Error::invalid("a teacher without data"))?;
+        let standardised = |rows: &[f64]| {
+            let mut rows = rows.to_vec();
+            self.standardisation.apply(&mut rows);
+            rows
+        };
+        let (train, validation) = (standardised(&data.train), standardised(&data.validation));
+        let stream = self.seed.stream("teacher/batches");
+        Ok(MaximumLikelihood::new(self.dim, &train, validation, batch, self.standardisation.log_det(), stream))
+    }
+
+    /// A student's objective in `stage`.
+    pub fn reverse_kl<'a>(&self, density: &'a dyn Density, batch: usize, stage: &StagePlan) -> ReverseKl<'a> {
+        let place = self.stages.iter().position(|other| std::ptr::eq(other, stage)).unwrap_or(0);
+        let stream = self.seed.stream(&format!("student/noise/{place}"));
+        ReverseKl::new(density, self.standardisation.clone(), batch, stream)
+    }
+}
+
+/// Keeps every tenth step for `metrics.jsonl` and passes all of them on.
+struct Recorder<'a> {
+    stage: &'static str,
+    lines: &'a mut String,
+    watcher: &'a mut dyn Watcher,
+}
+
+/// Steps between two recorded ones.
+const RECORD_EVERY: u64 = 10;
+
+impl Observer for Recorder<'_> {
+    fn step(&mut self, progress: &Progress) {
+        if progress.step % RECORD_EVERY == 0 || progress.step == progress.steps || progress.validation.is_some() {
+            #[derive(serde::Serialize)]
+            struct Line<'a> {
+                stage: &'a str,
+                #[serde(flatten)]
+                progress: &'a Progress,
+            }
+            if let Ok(line) = serde_json::to_string(&Line { stage: self.stage, progress }) {
+                self.lines.push_str(&line);
+                self.lines.push('\n');
+            }
+        }
+        self.watcher.step(progress);
+    }
+}

@@ -1,0 +1,272 @@
+//! What an experiment file says, field by field, and its defaults.
+
+use crate::error::{Error, Result};
+use crate::flow::FlowConfig;
+use crate::target::{Banana, Density, EightSchools, Funnel, Gaussian, TwoMoons};
+use crate::train::Settings;
+use ron::extensions::Extensions;
+use ron::ser::PrettyConfig;
+use ron::Options;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The version of the experiment format.
+pub const VERSION: u32 = 1;
+
+/// Experiment files beyond this size are refused unread.
+const LARGEST: u64 = 1 << 20;
+
+/// An experiment as written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The version of the format.
+    #[serde(default = "version")]
+    pub version: u32,
+    /// The name of the run and of its folder.
+    pub name: String,
+    /// The seed of all randomness.
+    #[serde(default = "seed")]
+    pub seed: u64,
+    /// The unnormalized density that is sampled from exactly, or that a student is trained against.
+    #[serde(default)]
+    pub target: Option<TargetSpec>,
+    /// What the teacher is fitted to.
+    #[serde(default)]
+    pub data: Option<DataSpec>,
+    /// The teacher's flow: log densities in one pass.
+    #[serde(default)]
+    pub teacher: Option<FlowConfig>,
+    /// The student's flow: draws in one pass.
+    #[serde(default)]
+    pub student: Option<StudentSpec>,
+    /// What is done, in order.
+    pub stages: Vec<StageSpec>,
+    /// How the result is judged.
+    #[serde(default)]
+    pub evaluation: EvaluationSpec,
+}
+
+fn version() -> u32 {
+    VERSION
+}
+
+fn seed() -> u64 {
+    1
+}
+
+/// A built-in target density.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum TargetSpec {
+    /// A bent normal distribution in two dimensions.
+    Banana {},
+    /// Two half-moons facing each other.
+    TwoMoons {},
+    /// Neal's funnel.
+    Funnel {
+        /// The number of coordinates, the one that sets the scale included.
+        #[serde(default = "ten")]
+        dim: usize,
+    },
+    /// The eight-schools posterior, non-centred.
+    EightSchools {},
+    /// A centred normal distribution with log-spaced eigenvalues in a random rotation.
+    Gaussian {
+        /// The number of coordinates.
+        dim: usize,
+        /// The ratio of the largest to the smallest variance.
+        #[serde(default = "thousand")]
+        condition: f64,
+        /// The seed of the rotation.
+        #[serde(default = "seed")]
+        rotation: u64,
+    },
+    /// A normal distribution with a given mean and covariance.
+    Normal {
+        /// The mean.
+        mean: Vec<f64>,
+        /// The rows of the covariance matrix.
+        covariance: Vec<Vec<f64>>,
+    },
+}
+
+fn ten() -> usize {
+    10
+}
+
+fn thousand() -> f64 {
+    1000.0
+}
+
+impl TargetSpec {
+    /// Builds the density.
+    ///
+    /// # Errors
+    /// What is wrong with a parameter.
+    pub fn build(&self) -> std::result::Result<Box<dyn Density>, String> {
+        Ok(match self {
+            TargetSpec::Banana {} => Box::new(Banana),
+            TargetSpec::TwoMoons {} => Box::new(TwoMoons),
+            TargetSpec::Funnel { dim } => Box::new(Funnel::new(*dim)?),
+            TargetSpec::EightSchools {} => Box::new(EightSchools),
+            TargetSpec::Gaussian { dim, condition, rotation } => {
+                Box::new(Gaussian::conditioned(*dim, *condition, *rotation)?)
+            }
+            TargetSpec::Normal { mean, covariance } => {
+                if let Some(row) = covariance.iter().position(|row| row.len() != mean.len()) {
+                    let (found, right) = (covariance[row].len(), mean.len());
+                    return Err(format!(
+                        "covariance[{row}] has {found} entries; {right}, as many as the mean, are right"
+                    ));
+                }
+                Box::new(Gaussian::new(mean.clone(), covariance.concat())?)
+            }
+        })
+    }
+}
+
+/// Where the teacher's data come from, and how they are divided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSpec {
+    /// The rows.
+    pub source: SourceSpec,
+    /// The share of the rows that decides when to stop.
+    #[serde(default = "tenth")]
+    pub validation: f64,
+    /// The share of the rows that is only used to report.
+    #[serde(default = "tenth")]
+    pub test: f64,
+    /// Whether columns are shifted and scaled to mean 0 and standard deviation 1 inside the model.
+    #[serde(default = "yes")]
+    pub standardise: bool,
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A source of rows. Paths are relative to the experiment file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum SourceSpec {
+    /// Exact draws from the target.
+    Draws {
+        /// How many.
+        rows: usize,
+    },
+    /// A text file with a header.
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// The columns to take, all if left out.
+        #[serde(default)]
+        columns: Option<Vec<String>>,
+    },
+    /// A NumPy file with a two-dimensional array of 32- or 64-bit floats.
+    Npy {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The student's flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum StudentSpec {
+    /// The teacher's widths and depth with the layer orders reversed: the shape that can write the teacher's inverse exactly.
+    LikeTeacher,
+    /// A shape of its own.
+    Flow(FlowConfig),
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum StageSpec {
+    /// Fit the teacher to the data.
+    MaximumLikelihood(
+        /// How.
+        Settings,
+    ),
+    /// Train the student by reverse KL.
+    ReverseKl {
+        /// The density that the student is to match.
+        against: Against,
+        /// How.
+        #[serde(default)]
+        training: Settings,
+    },
+}
+
+/// What a student is trained against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Against {
+    /// The fitted teacher.
+    Teacher,
+    /// The target density.
+    Target,
+}
+
+/// How the result is judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluationSpec {
+    /// Draws of the student, and exact or teacher draws, over which its scores are taken.
+    pub draws: usize,
+    /// A CSV or NPY file of draws of the target from elsewhere; relative to the experiment file.
+    pub reference: Option<PathBuf>,
+    /// Whether the speeds of teacher and student are measured at the end.
+    pub compare: bool,
+}
+
+impl Default for EvaluationSpec {
+    fn default() -> Self {
+        Self { draws: 100_000, reference: None, compare: false }
+    }
+}
+
+fn options() -> Options {
+    Options::default().with_default_extension(Extensions::IMPLICIT_SOME | Extensions::UNWRAP_VARIANT_NEWTYPES)
+}
+
+impl Spec {
+    /// Reads an experiment file and returns it with its text.
+    ///
+    /// # Errors
+    /// If it is missing, too large, or not an experiment; the error names line and column.
+    pub fn read(path: &Path) -> Result<(Self, String)> {
+        let refuse = |message: String| Error::input(path, message);
+        let metadata = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
+        if !metadata.is_file() {
+            return Err(refuse("is not a file; a RON experiment file is right".into()));
+        }
+        if metadata.len() > LARGEST {
+            return Err(refuse(format!("has {} bytes; an experiment has at most {LARGEST}", metadata.len())));
+        }
+        let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text".into()))?;
+        let spec = options().from_str(&text).map_err(|error| {
+            let (line, column) = (error.span.start.line, error.span.start.col);
+            let source = text.lines().nth(line.saturating_sub(1)).unwrap_or("");
+            let caret = " ".repeat(column.saturating_sub(1));
+            refuse(format!("line {line}, column {column}: {}\n  {source}\n  {caret}^", error.code))
+        })?;
+        Ok((spec, text))
+    }
+
+    /// The experiment as RON, with every default written out.
+    ///
+    /// # Errors
+    /// If a number cannot be written.
+    pub fn to_ron(&self) -> Result<String> {
+        let config = PrettyConfig::new().depth_limit(8).separate_tuple_members(true);
+        let text = options().to_string_pretty(self, config).map_err(Error::invalid)?;
+        Ok(text + "\n")
+    }
+}
