@@ -1,0 +1,188 @@
+//! Tables in and out, wrong files, standardisation, division of rows, durable files.
+
+use flowdistill::data::{read, read_csv, read_npy, RowWriter, Split, Table};
+use flowdistill::durable::Draft;
+use flowdistill::flow::Standardisation;
+use flowdistill::seed::Seed;
+use std::io::Write;
+use std::path::PathBuf;
+use tempfile::{tempdir, TempDir};
+
+fn folder_with(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
+    let folder = tempdir().expect("a temporary folder");
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).expect("written");
+    (folder, path)
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| name.to_string()).collect()
+}
+
+const AWKWARD: [f64; 6] = [0.1, -1e-300, 1.0 / 3.0, 6.02e23, -0.0, 123_456_789.123_456_78];
+
+#[test]
+fn tables_come_back_bit_for_bit() {
+    for file in ["table.csv", "table.npy"] {
+        let folder = tempdir().expect("a temporary folder");
+        let path = folder.path().join(file);
+        let mut writer = RowWriter::to_path(&path, &names(&["x1", "x2"]), 3).expect("a writer");
+        writer.write_rows(&AWKWARD[..4], 2).expect("written");
+        writer.write_rows(&AWKWARD[4..], 2).expect("written");
+        assert!(!path.exists(), "{file} must not appear before it is whole");
+        writer.finish().expect("finished");
+        let table = read(&path, None).expect("read");
+        assert_eq!(table.names, ["x1", "x2"]);
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&table.values), bits(&AWKWARD), "{file}");
+    }
+}
+
+#[test]
+fn columns_are_chosen_and_ordered_by_name() {
+    let (_folder, path) = folder_with("t.csv", b"a,b,c\n1,2,3\n4,5,6\n");
+    let table = read_csv(&path, Some(&names(&["c", "a"]))).expect("read");
+    assert_eq!(table, Table::new(names(&["c", "a"]), vec![3.0, 1.0, 6.0, 4.0]).expect("a table"));
+    let (_folder, path) = folder_with("t.csv", b"\xef\xbb\xbfa, b\r\n1 , 2e1\r\n");
+    let table = read_csv(&path, None).expect("a byte-order mark, spaces and carriage returns are no harm");
+    assert_eq!((table.names, table.values), (names(&["a", "b"]), vec![1.0, 20.0]));
+}
+
+#[test]
+fn wrong_csv_files_are_refused_with_their_place() {
+    for (text, words) in [
+        (&b"a,b\n1,2\n3,oops\n"[..], &["line 3", "`b`", "`oops`"][..]),
+        (b"a,b\n1,\n", &["line 2", "`b`", "nothing"]),
+        (b"a,b\n1,2\n3\n", &["line 3", "1 cells", "2"]),
+        (b"a,b\n1,NaN\n", &["line 2", "`b`", "NaN"]),
+        (b"a,b\n1,1e999\n", &["line 2", "`b`", "1e999"]),
+        (b"a,b\n", &["no rows"]),
+        (b"", &["empty"]),
+        (b"a,a\n1,2\n", &["`a`", "twice"]),
+        (b"a,\n1,2\n", &["column 2", "no name"]),
+        (b"a,b\n1,\xff\n", &["line 2", "`b`"]),
+        (b"\xff,b\n1,2\n", &["UTF-8"]),
+    ] {
+        let (_folder, path) = folder_with("t.csv", text);
+        let error = read_csv(&path, None).expect_err("refused");
+        assert_eq!(error.exit_code(), 2);
+        let message = error.to_string();
+        assert!(message.contains("t.csv"), "{message}");
+        words.iter().for_each(|word| assert!(message.contains(word), "{message} should say {word}"));
+    }
+    let (_folder, path) = folder_with("t.csv", b"a,b\n1,2\n");
+    let message = read_csv(&path, Some(&names(&["q"]))).expect_err("refused").to_string();
+    assert!(message.contains("`q`") && message.contains("a, b"), "{message}");
+    let folder = tempdir().expect("a temporary folder");
+    assert!(read_csv(folder.path(), None).expect_err("refused").to_string().contains("folder"));
+    assert_eq!(read_csv(&folder.path().join("none.csv"), None).expect_err("refused").exit_code(), 2);
+}
+
+/// An NPY file from its dictionary and its data.
+fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let dictionary = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((dictionary.len() as u16).to_le_bytes());
+    bytes.extend(dictionary.as_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+#[test]
+fn single_precision_arrays_are_read() {
+    let data: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let (_folder, path) = folder_with("t.npy", &npy("<f4", "False", "(1, 2)", &data));
+    assert_eq!(read_npy(&path).expect("read").values, [1.5, -2.0]);
+}
+
+#[test]
+fn wrong_npy_files_are_refused() {
+    let two: Vec<u8> = [1.0f64, 2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let nan: Vec<u8> = [1.0f64, f64::NAN].iter().flat_map(|value| value.to_le_bytes()).collect();
+    for (bytes, words) in [
+        (npy("<i8", "False", "(1, 2)", &two), &["<i8", "float64"][..]),
+        (npy(">f8", "False", "(1, 2)", &two), &[">f8", "little-endian"]),
+        (npy("<f8", "True", "(1, 2)", &two), &["Fortran"]),
+        (npy("<f8", "False", "(2,)", &two), &["two dimensions"]),
+        (npy("<f8", "False", "(1, 2, 1)", &two), &["two dimensions"]),
+        (npy("<f8", "False", "(2, 2)", &two), &["truncated"]),
+        (npy("<f8", "False", "(999999999999, 999999999)", &two), &["truncated"]),
+        (npy("<f8", "False", "(1, 2)", &nan), &["row 1", "`x2`", "NaN"]),
+        (npy("<f8", "False", "(0, 2)", &[]), &["at least one"]),
+        (npy("<f8", "False", "(1, 2)", &two)[..40].to_vec(), &["not a whole .npy file"]),
+        (b"hello".to_vec(), &["not a whole .npy file"]),
+        (Vec::new(), &["not a whole .npy file"]),
+    ] {
+        let (_folder, path) = folder_with("t.npy", &bytes);
+        let message = read_npy(&path).expect_err("refused").to_string();
+        words.iter().for_each(|word| assert!(message.contains(word), "{message} should say {word}"));
+    }
+    let (_folder, path) = folder_with("t.npy", &npy("<f8", "False", "(1, 2)", &two));
+    assert!(read(&path, Some(&names(&["a"]))).is_err(), "an array has no names");
+    let (_folder, path) = folder_with("t.txt", b"1");
+    assert!(read(&path, None).expect_err("refused").to_string().contains(".csv"));
+}
+
+#[test]
+fn standardisation_is_its_own_inverse_and_knows_its_jacobian() {
+    let rows = vec![1.0, 100.0, 2.0, 300.0, 3.0, 200.0];
+    let standardisation = Standardisation::fit(&rows, &names(&["a", "b"])).expect("fitted");
+    let mut moved = rows.clone();
+    standardisation.apply(&mut moved);
+    for column in 0..2 {
+        let values: Vec<f64> = moved.iter().skip(column).step_by(2).copied().collect();
+        assert!(values.iter().sum::<f64>().abs() < 1e-12);
+        assert!((values.iter().map(|v| v * v).sum::<f64>() / 3.0 - 1.0).abs() < 1e-12);
+    }
+    standardisation.undo(&mut moved);
+    assert!(rows.iter().zip(&moved).all(|(a, b)| (a - b).abs() < 1e-12 * a.abs()));
+    // The volume of the image of a unit cube.
+    let mut corners = vec![0.0, 0.0, 1.0, 0.0, 0.0, 1.0];
+    standardisation.undo(&mut corners);
+    let volume = (corners[2] - corners[0]) * (corners[5] - corners[1]);
+    assert!((standardisation.log_det() - volume.ln()).abs() < 1e-12);
+}
+
+#[test]
+fn a_constant_column_is_refused_by_name() {
+    let error = Standardisation::fit(&[1.0, 7.1, 2.0, 7.1, 3.0, 7.1], &names(&["a", "b"])).expect_err("refused");
+    assert!(error.to_string().contains("`b`"), "{error}");
+}
+
+#[test]
+fn a_split_is_a_partition_fixed_by_its_stream() {
+    let split = Split::new(103, 0.1, 0.2, &Seed(1).stream("split")).expect("a split");
+    assert_eq!((split.validation.len(), split.test.len(), split.train.len()), (10, 21, 72));
+    let mut all = [split.train.clone(), split.validation.clone(), split.test.clone()].concat();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..103));
+    assert_eq!(split, Split::new(103, 0.1, 0.2, &Seed(1).stream("split")).expect("a split"));
+    assert_ne!(split, Split::new(103, 0.1, 0.2, &Seed(2).stream("split")).expect("a split"));
+    assert!(Split::new(3, 0.1, 0.1, &Seed(1).stream("split")).expect_err("refused").to_string().contains("3 rows"));
+}
+
+#[test]
+fn an_npy_file_gets_the_rows_that_it_promises_or_does_not_appear() {
+    let folder = tempdir().expect("a temporary folder");
+    let path = folder.path().join("short.npy");
+    let mut writer = RowWriter::to_path(&path, &names(&["a"]), 2).expect("a writer");
+    writer.write_rows(&[1.0], 1).expect("written");
+    assert!(writer.finish().is_err());
+    assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0, "nothing is left behind");
+}
+
+#[test]
+fn drafts_appear_whole_or_leave_nothing() {
+    let (folder, path) = folder_with("file", b"old");
+    let mut draft = Draft::create(&path).expect("a draft");
+    draft.write_all(b"new").expect("written");
+    assert_eq!(std::fs::read(&path).expect("read"), b"old");
+    drop(draft);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1, "nothing is left behind");
+    let mut draft = Draft::create(&path).expect("a draft");
+    draft.write_all(b"new").expect("written");
+    draft.commit().expect("committed");
+    assert_eq!(std::fs::read(&path).expect("read"), b"new");
+    assert!(Draft::create(&folder.path().join("none/file")).is_err());
+    assert!(Draft::create(folder.path()).is_err(), "a folder is not replaced");
+}
