@@ -1,0 +1,124 @@
+//! Model files: round trips, and every way in which they can be wrong.
+
+mod common;
+
+use common::*;
+use flowdistill::conditioner::Activation;
+use flowdistill::flow::{FlowConfig, Model, Orientation, Standardisation};
+use flowdistill::params::Parameters;
+use std::collections::HashMap;
+use std::path::Path;
+
+fn model() -> Model {
+    let config = FlowConfig { layers: 2, hidden: vec![7, 5], activation: Activation::Silu, ..FlowConfig::default() };
+    Model {
+        flow: random_flow::<f32>(3, &config, Orientation::Sampling),
+        standardisation: Standardisation { shift: vec![1e9, 0.0, -3.0], scale: vec![1e-3, 2.0, 10.0] },
+        names: ["a", "b", "c"].map(String::from).to_vec(),
+    }
+}
+
+#[test]
+fn a_model_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    let model = model();
+    model.save(&path).expect("saved");
+    let loaded = Model::load(&path).expect("loaded");
+    assert_eq!(loaded.flow.snapshot(), model.flow.snapshot());
+    assert_eq!(loaded.flow.config(), model.flow.config());
+    assert_eq!(loaded.flow.orientation(), model.flow.orientation());
+    assert_eq!((loaded.standardisation, loaded.names), (model.standardisation.clone(), model.names.clone()));
+    let first = std::fs::read(&path).expect("read");
+    model.save(&path).expect("saved again");
+    assert_eq!(first, std::fs::read(&path).expect("read"), "the same model gives the same bytes");
+}
+
+#[test]
+fn log_densities_are_in_the_users_units() {
+    let model = model();
+    let frozen = model.freeze::<f64>(false);
+    let noise = normal_rows(20, 3, "noise");
+    let (mut points, mut log_prob) = (vec![0.0; 60], vec![0.0; 20]);
+    frozen.push(flowdistill::flow::Method::Cached, &noise, &mut points, &mut log_prob);
+    let (mut inner, mut inner_log_prob) = (vec![0.0; 60], vec![0.0; 20]);
+    model.flow.freeze::<f64>(false).push(&noise, &mut inner, &mut inner_log_prob);
+    let scales = [1e-3f64, 2.0, 10.0];
+    let jacobian: f64 = scales.iter().map(|s| s.ln()).sum();
+    for row in 0..20 {
+        assert!((log_prob[row] - (inner_log_prob[row] - jacobian)).abs() < 1e-12);
+        assert!((points[3 * row + 2] - (10.0 * inner[3 * row + 2] - 3.0)).abs() < 1e-9);
+    }
+    // The large shift costs digits of the first coordinate, not of the density.
+    let mut asked = vec![0.0; 20];
+    frozen.log_prob(&points, &mut asked);
+    assert!(disagreement(asked, log_prob) < 1e-3);
+}
+
+/// Rewrites a saved model, tensor by tensor.
+fn rewrite(path: &Path, edit: impl Fn(&mut Vec<(String, Vec<f32>)>, &mut serde_json::Value)) {
+    let bytes = std::fs::read(path).expect("read");
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).expect("metadata");
+    let json = &metadata.metadata().as_ref().expect("metadata")["flowdistill"];
+    let mut header: serde_json::Value = serde_json::from_str(json).expect("json");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("whole");
+    let floats = |data: &[u8]| data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let mut tensors: Vec<(String, Vec<f32>)> =
+        file.iter().map(|(name, view)| (name.to_string(), floats(view.data()))).collect();
+    edit(&mut tensors, &mut header);
+    let data: Vec<(String, Vec<u8>)> =
+        tensors.into_iter().map(|(name, v)| (name, v.iter().flat_map(|x| x.to_le_bytes()).collect())).collect();
+    let views = data.iter().map(|(name, bytes)| {
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![bytes.len() / 4], bytes);
+        (name, view.expect("a view"))
+    });
+    let metadata = HashMap::from([("flowdistill".to_string(), header.to_string())]);
+    std::fs::write(path, safetensors::serialize(views, Some(metadata)).expect("serialised")).expect("written");
+}
+
+#[test]
+fn damaged_models_are_refused_with_the_reason() {
+    type Edit = fn(&mut Vec<(String, Vec<f32>)>, &mut serde_json::Value);
+    let edits: [(Edit, &str); 11] = [
+        (|tensors, _| tensors[0].1[0] = f32::NAN, "must be finite"),
+        (|tensors, _| drop(tensors.pop()), "weights"),
+        (|tensors, _| tensors.push(("extra".into(), vec![1.0])), "weights"),
+        (|tensors, _| tensors[0].0 = "unknown".into(), "missing"),
+        (|tensors, _| tensors[0].1.truncate(3), "weights"),
+        (
+            |tensors, _| {
+                let moved = tensors[0].1.pop().expect("a value");
+                tensors[1].1.push(moved);
+            },
+            "values",
+        ),
+        (|_, header| header["format"] = 99.into(), "newer"),
+        (|_, header| header["dim"] = 0.into(), "dimension"),
+        (|_, header| header["flow"]["layers"] = 1_000_000_000u64.into(), "layers"),
+        (|_, header| header["standardisation"]["scale"][0] = 0.into(), "positive"),
+        (|_, header| drop(header["names"].as_array_mut().map(Vec::pop)), "names"),
+    ];
+    for (edit, word) in edits {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("model.safetensors");
+        model().save(&path).expect("saved");
+        rewrite(&path, edit);
+        let error = Model::load(&path).expect_err("refused");
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(word), "`{error}` should say `{word}`");
+    }
+}
+
+#[test]
+fn truncated_models_are_refused_at_every_length() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    model().save(&path).expect("saved");
+    let bytes = std::fs::read(&path).expect("read");
+    for len in (0..bytes.len()).step_by(37) {
+        std::fs::write(&path, &bytes[..len]).expect("written");
+        assert!(Model::load(&path).is_err(), "{len} of {} bytes", bytes.len());
+    }
+    assert!(Model::load(folder.path()).expect_err("refused").to_string().contains("not a file"));
+    assert!(Model::load(&folder.path().join("none")).is_err());
+}

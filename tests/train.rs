@@ -1,0 +1,203 @@
+//! The training loop: gradients of its objectives, stop reasons, non-finite steps, determinism.
+
+mod common;
+
+use common::*;
+use dfdx::prelude::Cpu;
+use flowdistill::flow::{Flow, FlowConfig, Orientation, Standardisation};
+use flowdistill::params::Parameters;
+use flowdistill::seed::Seed;
+use flowdistill::target::{Density, Fatal, Faults, Funnel, Gaussian};
+use flowdistill::train::*;
+use std::sync::atomic::AtomicBool;
+
+struct Silent;
+
+impl Observer for Silent {
+    fn step(&mut self, _: &Progress) {}
+}
+
+fn small() -> FlowConfig {
+    FlowConfig { layers: 2, hidden: vec![8], ..FlowConfig::default() }
+}
+
+fn student(dim: usize) -> Flow<f32, Cpu> {
+    Flow::new(&Cpu::default(), dim, &small(), Orientation::Sampling, &Seed(4).stream("init")).expect("a flow")
+}
+
+fn run(flow: &mut Flow<f32, Cpu>, objective: &mut dyn Objective, settings: &Settings) -> Trained {
+    train(flow, objective, settings, &AtomicBool::new(false), &mut Silent).expect("trained")
+}
+
+#[test]
+fn the_gradient_of_reverse_kl_is_that_of_its_loss() {
+    // The surrogate's value is not the loss; its gradient is. Common random numbers make the difference exact.
+    let gaussian = Gaussian::conditioned(3, 10.0, 1).expect("a gaussian");
+    let standardisation = Standardisation { shift: vec![0.5, 0.0, -1.0], scale: vec![2.0, 0.5, 1.0] };
+    let mut objective = ReverseKl::new(&gaussian, standardisation, 64, Seed(1).stream("noise"));
+    let mut flow = random_flow::<f32>(3, &small(), Orientation::Sampling);
+    let weights = flow.snapshot();
+    let gradients = objective.evaluate(&flow, 5).expect("evaluated").gradients;
+    for (t, gradient) in gradients.iter().enumerate() {
+        let i = gradient.len() / 2;
+        let mut at = |shift: f32| {
+            let mut moved = weights.clone();
+            moved[t][i] += shift;
+            flow.restore(&moved);
+            objective.evaluate(&flow, 5).expect("evaluated").loss
+        };
+        let difference = (at(1e-2) - at(-1e-2)) / 2e-2;
+        let gradient = f64::from(gradient[i]);
+        assert!((gradient - difference).abs() < 2e-2 * (1.0 + difference.abs()), "tensor {t}: {gradient}, {difference}");
+    }
+}
+
+#[test]
+fn maximum_likelihood_keeps_the_best_weights_by_validation() {
+    let rows = normal_rows(500, 2, "rows");
+    let shifted: Vec<f64> = rows.iter().map(|x| 0.5 * x + 1.0).collect();
+    let mut flow = Flow::new(&Cpu::default(), 2, &small(), Orientation::Density, &Seed(4).stream("init")).expect("a flow");
+    let validation = shifted[..200].to_vec();
+    let stream = Seed(1).stream("batches");
+    let mut objective = MaximumLikelihood::new(2, &shifted[200..], validation.clone(), 64, 0.0, stream);
+    let settings = Settings { steps: 600, batch: 64, validate_every: 20, patience: 5, ..Settings::default() };
+    let trained = run(&mut flow, &mut objective, &settings);
+    let mut log_prob = vec![0.0; 100];
+    flow.freeze::<f32>(false).log_prob(&validation, &mut log_prob);
+    let kept = log_prob.iter().sum::<f64>() / 100.0;
+    assert!((kept - trained.best_validation.expect("validated")).abs() < 1e-9, "the best weights are in place");
+    // The entropy of N(1, ½²) in two dimensions is 2 (½ ln 2πe − ln 2).
+    let best = -(1.0 + std::f64::consts::TAU.ln() - 2.0 * 2f64.ln());
+    assert!((kept - best).abs() < 0.3, "{kept} is far from {best}");
+}
+
+#[test]
+fn patience_stops_a_fit_that_no_longer_improves() {
+    let rows = normal_rows(60, 2, "few rows");
+    let mut flow = Flow::new(&Cpu::default(), 2, &small(), Orientation::Density, &Seed(4).stream("init")).expect("a flow");
+    let stream = Seed(1).stream("batches");
+    let mut objective = MaximumLikelihood::new(2, &rows[..40], rows[40..].to_vec(), 20, 0.0, stream);
+    let rate = Schedule { peak: 1e-2, ..Schedule::default() };
+    let settings = Settings { steps: 100_000, batch: 20, validate_every: 10, patience: 5, rate, ..Settings::default() };
+    let trained = run(&mut flow, &mut objective, &settings);
+    assert_eq!(trained.reason, StopReason::Patience);
+    assert!(trained.steps < 100_000);
+}
+
+/// N(0, I) on R² that fails in its own ways.
+struct Broken(fn(usize, &[f64]) -> f64);
+
+impl Density for Broken {
+    fn dim(&self) -> usize {
+        2
+    }
+
+    fn evaluate(
+        &self,
+        points: &[f64],
+        values: &mut [f64],
+        gradients: Option<&mut [f64]>,
+        faults: &mut Faults,
+    ) -> Result<(), Fatal> {
+        for (row, (value, x)) in values.iter_mut().zip(points.chunks(2)).enumerate() {
+            *value = (self.0)(row, x);
+            if value.is_nan() {
+                faults.mark(row, "it does not feel like it");
+            }
+        }
+        if let Some(gradients) = gradients {
+            gradients.iter_mut().zip(points).for_each(|(g, x)| *g = -x);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn failed_rows_are_counted_and_add_no_gradient() {
+    let sometimes = Broken(|row, x| if row % 4 == 0 { f64::NAN } else { -0.5 * (x[0] * x[0] + x[1] * x[1]) });
+    let mut objective = ReverseKl::new(&sometimes, Standardisation::identity(2), 64, Seed(1).stream("noise"));
+    let mut flow = student(2);
+    let trained = run(&mut flow, &mut objective, &Settings { steps: 50, batch: 64, ..Settings::default() });
+    assert_eq!((trained.reason, trained.skipped_steps), (StopReason::Steps, 0));
+    assert_eq!(trained.failed_rows, 50 * 16);
+    assert!(flow.snapshot().iter().flatten().all(|w| w.is_finite()));
+}
+
+#[test]
+fn a_target_that_always_fails_ends_the_run_with_its_reason() {
+    let never = Broken(|_, _| f64::NAN);
+    let mut objective = ReverseKl::new(&never, Standardisation::identity(2), 64, Seed(1).stream("noise"));
+    let interrupt = AtomicBool::new(false);
+    let error = train(&mut student(2), &mut objective, &Settings::default(), &interrupt, &mut Silent).expect_err("failed");
+    assert_eq!(error.exit_code(), 1);
+    assert!(error.to_string().contains("does not feel like it"), "{error}");
+}
+
+/// A loss that turns NaN at some steps.
+struct Flaky {
+    sound: fn(u64) -> bool,
+    lengths: Vec<usize>,
+}
+
+impl Objective for Flaky {
+    fn evaluate(&mut self, _: &Flow<f32, Cpu>, step: u64) -> flowdistill::error::Result<Outcome> {
+        let value = if (self.sound)(step) { 1.0 } else { f32::NAN };
+        let gradients = self.lengths.iter().map(|&len| vec![value; len]).collect();
+        Ok(Outcome { loss: 1.0, gradients, ess: None, failed_rows: 0 })
+    }
+}
+
+#[test]
+fn steps_that_are_not_finite_are_skipped_and_too_many_are_divergence() {
+    let lengths = || student(2).snapshot().iter().map(Vec::len).collect::<Vec<_>>();
+    let mut flow = student(2);
+    let mut objective = Flaky { sound: |step| step % 3 != 0, lengths: lengths() };
+    let trained = run(&mut flow, &mut objective, &Settings { steps: 30, ..Settings::default() });
+    assert_eq!((trained.reason, trained.skipped_steps), (StopReason::Steps, 10));
+
+    let mut flow = student(2);
+    let mut objective = Flaky { sound: |step| step < 20, lengths: lengths() };
+    let settings = Settings { steps: 1000, average: 0.0, ..Settings::default() };
+    let trained = run(&mut flow, &mut objective, &settings);
+    assert_eq!(trained.reason, StopReason::Diverged);
+    assert!(trained.steps < 200);
+    assert!(flow.snapshot().iter().flatten().all(|w| w.is_finite()));
+}
+
+#[test]
+fn an_interrupt_finishes_the_step_and_keeps_the_weights() {
+    struct StopAt<'a>(u64, &'a AtomicBool);
+    impl Observer for StopAt<'_> {
+        fn step(&mut self, progress: &Progress) {
+            self.1.store(progress.step >= self.0, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let gaussian = Gaussian::conditioned(2, 4.0, 1).expect("a gaussian");
+    let mut objective = ReverseKl::new(&gaussian, Standardisation::identity(2), 32, Seed(1).stream("noise"));
+    let (mut flow, interrupt) = (student(2), AtomicBool::new(false));
+    let before = flow.snapshot();
+    let settings = Settings { steps: 500, batch: 32, ..Settings::default() };
+    let trained = train(&mut flow, &mut objective, &settings, &interrupt, &mut StopAt(7, &interrupt)).expect("trained");
+    assert_eq!((trained.reason, trained.steps), (StopReason::Interrupted, 7));
+    assert_ne!(flow.snapshot(), before);
+}
+
+#[test]
+fn training_is_the_same_whatever_the_number_of_threads() {
+    let train_with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| {
+            let funnel = Funnel::new(5).expect("a funnel");
+            let mut objective = ReverseKl::new(&funnel, Standardisation::identity(5), 300, Seed(1).stream("noise"));
+            // Wide enough for the work to be divided.
+            let config = FlowConfig { layers: 2, hidden: vec![64, 64], ..FlowConfig::default() };
+            let stream = Seed(4).stream("init");
+            let mut flow = Flow::new(&Cpu::default(), 5, &config, Orientation::Sampling, &stream).expect("a flow");
+            run(&mut flow, &mut objective, &Settings { steps: 30, batch: 300, ..Settings::default() });
+            flow.snapshot()
+        })
+    };
+    let one = train_with(1);
+    assert_eq!(one, train_with(2));
+    assert_eq!(one, train_with(5));
+}
