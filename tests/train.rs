@@ -48,7 +48,10 @@ fn the_gradient_of_reverse_kl_is_that_of_its_loss() {
         };
         let difference = (at(1e-2) - at(-1e-2)) / 2e-2;
         let gradient = f64::from(gradient[i]);
-        assert!((gradient - difference).abs() < 2e-2 * (1.0 + difference.abs()), "tensor {t}: {gradient}, {difference}");
+        assert!(
+            (gradient - difference).abs() < 2e-2 * (1.0 + difference.abs()),
+            "tensor {t}: {gradient}, {difference}"
+        );
     }
 }
 
@@ -56,7 +59,8 @@ fn the_gradient_of_reverse_kl_is_that_of_its_loss() {
 fn maximum_likelihood_keeps_the_best_weights_by_validation() {
     let rows = normal_rows(500, 2, "rows");
     let shifted: Vec<f64> = rows.iter().map(|x| 0.5 * x + 1.0).collect();
-    let mut flow = Flow::new(&Cpu::default(), 2, &small(), Orientation::Density, &Seed(4).stream("init")).expect("a flow");
+    let mut flow =
+        Flow::new(&Cpu::default(), 2, &small(), Orientation::Density, &Seed(4).stream("init")).expect("a flow");
     let validation = shifted[..200].to_vec();
     let stream = Seed(1).stream("batches");
     let mut objective = MaximumLikelihood::new(2, &shifted[200..], validation.clone(), 64, 0.0, stream);
@@ -74,7 +78,8 @@ fn maximum_likelihood_keeps_the_best_weights_by_validation() {
 #[test]
 fn patience_stops_a_fit_that_no_longer_improves() {
     let rows = normal_rows(60, 2, "few rows");
-    let mut flow = Flow::new(&Cpu::default(), 2, &small(), Orientation::Density, &Seed(4).stream("init")).expect("a flow");
+    let mut flow =
+        Flow::new(&Cpu::default(), 2, &small(), Orientation::Density, &Seed(4).stream("init")).expect("a flow");
     let stream = Seed(1).stream("batches");
     let mut objective = MaximumLikelihood::new(2, &rows[..40], rows[40..].to_vec(), 20, 0.0, stream);
     let rate = Schedule { peak: 1e-2, ..Schedule::default() };
@@ -128,7 +133,8 @@ fn a_target_that_always_fails_ends_the_run_with_its_reason() {
     let never = Broken(|_, _| f64::NAN);
     let mut objective = ReverseKl::new(&never, Standardisation::identity(2), 64, Seed(1).stream("noise"));
     let interrupt = AtomicBool::new(false);
-    let error = train(&mut student(2), &mut objective, &Settings::default(), &interrupt, &mut Silent).expect_err("failed");
+    let error =
+        train(&mut student(2), &mut objective, &Settings::default(), &interrupt, &mut Silent).expect_err("failed");
     assert_eq!(error.exit_code(), 1);
     assert!(error.to_string().contains("does not feel like it"), "{error}");
 }

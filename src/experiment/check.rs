@@ -80,7 +80,14 @@ impl Plan {
     ///
     /// # Errors
     /// With all faults of the experiment, each naming its field, its value and what would be right.
-    pub fn new(mut spec: Spec, path: &Path) -> Result<Self> {
+    pub fn new(spec: Spec, path: &Path) -> Result<Self> {
+        Self::build(spec, path).map_err(|error| match error {
+            Error::Invalid(message) => Error::input(path, message),
+            other => other,
+        })
+    }
+
+    fn build(mut spec: Spec, path: &Path) -> Result<Self> {
         let mut faults = Vec::new();
         faults_of_header(&spec, &mut faults);
         let target = spec.target.as_ref().and_then(|target| match target.build() {

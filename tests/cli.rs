@@ -1,0 +1,310 @@
+//! The binary as a person meets it: exit codes, files, streams, and the same results whatever the threads.
+
+use assert_cmd::Command;
+use std::path::{Path, PathBuf};
+use tempfile::{tempdir, TempDir};
+
+fn flowdistill(folder: &Path) -> Command {
+    let mut command = Command::cargo_bin("flowdistill").expect("the binary");
+    command.current_dir(folder);
+    command
+}
+
+/// An experiment that runs in a second.
+const TINY: &str = r#"(
+    name: "tiny",
+    target: Banana(),
+    data: (source: Draws(rows: 600)),
+    teacher: (layers: 2, hidden: [16]),
+    student: LikeTeacher,
+    stages: [
+        MaximumLikelihood(steps: 60, batch: 64, validate_every: 20),
+        ReverseKl(against: Teacher, training: (steps: 60, batch: 64)),
+    ],
+    evaluation: (draws: 2000),
+)"#;
+
+fn folder_with(name: &str, text: &str) -> (TempDir, PathBuf) {
+    let folder = tempdir().expect("a temporary folder");
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).expect("written");
+    (folder, path)
+}
+
+fn read(path: PathBuf) -> Vec<u8> {
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn a_run_leaves_its_folder_and_is_not_overwritten() {
+    let (folder, _) = folder_with("tiny.ron", TINY);
+    let run = || {
+        let mut command = flowdistill(folder.path());
+        command.args(["run", "tiny.ron"]);
+        command
+    };
+    let output = run().output().expect("run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let out = String::from_utf8(output.stdout).expect("text");
+    assert!(out.contains("# tiny") && out.contains("ESS/N"), "{out}");
+    let files = folder.path().join("runs/tiny");
+    for file in
+        ["experiment.ron", "resolved.ron", "metrics.jsonl", "teacher.safetensors", "student.safetensors", "report.md"]
+    {
+        assert!(files.join(file).is_file(), "{file}");
+    }
+    assert_eq!(read(files.join("experiment.ron")), TINY.as_bytes());
+    let json: serde_json::Value = serde_json::from_slice(&read(files.join("run.json"))).expect("json");
+    assert_eq!(json["status"], "finished");
+    for (group, score) in [
+        ("teacher", "train_log_prob"),
+        ("teacher", "validation_log_prob_se"),
+        ("teacher", "test_log_prob"),
+        ("student", "elbo"),
+        ("student", "log_z"),
+        ("student", "log_z_se"),
+        ("student", "ess"),
+        ("student", "eubo"),
+        ("student", "forward_ess"),
+        ("student", "forward_kl"),
+    ] {
+        let value = &json["scores"][group][score];
+        assert!(value.is_f64() || (value.is_null() && json["score_reasons"].is_object()), "{group}.{score}: {value}");
+    }
+    assert_eq!(json["scores"]["student"]["draws"], 2000);
+    for line in String::from_utf8(read(files.join("metrics.jsonl"))).expect("text").lines() {
+        serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON");
+    }
+
+    let again = run().output().expect("run");
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("--force"));
+    run().arg("--force").assert().success();
+}
+
+#[test]
+fn the_resolved_experiment_runs_to_the_same_result() {
+    let (folder, _) = folder_with("tiny.ron", TINY);
+    flowdistill(folder.path()).args(["run", "tiny.ron", "-q"]).assert().success();
+    let resolved = folder.path().join("runs/tiny/resolved.ron");
+    let text = String::from_utf8(read(resolved.clone())).expect("text");
+    assert!(text.contains("version: 1") && text.contains("max_scale"), "{text}");
+    std::fs::copy(&resolved, folder.path().join("again.ron")).expect("copied");
+    flowdistill(folder.path()).args(["run", "again.ron", "-q", "--out", "other"]).assert().success();
+    for file in ["teacher.safetensors", "student.safetensors", "resolved.ron"] {
+        let (first, second) = (folder.path().join("runs/tiny"), folder.path().join("other/tiny"));
+        assert_eq!(read(first.join(file)), read(second.join(file)), "{file}");
+    }
+}
+
+#[test]
+fn models_and_draws_do_not_depend_on_threads_and_draws_not_on_their_number() {
+    let (folder, _) = folder_with("tiny.ron", TINY);
+    for threads in ["1", "2"] {
+        let out = format!("out{threads}");
+        let args = ["run", "tiny.ron", "-q", "--threads", threads, "--out", &out];
+        flowdistill(folder.path()).args(args).assert().success();
+        for (model, n, log_prob) in [("student", "900", true), ("student", "1000", true), ("teacher", "1000", false)] {
+            let model = format!("{out}/tiny/{model}.safetensors");
+            let draws = format!("{out}/draws-{n}-{log_prob}.npy");
+            let mut command = flowdistill(folder.path());
+            command.args(["sample", &model, "-n", n, "-o", &draws, "--threads", threads, "--seed", "9"]);
+            if log_prob {
+                command.arg("--log-prob");
+            }
+            command.assert().success();
+        }
+    }
+    let file = |name: &str| read(folder.path().join(name));
+    for name in ["tiny/teacher.safetensors", "tiny/student.safetensors", "draws-1000-true.npy", "draws-1000-false.npy"]
+    {
+        assert!(file(&format!("out1/{name}")) == file(&format!("out2/{name}")), "{name} differs between threads");
+    }
+    let (few, many) = (file("out1/draws-900-true.npy"), file("out1/draws-1000-true.npy"));
+    assert_eq!(few.len(), 128 + 900 * 3 * 8);
+    assert!(few[128..] == many[128..few.len()], "draw i depends on the number of draws");
+}
+
+#[test]
+fn samples_stream_as_csv_and_agree_with_log_prob() {
+    let (folder, _) = folder_with("tiny.ron", TINY);
+    flowdistill(folder.path()).args(["run", "tiny.ron", "-q"]).assert().success();
+    for model in ["runs/tiny/student.safetensors", "runs/tiny/teacher.safetensors"] {
+        let args = ["sample", model, "-n", "50", "--log-prob"];
+        let output = flowdistill(folder.path()).args(args).output().expect("run");
+        let text = String::from_utf8(output.stdout).expect("text");
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("x1,x2,log_prob"));
+        assert_eq!(lines.clone().count(), 50);
+        std::fs::write(folder.path().join("points.csv"), &text).expect("written");
+        let output = flowdistill(folder.path()).args(["log-prob", model, "points.csv"]).output().expect("run");
+        let asked = String::from_utf8(output.stdout).expect("text");
+        for (line, asked) in lines.zip(asked.lines().skip(1)) {
+            let drawn: f64 = line.rsplit(',').next().expect("a cell").parse().expect("a number");
+            let asked: f64 = asked.parse().expect("a number");
+            assert!((drawn - asked).abs() < 1e-8 * (1.0 + asked.abs()), "{drawn} and {asked}");
+        }
+    }
+}
+
+#[test]
+fn compare_prints_one_object_a_line() {
+    let (folder, _) = folder_with("tiny.ron", TINY);
+    flowdistill(folder.path()).args(["run", "tiny.ron", "-q"]).assert().success();
+    let args = ["compare", "runs/tiny", "--json", "--batch", "1,64"];
+    let output = flowdistill(folder.path()).args(args).output().expect("run");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(text.lines().count(), 6, "{text}");
+    for line in text.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).expect("json");
+        for field in ["model", "method"] {
+            assert!(row[field].is_string(), "{line}");
+        }
+        for field in ["batch", "draws_per_second", "effective_per_second"] {
+            assert!(row[field].as_f64().is_some_and(|value| value > 0.0), "{line}");
+        }
+    }
+    std::fs::remove_file(folder.path().join("runs/tiny/teacher.safetensors")).expect("removed");
+    flowdistill(folder.path()).args(["compare", "runs/tiny", "--batch", "8"]).assert().success();
+    flowdistill(folder.path()).args(["compare", "."]).assert().code(2);
+}
+
+#[test]
+fn check_trains_nothing_and_targets_lists() {
+    let (folder, _) = folder_with("tiny.ron", TINY);
+    let output = flowdistill(folder.path()).args(["check", "tiny.ron", "--json"]).output().expect("run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("json");
+    assert_eq!(found["dim"], 2);
+    assert!(found["target"]["worst_gradient_error"].as_f64().expect("a number") < 1e-6);
+    assert!(!folder.path().join("runs").exists());
+    let output = flowdistill(folder.path()).args(["targets", "--json"]).output().expect("run");
+    assert!(output.status.success());
+    // What `targets` prints can be copied into an experiment.
+    for line in String::from_utf8(output.stdout).expect("text").lines() {
+        let target: serde_json::Value = serde_json::from_str(line).expect("json");
+        let ron = target["ron"].as_str().expect("ron");
+        let text = format!("(name: \"t\", target: {ron}, stages: [ReverseKl(against: Target)])");
+        std::fs::write(folder.path().join("t.ron"), text).expect("written");
+        flowdistill(folder.path()).args(["check", "t.ron"]).assert().success();
+    }
+}
+
+#[test]
+fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
+    let cases: &[(&str, &[&str])] = &[
+        ("(name: \"x\", stages: [", &["line 1"]),
+        ("(name: \"x\", stages: [], colour: 3)", &["colour"]),
+        ("(name: \"x\", target: Bananas(), stages: [])", &["Bananas", "Banana"]),
+        ("(stages: [])", &["name"]),
+        ("(name: 3, stages: [])", &["line 1"]),
+        ("(name: \"x\", stages: [])", &["stages is empty", "neither `target` nor `data`"]),
+        ("(name: \"../x\", target: Banana(), stages: [ReverseKl(against: Target)])", &["../x", "folder"]),
+        ("(version: 9, name: \"x\", target: Banana(), stages: [ReverseKl(against: Target)])", &["version is 9"]),
+        ("(name: \"x\", target: Banana(), stages: [ReverseKl(against: Teacher)])", &["against the teacher"]),
+        ("(name: \"x\", target: Banana(), stages: [MaximumLikelihood()])", &["no `data`"]),
+        ("(name: \"x\", target: Funnel(dim: 1), stages: [ReverseKl(against: Target)])", &["target: dim is 1"]),
+        ("(name: \"x\", target: Gaussian(dim: 2, condition: NaN), stages: [ReverseKl(against: Target)])", &["condition"]),
+        (
+            "(name: \"x\", target: Banana(), student: Flow(hidden: [0], layers: 0), stages: [ReverseKl(against: Target)])",
+            &["hidden[0] is 0", "layers is 0"],
+        ),
+        (
+            "(name: \"x\", target: Banana(), student: Flow(hidden: [99999999999]), stages: [ReverseKl(against: Target)])",
+            &["hidden[0] is 99999999999"],
+        ),
+        (
+            "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, training: (rate: (peak: inf)))])",
+            &["peak is inf"],
+        ),
+        (
+            "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, training: (batch: 0, steps: 0))])",
+            &["batch is 0", "steps is 0"],
+        ),
+        ("(name: \"x\", target: Banana(), student: LikeTeacher, stages: [ReverseKl(against: Target)])", &["LikeTeacher"]),
+        (
+            "(name: \"x\", target: EightSchools(), data: (source: Draws(rows: 100)), stages: [MaximumLikelihood()])",
+            &["no exact sampler"],
+        ),
+        (
+            "(name: \"x\", data: (source: Csv(path: \"none.csv\")), stages: [MaximumLikelihood()])",
+            &["none.csv"],
+        ),
+        (
+            "(name: \"x\", target: Funnel(dim: 3), data: (source: Csv(path: \"two.csv\")), stages: [MaximumLikelihood()])",
+            &["2 columns", "3 coordinates"],
+        ),
+    ];
+    for (text, words) in cases {
+        let (folder, _) = folder_with("wrong.ron", text);
+        let rows: String = (0..50).map(|i| format!("{i},{}\n", i * i % 7)).collect();
+        std::fs::write(folder.path().join("two.csv"), format!("a,b\n{rows}")).expect("written");
+        for command in ["check", "run"] {
+            let output = flowdistill(folder.path()).args([command, "wrong.ron"]).output().expect("run");
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{text}: {error}");
+            assert!(error.contains("wrong.ron") || error.contains("none.csv"), "{text}: {error}");
+            words.iter().for_each(|word| assert!(error.contains(word), "{text}: {error} should say {word}"));
+            assert!(!error.contains("panicked"), "{error}");
+            assert!(!folder.path().join("runs").exists(), "{text}: nothing is written");
+        }
+    }
+}
+
+#[test]
+fn wrong_arguments_exit_with_2() {
+    let folder = tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("garbage.safetensors"), b"garbage").expect("written");
+    for args in [
+        &["frobnicate"][..],
+        &["run"],
+        &["run", "none.ron"],
+        &["run", "."],
+        &["sample", "none.safetensors", "-n", "5"],
+        &["sample", "garbage.safetensors", "-n", "5"],
+        &["sample", "garbage.safetensors", "-n", "0"],
+        &["sample", "garbage.safetensors"],
+        &["compare", "none"],
+        &["targets", "--threads", "0"],
+    ] {
+        let output = flowdistill(folder.path()).args(args).output().expect("run");
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure_under_way() {
+    let (folder, _) = folder_with("tiny.ron", TINY);
+    flowdistill(folder.path()).args(["run", "tiny.ron", "-q"]).assert().success();
+    let model = "runs/tiny/student.safetensors";
+    flowdistill(folder.path()).args(["sample", model, "-n", "5", "-o", "none/draws.csv"]).assert().code(1);
+    flowdistill(folder.path()).args(["sample", model, "-n", "5", "-o", "draws.txt"]).assert().code(2);
+    std::fs::write(folder.path().join("blocked"), b"").expect("written");
+    flowdistill(folder.path()).args(["run", "tiny.ron", "--out", "blocked"]).assert().code(1);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_what_there_is_and_exits_with_130() {
+    use std::io::{BufRead, BufReader};
+    let long = TINY.replace("steps: 60, batch: 64)", "steps: 100000000, batch: 64)");
+    let (folder, _) = folder_with("tiny.ron", &long);
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("flowdistill"))
+        .args(["run", "tiny.ron"])
+        .current_dir(folder.path())
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("started");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let student = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with("student"));
+    assert!(student.is_some(), "the student's stage begins");
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(child.wait().expect("ended").code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("interrupted")), "{rest:?}");
+    let json: serde_json::Value =
+        serde_json::from_slice(&read(folder.path().join("runs/tiny/run.json"))).expect("json");
+    assert_eq!(json["status"], "interrupted");
+    flowdistill(folder.path()).args(["sample", "runs/tiny/student.safetensors", "-n", "3"]).assert().success();
+}
