@@ -1,4 +1,78 @@
-//! flowdistill
+//! Turns a density that is hard to sample into a sampler that needs one network pass for a batch of draws and knows the exact log
+//! density of each.
+//!
+//! A **teacher** (masked autoregressive flow) is fitted to data by maximum likelihood; a **student** (inverse autoregressive flow) is
+//! trained by reverse KL against an unnormalized density or against the teacher. The binary `flowdistill` runs both from a RON file;
+//! this crate is what it is made of. Rooms in rank order, each using only those above it:
+//!
+//! | room | question it answers |
+//! |---|---|
+//! | [`error`], [`seed`], [`durable`] | what went wrong, which random number, how a file is written |
+//! | [`ops`], [`target`], [`data`] | kernels; unnormalized densities; tables of numbers |
+//! | [`params`] | which tensors are trained, and how they are kept |
+//! | [`conditioner`], [`transformer`] | where parameters come from, what they do to one variable |
+//! | [`bijection`] | invertible maps with their log-det |
+//! | [`flow`] | a density carried through bijections, in one of two orientations |
+//! | [`train`] | what is minimised, and the one loop that does it |
+//! | [`evaluate`] | how good and how fast the result is |
+//! | [`experiment`] | what is done in which order, and what is left on disk |
+//! | [`cli`] | what a person types and sees |
+//!
+//! # Example
+//!
+//! A sampler for an energy of one's own, here a normal distribution with mean 3:
+//!
+//! ```
+//! use flowdistill::evaluate::{draws::log_weights_of_draws, weights};
+//! use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
+//! use flowdistill::seed::Seed;
+//! use flowdistill::target::{Density, Fatal, Faults};
+//! use flowdistill::train::{train, Observer, Progress, ReverseKl, Settings};
+//!
+//! struct Mine;
+//!
+//! impl Density for Mine {
+//!     fn dim(&self) -> usize {
+//!         1
+//!     }
+//!
+//!     fn evaluate(
+//!         &self,
+//!         points: &[f64],
+//!         values: &mut [f64],
+//!         gradients: Option<&mut [f64]>,
+//!         _: &mut Faults,
+//!     ) -> Result<(), Fatal> {
+//!         values.iter_mut().zip(points).for_each(|(value, x)| *value = -0.5 * (x - 3.0).powi(2));
+//!         if let Some(gradients) = gradients {
+//!             gradients.iter_mut().zip(points).for_each(|(gradient, x)| *gradient = 3.0 - x);
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! struct Silent;
+//!
+//! impl Observer for Silent {
+//!     fn step(&mut self, _: &Progress) {}
+//! }
+//!
+//! # fn main() -> flowdistill::error::Result<()> {
+//! let (seed, config) = (Seed(1), FlowConfig { layers: 1, ..FlowConfig::default() });
+//! let mut flow = Flow::new(&Default::default(), 1, &config, Orientation::Sampling, &seed.stream("init"))?;
+//! let mut objective = ReverseKl::new(&Mine, Standardisation::identity(1), 64, seed.stream("noise"));
+//! let settings = Settings { steps: 1500, batch: 64, rate: flowdistill::train::Schedule { peak: 0.02, ..Default::default() }, ..Default::default() };
+//! train(&mut flow, &mut objective, &settings, &Default::default(), &mut Silent)?;
+//!
+//! let student = Model { flow, standardisation: Standardisation::identity(1), names: vec!["x".into()] }.freeze(false);
+//! let (log_weights, _) = log_weights_of_draws(&student, &Mine, 10_000, &seed.stream("evaluation"))?;
+//! let scores = weights::reverse(&log_weights);
+//! assert!(scores.ess > 0.99);
+//! assert!((scores.log_z - 0.5 * std::f64::consts::TAU.ln()).abs() < 0.01);
+//! # Ok(())
+//! # }
+//! ```
+
 pub mod bijection;
 pub mod cli;
 pub mod conditioner;

@@ -3,7 +3,6 @@
 mod common;
 
 use common::*;
-use dfdx::prelude::*;
 use flowdistill::bijection::Bijection;
 use flowdistill::flow::Orientation;
 

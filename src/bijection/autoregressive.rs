@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::ops::real::Real;
 use crate::ops::sequential::SequentialNetwork;
 use crate::ops::tile::padded;
-use crate::ops::{Kernels, Points, Rows};
+use crate::ops::{Kernels, Mapped, Points, Rows};
 use crate::params::{values, Parameters};
 use crate::transformer::Transformer;
 use dfdx::prelude::*;
@@ -38,14 +38,14 @@ impl<E: Real, D: Kernels<E>> Autoregressive<E, D> {
 }
 
 impl<E: Real, D: Kernels<E>> Bijection<E, D> for Autoregressive<E, D> {
-    fn forward<T: Tape<E, D>>(&self, x: Points<E, D, T>) -> Result<(Points<E, D, T>, Rows<E, D, T>)> {
+    fn forward<T: Tape<E, D>>(&self, x: Points<E, D, T>) -> Result<Mapped<E, D, T>> {
         let (x, tape) = x.split_tape();
         let parameters = self.conditioner.forward(x.clone().put_tape(tape))?;
         self.transformer.forward(self.conditioner.order(), x, parameters)
     }
 
     /// One sequential sweep; see [`SequentialNetwork`].
-    fn inverse(&self, y: &Points<E, D>) -> Result<(Points<E, D>, Rows<E, D>)> {
+    fn inverse(&self, y: &Points<E, D>) -> Result<Mapped<E, D>> {
         let (rows, width) = *y.shape();
         let tensors: Vec<Vec<E>> = self.parameters().iter().map(|(_, tensor)| values(tensor)).collect();
         let tensors: Vec<&[E]> = tensors.iter().map(Vec::as_slice).collect();

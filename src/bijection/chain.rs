@@ -3,7 +3,7 @@
 use super::Bijection;
 use crate::error::{Error, Result};
 use crate::ops::real::Real;
-use crate::ops::{Kernels, Points, Rows};
+use crate::ops::{Kernels, Mapped, Points, Rows};
 use crate::params::Parameters;
 use dfdx::prelude::*;
 
@@ -32,7 +32,7 @@ impl<B> Chain<B> {
 }
 
 impl<E: Real, D: Kernels<E>, B: Bijection<E, D>> Bijection<E, D> for Chain<B> {
-    fn forward<T: Tape<E, D>>(&self, x: Points<E, D, T>) -> Result<(Points<E, D, T>, Rows<E, D, T>)> {
+    fn forward<T: Tape<E, D>>(&self, x: Points<E, D, T>) -> Result<Mapped<E, D, T>> {
         let (mut y, mut total) = self.links[0].forward(x)?;
         for link in &self.links[1..] {
             let (next, log_det) = link.forward(y)?;
@@ -42,7 +42,7 @@ impl<E: Real, D: Kernels<E>, B: Bijection<E, D>> Bijection<E, D> for Chain<B> {
         Ok((y, total))
     }
 
-    fn inverse(&self, y: &Points<E, D>) -> Result<(Points<E, D>, Rows<E, D>)> {
+    fn inverse(&self, y: &Points<E, D>) -> Result<Mapped<E, D>> {
         let mut links = self.links.iter().rev();
         let last = links.next().ok_or_else(|| Error::invalid("a chain without links"))?;
         let (mut x, mut total) = last.inverse(y)?;

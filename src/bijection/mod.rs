@@ -8,7 +8,7 @@ pub use chain::Chain;
 
 use crate::error::Result;
 use crate::ops::real::Real;
-use crate::ops::{Kernels, Points, Rows};
+use crate::ops::{Kernels, Mapped, Points};
 use crate::params::Parameters;
 use dfdx::prelude::Tape;
 
@@ -18,11 +18,11 @@ pub trait Bijection<E: Real, D: Kernels<E>>: Parameters<E, D> {
     ///
     /// # Errors
     /// If the tensor library fails.
-    fn forward<T: Tape<E, D>>(&self, x: Points<E, D, T>) -> Result<(Points<E, D, T>, Rows<E, D, T>)>;
+    fn forward<T: Tape<E, D>>(&self, x: Points<E, D, T>) -> Result<Mapped<E, D, T>>;
 
     /// The preimages of the rows of `y` and log |det ∂x/∂y| of each.
     ///
     /// # Errors
     /// If the tensor library fails.
-    fn inverse(&self, y: &Points<E, D>) -> Result<(Points<E, D>, Rows<E, D>)>;
+    fn inverse(&self, y: &Points<E, D>) -> Result<Mapped<E, D>>;
 }

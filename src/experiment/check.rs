@@ -3,9 +3,10 @@
 use super::spec::{Against, SourceSpec, Spec, StageSpec, StudentSpec, VERSION};
 use crate::data::{self, Split, Table};
 use crate::error::{Error, Result};
+use crate::evaluate::draws::exact_draws;
 use crate::flow::{FlowConfig, Standardisation};
-use crate::seed::{Seed, Stream};
-use crate::target::{Density, Sampler};
+use crate::seed::Seed;
+use crate::target::Density;
 use crate::train::Settings;
 use std::path::{Path, PathBuf};
 
@@ -289,15 +290,6 @@ fn read_data(spec: &Spec, folder: &Path, target: Option<&dyn Density>, seed: See
             Table::new(target.names(), values)?
         }
     }))
-}
-
-/// `rows` exact draws, each from its own place in the stream.
-pub(super) fn exact_draws(sampler: &dyn Sampler, dim: usize, rows: usize, stream: &Stream) -> Vec<f64> {
-    let mut values = vec![0.0; rows * dim];
-    for (row, point) in values.chunks_exact_mut(dim).enumerate() {
-        sampler.draw(&mut stream.row(row as u64), point);
-    }
-    values
 }
 
 fn divide(

@@ -204,7 +204,7 @@ impl<F: Real> Layer<F> {
     fn forward(&self, dim: usize, x: &mut [F], log_det: &mut [f64], record: Option<&mut Record<F>>) {
         let network = self.packed.network();
         let stride = padded(network.outputs());
-        let mut sorted = self.to_order(dim, x);
+        let mut sorted = self.gather(dim, x);
         match record {
             None => {
                 let mut trace = Trace::new(network, log_det.len(), false);
@@ -220,13 +220,13 @@ impl<F: Real> Layer<F> {
                 self.transformer.forward_rows(dim, &mut sorted, &record.trace.out, stride, log_det, kept);
             }
         }
-        self.from_order(dim, &sorted, x);
+        self.scatter(dim, &sorted, x);
     }
 
     /// From the gradient at the layer's output to that at its input, in place, with a gradient of one on the log-det.
     fn backward(&self, dim: usize, record: &mut Record<F>, gradient: &mut [F]) {
         let network = self.packed.network();
-        let mut sorted = self.to_order(dim, gradient);
+        let mut sorted = self.gather(dim, gradient);
         let ones = vec![F::ONE; record.trace.rows()];
         let Record { trace, sorted: x, kept } = record;
         let stride = padded(network.outputs());
@@ -237,7 +237,7 @@ impl<F: Real> Layer<F> {
                 *value += d;
             }
         }
-        self.from_order(dim, &sorted, gradient);
+        self.scatter(dim, &sorted, gradient);
     }
 
     fn inverse(&self, dim: usize, y: &mut [F], log_det: &mut [f64]) {
@@ -260,7 +260,7 @@ impl<F: Real> Layer<F> {
         let network = self.packed.network();
         let (stride, per_variable) = (padded(network.outputs()), network.per_variable());
         let rows = log_det.len();
-        let target = self.to_order(dim, y);
+        let target = self.gather(dim, y);
         let mut trace = Trace::new(network, rows, false);
         let mut parameters = vec![F::ZERO; per_variable * rows];
         let mut lanes = vec![F::ZERO; rows];
@@ -276,7 +276,7 @@ impl<F: Real> Layer<F> {
             }
         }
         let sorted: Vec<F> = trace.x.chunks_exact(padded(dim)).flat_map(|row| row[..dim].iter().copied()).collect();
-        self.from_order(dim, &sorted, y);
+        self.scatter(dim, &sorted, y);
     }
 
     fn load(&self, dim: usize, sorted: &[F], trace: &mut Trace<F>) {
@@ -285,7 +285,7 @@ impl<F: Real> Layer<F> {
         }
     }
 
-    fn to_order(&self, dim: usize, rows: &[F]) -> Vec<F> {
+    fn gather(&self, dim: usize, rows: &[F]) -> Vec<F> {
         let mut out = Vec::with_capacity(rows.len());
         for row in rows.chunks_exact(dim) {
             out.extend(self.order.iter().map(|&column| row[column]));
@@ -293,7 +293,7 @@ impl<F: Real> Layer<F> {
         out
     }
 
-    fn from_order(&self, dim: usize, sorted: &[F], rows: &mut [F]) {
+    fn scatter(&self, dim: usize, sorted: &[F], rows: &mut [F]) {
         for (row, sorted) in rows.chunks_exact_mut(dim).zip(sorted.chunks_exact(dim)) {
             for (&value, &column) in sorted.iter().zip(self.order.iter()) {
                 row[column] = value;

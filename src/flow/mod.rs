@@ -15,7 +15,7 @@ use crate::bijection::{Autoregressive, Bijection, Chain};
 use crate::conditioner::Made;
 use crate::error::{Error, Result};
 use crate::ops::real::Real;
-use crate::ops::{Kernels, Points, Rows};
+use crate::ops::{Kernels, Mapped, Points, Rows};
 use crate::params::Parameters;
 use crate::seed::Stream;
 use dfdx::prelude::*;
@@ -103,7 +103,7 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
     ///
     /// # Errors
     /// If a tape rides on `noise` in the `Density` orientation, or the tensor library fails.
-    pub fn push<T: Tape<E, D>>(&self, noise: Points<E, D, T>) -> Result<(Points<E, D, T>, Rows<E, D, T>)> {
+    pub fn push<T: Tape<E, D>>(&self, noise: Points<E, D, T>) -> Result<Mapped<E, D, T>> {
         match self.orientation {
             Orientation::Sampling => {
                 let base = standard_normal(noise.with_empty_tape())?;

@@ -28,6 +28,9 @@ pub type Points<E, D, T = NoneTape> = Tensor<(usize, usize), E, D, T>;
 /// One number a row; also the form of every trainable tensor.
 pub type Rows<E, D, T = NoneTape> = Tensor<(usize,), E, D, T>;
 
+/// Points and one number for each: a map's image and log-det, or draws and their log density.
+pub type Mapped<E, D, T = NoneTape> = (Points<E, D, T>, Rows<E, D, T>);
+
 /// A device with the ops that the tensor library lacks.
 ///
 /// The provided methods compose stock ops, so `impl Kernels<f64> for Cpu {}` is the oracle of the tests and another device works
@@ -53,7 +56,7 @@ pub trait Kernels<E: Real>: Device<E> {
         order: &Arc<[usize]>,
         x: Points<E, Self>,
         parameters: Points<E, Self, T>,
-    ) -> Result<(Points<E, Self, T>, Rows<E, Self, T>)> {
+    ) -> Result<Mapped<E, Self, T>> {
         stock::affine(bound, order, x, parameters)
     }
 }

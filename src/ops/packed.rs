@@ -117,7 +117,7 @@ impl<E: Real> PackedNetwork<E> {
         self.output.input_gradient(*rows, d_out, &mut gradient);
         for l in (0..=last).rev() {
             for (slope, &g) in slopes[l].iter_mut().zip(&gradient) {
-                *slope = *slope * g;
+                *slope *= g;
             }
             if l == 0 {
                 self.hidden[0].input_gradient(*rows, &slopes[0], d_x);

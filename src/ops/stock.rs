@@ -4,7 +4,7 @@ use super::activation::Activation;
 use super::network::Network;
 use super::real::Real;
 use super::staircase::Staircase;
-use super::{Kernels, Points, Rows};
+use super::{Kernels, Mapped, Points, Rows};
 use crate::error::{Error, Result};
 use dfdx::prelude::*;
 use std::sync::Arc;
@@ -108,7 +108,7 @@ pub fn affine<E: Real, D: Kernels<E>, T: Tape<E, D>>(
     order: &Arc<[usize]>,
     x: Points<E, D>,
     parameters: Points<E, D, T>,
-) -> Result<(Points<E, D, T>, Rows<E, D, T>)> {
+) -> Result<Mapped<E, D, T>> {
     let (_, width) = *x.shape();
     let even: Vec<usize> = (0..width).map(|i| 2 * i).collect();
     let odd: Vec<usize> = (0..width).map(|i| 2 * i + 1).collect();

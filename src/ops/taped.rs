@@ -5,7 +5,7 @@ use super::chunks::{map_chunks, map_pieces, CHUNK};
 use super::network::Network;
 use super::packed::{PackedNetwork, Trace};
 use super::tile::padded;
-use super::{Kernels, Points, Rows};
+use super::{Kernels, Mapped, Points, Rows};
 use crate::error::Result;
 use dfdx::prelude::*;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl Kernels<f32> for Cpu {
         order: &Arc<[usize]>,
         x: Points<f32, Self>,
         parameters: Points<f32, Self, T>,
-    ) -> Result<(Points<f32, Self, T>, Rows<f32, Self, T>)> {
+    ) -> Result<Mapped<f32, Self, T>> {
         let x = x.try_contiguous()?;
         let (parameters, mut tape) = parameters.try_contiguous()?.split_tape();
         let (rows, width) = *x.shape();

@@ -13,12 +13,12 @@ pub(super) fn each_row(
 ) {
     let mut gradients = gradients.map(|gradients| gradients.chunks_exact_mut(dim));
     for (row, (point, value)) in points.chunks_exact(dim).zip(values).enumerate() {
-        let mut gradient = gradients.as_mut().and_then(Iterator::next);
+        let gradient = gradients.as_mut().and_then(Iterator::next);
         if point.iter().all(|x| x.is_finite()) {
             *value = log_density(point, gradient);
         } else {
             *value = f64::NAN;
-            if let Some(gradient) = gradient.as_deref_mut() {
+            if let Some(gradient) = gradient {
                 gradient.fill(0.0);
             }
             faults.mark(row, "the point is not finite");

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::ops::affine::{self, Scales};
 use crate::ops::real::Real;
-use crate::ops::{Kernels, Points, Rows};
+use crate::ops::{Kernels, Mapped, Points};
 use dfdx::prelude::Tape;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Transformer {
         order: &Arc<[usize]>,
         x: Points<E, D>,
         parameters: Points<E, D, T>,
-    ) -> Result<(Points<E, D, T>, Rows<E, D, T>)> {
+    ) -> Result<Mapped<E, D, T>> {
         D::affine(self.bound(), order, x, parameters)
     }
 

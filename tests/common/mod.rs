@@ -141,15 +141,13 @@ pub fn log_abs_det(mut matrix: Vec<Vec<f64>>) -> f64 {
     let n = matrix.len();
     let mut total = 0.0;
     for c in 0..n {
-        let pivot = (c..n).max_by(|&a, &b| matrix[a][c].abs().total_cmp(&matrix[b][c].abs())).expect("a row");
-        matrix.swap(c, pivot);
+        let best = (c..n).max_by(|&a, &b| matrix[a][c].abs().total_cmp(&matrix[b][c].abs())).expect("a row");
+        matrix.swap(c, best);
         total += matrix[c][c].abs().ln();
-        for r in c + 1..n {
-            let factor = matrix[r][c] / matrix[c][c];
-            for k in c..n {
-                let above = matrix[c][k];
-                matrix[r][k] -= factor * above;
-            }
+        let pivot = matrix[c].clone();
+        for row in &mut matrix[c + 1..] {
+            let factor = row[c] / pivot[c];
+            row.iter_mut().zip(&pivot).for_each(|(value, above)| *value -= factor * above);
         }
     }
     total

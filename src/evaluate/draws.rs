@@ -1,0 +1,79 @@
+//! Draws of models and of targets, and the log weights between them, in bounded memory.
+
+use crate::error::{Error, Result};
+use crate::flow::{FrozenModel, Method};
+use crate::seed::Stream;
+use crate::target::{evaluate_in_pieces, Density, Faults, Sampler};
+
+/// Rows carried through a model at a time.
+const ROWS: usize = 8192;
+
+/// log γ − log q at `draws` draws of `model`, with base noise from `noise`; and how many rows the density could not evaluate, which
+/// have the weight zero.
+///
+/// # Errors
+/// If the density asks for the run to stop.
+pub fn log_weights_of_draws(
+    model: &FrozenModel<f64>,
+    density: &dyn Density,
+    draws: usize,
+    noise: &Stream,
+) -> Result<(Vec<f64>, usize)> {
+    let dim = model.dim();
+    let mut log_weights = Vec::with_capacity(draws);
+    let mut failed = 0;
+    for first in (0..draws).step_by(ROWS) {
+        let rows = ROWS.min(draws - first);
+        let mut z = vec![0.0; rows * dim];
+        noise.normals(first as u64, dim, &mut z);
+        let (mut points, mut log_q) = (vec![0.0; rows * dim], vec![0.0; rows]);
+        model.push(Method::Cached, &z, &mut points, &mut log_q);
+        let mut values = vec![0.0; rows];
+        let mut faults = Faults::default();
+        evaluate_in_pieces(density, &points, &mut values, None, &mut faults).map_err(|fatal| Error::Target(fatal.0))?;
+        faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
+        failed += faults.rows().len();
+        log_weights.extend(values.iter().zip(&log_q).map(|(value, q)| value - q));
+    }
+    Ok((log_weights, failed))
+}
+
+/// log γ − log q at `points`, which are draws from elsewhere.
+///
+/// # Errors
+/// If the density asks for the run to stop.
+pub fn log_weights_at(model: &FrozenModel<f64>, density: &dyn Density, points: &[f64]) -> Result<Vec<f64>> {
+    let dim = model.dim();
+    let mut log_weights = Vec::with_capacity(points.len() / dim);
+    for points in points.chunks(ROWS * dim) {
+        let rows = points.len() / dim;
+        let (mut values, mut log_q) = (vec![0.0; rows], vec![0.0; rows]);
+        evaluate_in_pieces(density, points, &mut values, None, &mut Faults::default())
+            .map_err(|fatal| Error::Target(fatal.0))?;
+        model.log_prob(points, &mut log_q);
+        log_weights.extend(values.iter().zip(&log_q).map(|(value, q)| value - q));
+    }
+    Ok(log_weights)
+}
+
+/// `draws` draws of `model`, with base noise from `noise`.
+pub fn draws_of(model: &FrozenModel<f64>, draws: usize, noise: &Stream) -> Vec<f64> {
+    let dim = model.dim();
+    let mut points = vec![0.0; draws * dim];
+    for (piece, points) in points.chunks_mut(ROWS * dim).enumerate() {
+        let rows = points.len() / dim;
+        let mut z = vec![0.0; rows * dim];
+        noise.normals((piece * ROWS) as u64, dim, &mut z);
+        model.push(Method::Cached, &z, points, &mut vec![0.0; rows]);
+    }
+    points
+}
+
+/// `rows` exact draws, each from its own place in the stream.
+pub fn exact_draws(sampler: &dyn Sampler, dim: usize, rows: usize, stream: &Stream) -> Vec<f64> {
+    let mut values = vec![0.0; rows * dim];
+    for (row, point) in values.chunks_exact_mut(dim).enumerate() {
+        sampler.draw(&mut stream.row(row as u64), point);
+    }
+    values
+}
