@@ -35,7 +35,11 @@ fn shipped_experiments_check() {
         let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|extension| extension == "ron") {
             let (spec, _) = Spec::read(&path).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(Some(spec.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()), "named like its file");
+            assert_eq!(
+                Some(spec.name.as_str()),
+                path.file_stem().and_then(|stem| stem.to_str()),
+                "named like its file"
+            );
             // The large ladder's half million draws take longer than the rest together.
             if spec.name != "ladder_funnel" {
                 Plan::new(spec, &path).unwrap_or_else(|error| panic!("{error}"));

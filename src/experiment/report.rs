@@ -215,9 +215,10 @@ impl Record {
         let reverse = &student.reverse;
         writeln!(out, "\n| student | from {} draws of its own |\n|---|---:|", reverse.draws)?;
         writeln!(out, "| ESS/N | {:.4} |", reverse.ess)?;
-        writeln!(out, "| ELBO | {:.4} |", reverse.elbo)?;
-        let known = student.true_log_z.map_or(String::new(), |z| format!(" (exact: {z:.4})"));
-        writeln!(out, "| log Z, importance-sampled | {:.4} ± {:.4}{known} |", reverse.log_z, reverse.log_z_se)?;
+        writeln!(out, "| ELBO | {} |", nats(reverse.elbo))?;
+        let known = student.true_log_z.map_or(String::new(), |z| format!(" (exact: {})", nats(z)));
+        let (log_z, error) = (nats(reverse.log_z), nats(reverse.log_z_se));
+        writeln!(out, "| log Z, importance-sampled | {log_z} ± {error}{known} |")?;
         if let Some(k_hat) = reverse.k_hat {
             writeln!(out, "| Pareto k̂ (below 0.7 is usable) | {k_hat:.2} |")?;
         }
@@ -227,12 +228,26 @@ impl Record {
         if let Some((forward, source)) = &student.forward {
             writeln!(out, "\n| student | from {} {source} |\n|---|---:|", forward.draws)?;
             writeln!(out, "| forward ESS/N | {:.4} |", forward.forward_ess)?;
-            writeln!(out, "| EUBO | {:.4} |", forward.eubo)?;
+            writeln!(out, "| EUBO | {} |", nats(forward.eubo))?;
             if let Some(kl) = forward.forward_kl {
-                writeln!(out, "| forward KL | {kl:.4} |")?;
+                writeln!(out, "| forward KL | {} |", nats(kl))?;
+            }
+            if let Some(k_hat) = forward.forward_k_hat {
+                writeln!(out, "| Pareto k̂ (above 0.7 a few draws decide the ESS) | {k_hat:.2} |")?;
             }
         }
         Ok(())
+    }
+}
+
+/// Four decimals, without the sign of a zero; in powers of ten where a score has gone astray.
+fn nats(value: f64) -> String {
+    if value.abs() >= 1e6 {
+        format!("{value:.2e}")
+    } else if value.abs() < 5e-5 {
+        "0.0000".into()
+    } else {
+        format!("{value:.4}")
     }
 }
 
