@@ -115,7 +115,7 @@ fn a_run_that_diverges_says_so_and_keeps_the_last_good_weights() {
             )],
         )"#,
     );
-    let error = outcome.err().expect("it cannot go well");
+    let Err(error) = outcome else { panic!("it cannot go well") };
     assert_eq!(error.exit_code(), 1, "{error}");
     if matches!(error, Error::Diverged(_)) {
         let files = folder.path().join("runs/wild");

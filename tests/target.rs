@@ -4,34 +4,53 @@ use flowdistill::seed::Seed;
 use flowdistill::target::{Banana, Density, EightSchools, Faults, Funnel, Gaussian, TwoMoons};
 use std::f64::consts::{PI, TAU};
 
-fn targets() -> Vec<(&'static str, Box<dyn Density>)> {
+/// Name, target, and the standard deviations of random points: of the first coordinate and of the others.
+type Row = (&'static str, Box<dyn Density>, [f64; 2]);
+
+fn targets() -> Vec<Row> {
     vec![
-        ("banana", Box::new(Banana)),
-        ("two moons", Box::new(TwoMoons)),
-        ("funnel", Box::new(Funnel::new(10).expect("a funnel"))),
-        ("funnel of odd dimension", Box::new(Funnel::new(3).expect("a funnel"))),
-        ("eight schools", Box::new(EightSchools)),
-        ("gaussian", Box::new(Gaussian::conditioned(20, 1000.0, 1).expect("a gaussian"))),
-        ("gaussian in one dimension", Box::new(Gaussian::conditioned(1, 10.0, 1).expect("a gaussian"))),
-        ("normal", Box::new(Gaussian::new(vec![1.0, -2.0], vec![2.0, 0.5, 0.5, 1.0]).expect("a gaussian"))),
+        ("banana", Box::new(Banana), [10.0, 3.0]),
+        ("two moons", Box::new(TwoMoons), [2.0, 1.5]),
+        ("funnel", Box::new(Funnel::new(10).expect("a funnel")), [3.0, 1.5]),
+        ("funnel of odd dimension", Box::new(Funnel::new(3).expect("a funnel")), [3.0, 1.5]),
+        ("eight schools", Box::new(EightSchools), [5.0, 1.5]),
+        ("gaussian", Box::new(conditioned()), [1.5, 1.5]),
+        ("gaussian in one dimension", Box::new(Gaussian::conditioned(1, 10.0, 1).expect("a gaussian")), [1.5, 1.5]),
+        ("normal", Box::new(normal()), [1.5, 1.5]),
     ]
 }
 
-fn value(target: &dyn Density, point: &[f64]) -> f64 {
-    let mut values = [0.0];
-    target.evaluate(point, &mut values, None, &mut Faults::default()).expect("not fatal");
-    values[0]
+fn conditioned() -> Gaussian {
+    Gaussian::conditioned(20, 1e4, 1).expect("a gaussian")
+}
+
+fn normal() -> Gaussian {
+    Gaussian::new(vec![1.0, -2.0], vec![2.0, 0.5, 0.5, 1.0]).expect("a gaussian")
+}
+
+fn evaluate(target: &dyn Density, points: &[f64]) -> (Vec<f64>, Vec<f64>, Faults) {
+    let mut values = vec![1.0; points.len() / target.dim()];
+    let (mut gradients, mut faults) = (vec![1.0; points.len()], Faults::default());
+    target.evaluate(points, &mut values, Some(&mut gradients), &mut faults).expect("not fatal");
+    (values, gradients, faults)
+}
+
+fn values(target: &dyn Density, points: &[f64]) -> Vec<f64> {
+    let mut values = vec![1.0; points.len() / target.dim()];
+    target.evaluate(points, &mut values, None, &mut Faults::default()).expect("not fatal");
+    values
 }
 
 #[test]
 fn gradients_are_central_differences() {
-    for (name, target) in targets() {
-        let (dim, rows) = (target.dim(), 1000);
-        let mut points = vec![0.0; rows * dim];
+    for (name, target, [first, others]) in targets() {
+        let dim = target.dim();
+        let mut points = vec![0.0; 1000 * dim];
         Seed(1).stream(name).normals(0, dim, &mut points);
-        points.iter_mut().for_each(|x| *x *= 1.5);
-        let (mut values, mut gradients) = (vec![0.0; rows], vec![0.0; rows * dim]);
-        target.evaluate(&points, &mut values, Some(&mut gradients), &mut Faults::default()).expect("not fatal");
+        points.iter_mut().enumerate().for_each(|(i, x)| *x *= if i % dim == 0 { first } else { others });
+        let (with, gradients, faults) = evaluate(target.as_ref(), &points);
+        assert!(faults.rows().is_empty(), "{name}");
+        assert_eq!(with, values(target.as_ref(), &points), "{name}: values without gradients");
         for (point, gradient) in points.chunks_exact(dim).zip(gradients.chunks_exact(dim)) {
             let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
             for i in 0..dim {
@@ -39,55 +58,40 @@ fn gradients_are_central_differences() {
                 let at = |shift: f64| {
                     let mut moved = point.to_vec();
                     moved[i] += shift;
-                    value(target.as_ref(), &moved)
+                    values(target.as_ref(), &moved)[0]
                 };
                 // Five points, so that what is left of the step is below rounding.
                 let difference = (8.0 * (at(step) - at(-step)) - (at(2.0 * step) - at(-2.0 * step))) / (12.0 * step);
-                // Relative to the whole gradient, as rounding in the value is shared by all coordinates.
+                // Relative to the Euclidean norm of the whole gradient, as all coordinates share the rounding in the value.
                 assert!((difference - gradient[i]).abs() <= 1e-6 * (1.0 + norm), "{name} at {point:?}, coordinate {i}");
             }
         }
     }
 }
 
-#[test]
-fn values_do_not_depend_on_whether_gradients_are_asked_for() {
-    for (name, target) in targets() {
-        let dim = target.dim();
-        let mut points = vec![0.0; 7 * dim];
-        Seed(2).stream(name).normals(0, dim, &mut points);
-        let (mut values, mut gradients) = (vec![0.0; 7], vec![0.0; 7 * dim]);
-        target.evaluate(&points, &mut values, Some(&mut gradients), &mut Faults::default()).expect("not fatal");
-        for (point, expected) in points.chunks_exact(dim).zip(values) {
-            assert_eq!(value(target.as_ref(), point), expected, "{name}");
-        }
-    }
-}
-
-/// log ∫ γ over a rectangle by the midpoint rule.
-fn quadrature(target: &dyn Density, (x0, x1): (f64, f64), (y0, y1): (f64, f64), n: usize) -> f64 {
-    let (dx, dy) = ((x1 - x0) / n as f64, (y1 - y0) / n as f64);
-    let mut total = 0.0;
-    for i in 0..n {
-        let x = x0 + (i as f64 + 0.5) * dx;
-        let column: Vec<f64> = (0..n).flat_map(|j| [x, y0 + (j as f64 + 0.5) * dy]).collect();
-        let mut values = vec![0.0; n];
-        target.evaluate(&column, &mut values, None, &mut Faults::default()).expect("not fatal");
-        total += values.iter().map(|v| v.exp()).sum::<f64>();
-    }
-    (total * dx * dy).ln()
+/// ∫ f γ over a rectangle by the midpoint rule.
+fn integral(target: &dyn Density, x: [f64; 2], y: [f64; 2], n: usize, f: impl Fn(&[f64]) -> f64) -> f64 {
+    let (dx, dy) = ((x[1] - x[0]) / n as f64, (y[1] - y[0]) / n as f64);
+    let column = |i: usize| {
+        let centre = move |j: usize| [x[0] + (i as f64 + 0.5) * dx, y[0] + (j as f64 + 0.5) * dy];
+        let points: Vec<f64> = (0..n).flat_map(centre).collect();
+        points.chunks(2).zip(values(target, &points)).map(|(x, v)| f(x) * v.exp()).sum::<f64>()
+    };
+    (0..n).map(column).sum::<f64>() * dx * dy
 }
 
 #[test]
 fn normalisers_are_those_of_quadrature() {
-    let banana = quadrature(&Banana, (-80.0, 80.0), (-200.0, 12.0), 3000);
-    assert!((banana - Banana.log_normalizer().expect("known")).abs() < 1e-6, "{banana}");
-    let moons = quadrature(&TwoMoons, (-4.0, 4.0), (-4.0, 4.0), 2000);
-    assert!((moons - TwoMoons.log_normalizer().expect("known")).abs() < 1e-8, "{moons}");
-    // TARGETS of the literature give five digits of it.
-    assert!((moons - 0.80421).abs() < 1e-5);
-    let normal = Gaussian::new(vec![1.0, -2.0], vec![2.0, 0.5, 0.5, 1.0]).expect("a gaussian");
-    assert!(quadrature(&normal, (-14.0, 16.0), (-13.0, 9.0), 1500).abs() < 1e-8);
+    let error = |target: &dyn Density, x, y, n| {
+        integral(target, x, y, n, |_| 1.0).ln() - target.log_normalizer().expect("known")
+    };
+    assert!(error(&Banana, [-90.0, 90.0], [-250.0, 12.0], 3000).abs() < 1e-9);
+    assert!(error(&TwoMoons, [-4.0, 4.0], [-4.0, 4.0], 2000).abs() < 1e-11);
+    assert!(error(&normal(), [-14.0, 16.0], [-13.0, 9.0], 1500).abs() < 1e-11);
+    assert!(
+        error(&Gaussian::conditioned(2, 100.0, 3).expect("a gaussian"), [-30.0, 30.0], [-30.0, 30.0], 1500).abs()
+            < 1e-11
+    );
 }
 
 #[test]
@@ -108,25 +112,43 @@ fn the_evidence_of_eight_schools_is_that_of_quadrature() {
             - (tau / 5.0).powi(2).ln_1p()
             + u
     };
-    let (n, low, high) = (20_000, -40.0, 40.0);
-    let step = (high - low) / f64::from(n);
-    let total: f64 = (0..n).map(|i| log_integrand(low + (f64::from(i) + 0.5) * step).exp()).sum();
+    let step = 80.0 / 8000.0;
+    let total: f64 = (0..8000).map(|i| log_integrand(-40.0 + (f64::from(i) + 0.5) * step).exp()).sum();
     let evidence = (total * step).ln();
-    assert!((evidence - EightSchools.log_normalizer().expect("known")).abs() < 1e-7, "{evidence}");
-    assert!((evidence + 31.31135).abs() < 1e-5);
+    assert!((evidence - EightSchools.log_normalizer().expect("known")).abs() < 1e-11, "{evidence}");
+    // That says nothing of the density itself: here its terms one by one, at a point.
+    let log_normal = |x: f64, sd: f64| -0.5 * TAU.ln() - sd.ln() - 0.5 * (x / sd).powi(2);
+    let x = [4.0, 1.2, 0.3, -0.1, 0.7, 1.1, -1.4, 0.2, 2.0, -0.6];
+    let tau = 1.2f64.exp();
+    let half_cauchy = (2.0 / (PI * 5.0 * (1.0 + (tau / 5.0).powi(2)))).ln();
+    let likelihood = |i: usize| log_normal(effects[i] - x[0] - tau * x[2 + i], errors[i]) + log_normal(x[2 + i], 1.0);
+    let expected = log_normal(x[0], 5.0) + half_cauchy + 1.2 + (0..8).map(likelihood).sum::<f64>();
+    assert!((values(&EightSchools, &x)[0] - expected).abs() < 1e-12);
 }
 
 #[test]
 fn densities_in_many_dimensions_have_their_closed_form() {
-    let normal = |x: f64, variance: f64| -0.5 * (TAU * variance).ln() - 0.5 * x * x / variance;
-    let funnel = Funnel::new(5).expect("a funnel");
-    let x = [1.3, 0.4, -2.0, 0.0, 1.1];
-    let expected = normal(x[0], 9.0) + x[1..].iter().map(|x| normal(*x, 1.3f64.exp())).sum::<f64>();
-    assert!((value(&funnel, &x) - expected).abs() < 1e-12);
+    let log_normal = |x: f64, variance: f64| -0.5 * (TAU * variance).ln() - 0.5 * x * x / variance;
+    for v in [-6.5, 1.3, 8.0] {
+        let x = [v, 0.4, -2.0, 0.0, 1.1];
+        let expected = log_normal(v, 9.0) + x[1..].iter().map(|x| log_normal(*x, v.exp())).sum::<f64>();
+        let value = values(&Funnel::new(5).expect("a funnel"), &x)[0];
+        assert!((value - expected).abs() < 1e-13 * expected.abs(), "{value} for {expected}");
+    }
 
-    // The eigenvalues of the conditioned Gaussian multiply to one, so its density at the mean is that of N(0, I).
-    let gaussian = Gaussian::conditioned(20, 1000.0, 1).expect("a gaussian");
-    assert!((value(&gaussian, &[0.0; 20]) + 10.0 * TAU.ln()).abs() < 1e-10);
+    // The precision matrix, row by row from the gradients at the unit vectors, has the eigenvalues asked for: their sum and the
+    // sum of their squares; and as they multiply to one, the density at the mean is that of N(0, I).
+    let unit: Vec<f64> = (0..400).map(|i| f64::from(u8::from(i % 21 == 0))).collect();
+    let (at_unit, precision, _) = evaluate(&conditioned(), &unit);
+    let eigenvalues = (0..20).map(|k| 1e4f64.powf(f64::from(k) / 19.0 - 0.5));
+    let (sum, squares) = eigenvalues.fold((0.0, 0.0), |(sum, squares), e| (sum + e, squares + e * e));
+    assert!((precision.iter().step_by(21).sum::<f64>() / -sum - 1.0).abs() < 1e-10);
+    assert!((precision.iter().map(|p| p * p).sum::<f64>() / squares - 1.0).abs() < 1e-10);
+    for i in 0..20 {
+        assert!((at_unit[i] + 10.0 * TAU.ln() - 0.5 * precision[i * 21]).abs() < 1e-9, "{i}");
+        (0..i).for_each(|j| assert!((precision[i * 20 + j] - precision[j * 20 + i]).abs() < 1e-9, "{i}, {j}"));
+    }
+    assert_ne!(evaluate(&Gaussian::conditioned(20, 1e4, 2).expect("a gaussian"), &unit).1, precision);
 }
 
 const DRAWS: usize = 20_000;
@@ -141,12 +163,11 @@ fn exact_draws(target: &dyn Density) -> Vec<f64> {
     draws
 }
 
-/// The Kolmogorov–Smirnov statistic times √n; above 2.2 with probability 10⁻⁴ if `cdf` is right.
-fn kolmogorov(values: impl Iterator<Item = f64>, cdf: impl Fn(f64) -> f64) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    let n = sorted.len() as f64;
-    let gaps = sorted.iter().enumerate().map(|(i, &x)| {
+/// The Kolmogorov–Smirnov statistic times √n; above 2.2 with probability 2e^{−2·2.2²} = 1.3·10⁻⁴ if `cdf` is right.
+fn kolmogorov(mut sample: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
+    sample.sort_by(f64::total_cmp);
+    let n = sample.len() as f64;
+    let gaps = sample.iter().enumerate().map(|(i, &x)| {
         let p = cdf(x);
         (p - i as f64 / n).abs().max(((i + 1) as f64 / n - p).abs())
     });
@@ -164,42 +185,83 @@ fn normal_cdf(z: f64) -> f64 {
     0.5 + step / 3.0 * (density(0.0) + inner + density(z))
 }
 
-/// Mean 0 and variance 1 within five standard errors, and the whole distribution.
-fn assert_standard_normal(name: &str, values: Vec<f64>) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|v| v * v).sum::<f64>() / n;
-    assert!(mean.abs() < 5.0 / n.sqrt(), "{name}: mean {mean}");
-    assert!((variance - 1.0).abs() < 5.0 * (2.0 / n).sqrt(), "{name}: variance {variance}");
-    let statistic = kolmogorov(values.into_iter(), normal_cdf);
+/// The moment of that power within five standard errors of `expected`.
+fn assert_moment(name: &str, sample: &[f64], power: i32, expected: f64) {
+    let moment = |power: i32| sample.iter().map(|x| x.powi(power)).sum::<f64>() / sample.len() as f64;
+    let standard_error = ((moment(2 * power) - moment(power).powi(2)) / sample.len() as f64).sqrt();
+    let found = moment(power);
+    assert!((found - expected).abs() < 5.0 * standard_error, "{name}: moment {power} is {found} for {expected}");
+}
+
+fn assert_standard_normal(name: &str, sample: Vec<f64>) {
+    assert_moment(name, &sample, 1, 0.0);
+    assert_moment(name, &sample, 2, 1.0);
+    let statistic = kolmogorov(sample, normal_cdf);
     assert!(statistic < KS_BOUND, "{name}: Kolmogorov-Smirnov {statistic}");
 }
 
+/// The score ∇ log p of a normal distribution is normal with the precision matrix, whose diagonal is its change along the axes.
+fn scores(target: &Gaussian) -> Vec<f64> {
+    let dim = target.dim();
+    let unit: Vec<f64> = (0..dim * dim).map(|i| f64::from(u8::from(i % (dim + 1) == 0))).collect();
+    let (at_unit, at_zero) = (evaluate(target, &unit).1, evaluate(target, &vec![0.0; dim]).1);
+    let mut scores = evaluate(target, &exact_draws(target)).1;
+    scores.iter_mut().enumerate().for_each(|(k, score)| {
+        *score /= (at_zero[k % dim] - at_unit[k % dim * (dim + 1)]).sqrt();
+    });
+    scores
+}
+
 #[test]
-fn exact_draws_have_the_distribution_of_their_target() {
-    let banana = exact_draws(&Banana);
-    assert_standard_normal("banana, x1", banana.chunks(2).map(|x| x[0] / 10.0).collect());
-    assert_standard_normal("banana, x2", banana.chunks(2).map(|x| x[1] + 0.03 * x[0] * x[0] - 3.0).collect());
-
+fn exact_draws_become_independent_normals() {
+    let banana = exact_draws(&Banana).chunks(2).flat_map(|x| [x[0] / 10.0, x[1] + 0.03 * x[0] * x[0] - 3.0]).collect();
     let funnel = exact_draws(&Funnel::new(5).expect("a funnel"));
-    assert_standard_normal("funnel, v", funnel.chunks(5).map(|x| x[0] / 3.0).collect());
-    for i in 1..5 {
-        let name = format!("funnel, x{i}");
-        assert_standard_normal(&name, funnel.chunks(5).map(|x| x[i] * (-0.5 * x[0]).exp()).collect());
+    let funnel = funnel.chunks(5).flat_map(|x| {
+        let half = (0.5 * x[0]).exp();
+        [x[0] / 3.0, x[1] / half, x[2] / half, x[3] / half, x[4] / half]
+    });
+    let given = |x: &[f64]| [(x[0] - 1.0) / 2f64.sqrt(), (x[1] + 2.0 - 0.25 * (x[0] - 1.0)) / 0.875f64.sqrt()];
+    let pair = exact_draws(&normal()).chunks(2).flat_map(given).collect();
+    let table: [(&str, Vec<f64>, usize, bool); 5] = [
+        ("banana", banana, 2, true),
+        ("funnel", funnel.collect(), 5, true),
+        ("normal", pair, 2, true),
+        ("scores of the normal", scores(&normal()), 2, false),
+        ("scores of the conditioned gaussian", scores(&conditioned()), 20, false),
+    ];
+    for (name, sample, dim, independent) in table {
+        for i in 0..dim {
+            assert_standard_normal(&format!("{name}, {i}"), sample.iter().skip(i).step_by(dim).copied().collect());
+            for j in (0..i).filter(|_| independent) {
+                // The second sees a scale that depends on another coordinate in the wrong way.
+                for power in [1, 2] {
+                    let product: Vec<f64> = sample.chunks(dim).map(|x| x[i].powi(power) * x[j]).collect();
+                    assert_moment(&format!("{name}, {i} to the {power} times {j}"), &product, 1, 0.0);
+                }
+            }
+        }
     }
+}
 
-    let normal = exact_draws(&Gaussian::new(vec![1.0, -2.0], vec![2.0, 0.5, 0.5, 1.0]).expect("a gaussian"));
-    assert_standard_normal("normal, x1", normal.chunks(2).map(|x| (x[0] - 1.0) / 2f64.sqrt()).collect());
-    let given = |x: &[f64]| (x[1] + 2.0 - 0.25 * (x[0] - 1.0)) / (1.0 - 0.125f64).sqrt();
-    assert_standard_normal("normal, x2 given x1", normal.chunks(2).map(given).collect());
-
-    let moons = exact_draws(&TwoMoons);
-    let right = moons.chunks(2).filter(|x| x[0] > 0.0).count() as f64 / DRAWS as f64;
-    assert!((right - 0.5).abs() < 5.0 * 0.5 / (DRAWS as f64).sqrt(), "a moon is missing: {right}");
-    for (axis, name) in ["two moons, x1", "two moons, x2"].into_iter().enumerate() {
-        let cdf = marginal_cdf(&TwoMoons, axis);
-        let statistic = kolmogorov(moons.chunks(2).map(|x| x[axis]), cdf);
-        assert!(statistic < KS_BOUND, "{name}: Kolmogorov-Smirnov {statistic}");
+#[test]
+fn exact_draws_of_two_moons_have_their_distribution() {
+    let draws = exact_draws(&TwoMoons);
+    let area = [-4.0, 4.0];
+    let mass = integral(&TwoMoons, area, area, 1000, |_| 1.0);
+    for axis in [0, 1] {
+        let sample: Vec<f64> = draws.chunks(2).map(|x| x[axis]).collect();
+        for power in [1, 2] {
+            let expected = integral(&TwoMoons, area, area, 1000, |x| x[axis].powi(power)) / mass;
+            assert_moment(&format!("two moons, {axis}"), &sample, power, expected);
+        }
+        let statistic = kolmogorov(sample, marginal_cdf(&TwoMoons, axis));
+        assert!(statistic < KS_BOUND, "two moons, {axis}: Kolmogorov-Smirnov {statistic}");
+    }
+    let from_ring = |x: &[f64]| x[0].hypot(x[1]) - 2.0;
+    let sample: Vec<f64> = draws.chunks(2).map(from_ring).collect();
+    for power in [1, 2] {
+        let expected = integral(&TwoMoons, area, area, 1000, |x| from_ring(x).powi(power)) / mass;
+        assert_moment("two moons, distance from the ring", &sample, power, expected);
     }
 }
 
@@ -212,9 +274,7 @@ fn marginal_cdf(target: &dyn Density, axis: usize) -> impl Fn(f64) -> f64 {
     for i in 0..n {
         let points: Vec<f64> =
             (0..n).flat_map(|j| if axis == 0 { [centre(i), centre(j)] } else { [centre(j), centre(i)] }).collect();
-        let mut values = vec![0.0; n];
-        target.evaluate(&points, &mut values, None, &mut Faults::default()).expect("not fatal");
-        cumulative.push(cumulative[i] + values.iter().map(|v| v.exp()).sum::<f64>());
+        cumulative.push(cumulative[i] + values(target, &points).iter().map(|v| v.exp()).sum::<f64>());
     }
     let total = cumulative[n];
     move |x| {
@@ -225,29 +285,42 @@ fn marginal_cdf(target: &dyn Density, axis: usize) -> impl Fn(f64) -> f64 {
 }
 
 #[test]
-fn points_without_a_value_are_faults_and_far_points_have_no_nan() {
-    for (name, target) in targets() {
+fn points_that_are_not_finite_are_faults() {
+    for (name, target, _) in targets() {
         let dim = target.dim();
-        let mut points = vec![0.1; 3 * dim];
+        let mut points = vec![0.1; 5 * dim];
         points[dim] = f64::NAN;
-        points[2 * dim] = f64::INFINITY;
-        let (mut values, mut gradients) = (vec![0.0; 3], vec![1.0; 3 * dim]);
-        let mut faults = Faults::default();
-        target.evaluate(&points, &mut values, Some(&mut gradients), &mut faults).expect("not fatal");
-        assert_eq!(faults.rows(), [1, 2], "{name}");
-        assert!(values[0].is_finite() && gradients.iter().all(|g| g.is_finite()), "{name}");
+        points[3 * dim - 1] = f64::INFINITY;
+        points[3 * dim] = f64::NEG_INFINITY;
+        let (values, gradients, faults) = evaluate(target.as_ref(), &points);
+        assert_eq!(faults.rows(), [1, 2, 3], "{name}");
+        assert_eq!(faults.reason(), Some("the point is not finite"), "{name}");
+        assert!(values[0].is_finite() && values[0] == values[4], "{name}");
+        assert!(values[1..4].iter().all(|v| v.is_nan()), "{name}");
+        assert!(gradients[dim..4 * dim].iter().all(|g| *g == 0.0), "{name}");
+    }
+}
 
-        for far in [1e3, -1e3, 1e200, -1e200] {
-            for coordinate in 0..dim {
-                let mut point = vec![0.5; dim];
-                point[coordinate] = far;
-                let (mut values, mut gradients) = ([0.0], vec![0.0; dim]);
-                target.evaluate(&point, &mut values, Some(&mut gradients), &mut Faults::default()).expect("not fatal");
-                assert!(values[0] < 0.0, "{name}: {} at {far} in coordinate {coordinate}", values[0]);
-                assert!(gradients.iter().all(|g| !g.is_nan()), "{name}: gradient at {far} in coordinate {coordinate}");
+#[test]
+fn far_points_have_low_values_and_no_nan() {
+    for (name, target, _) in targets() {
+        let dim = target.dim();
+        for far in [1e3, 1e4, 1e100, 1e200, 1e308, f64::MAX] {
+            // One coordinate after another, and all at once.
+            for (case, far) in (0..=dim).flat_map(|case| [(case, far), (case, -far)]) {
+                let point: Vec<f64> = (0..dim).map(|i| if i == case || case == dim { far } else { 0.5 }).collect();
+                let (values, gradients, faults) = evaluate(target.as_ref(), &point);
+                assert!(values[0] < -50.0 && faults.rows().is_empty(), "{name}: {} at {point:?}", values[0]);
+                assert!(gradients.iter().all(|g| !g.is_nan()), "{name}: {gradients:?} at {point:?}");
+                let zero = gradients.iter().all(|g| *g == 0.0);
+                assert!(values[0].is_finite() || zero, "{name}: {gradients:?} at {point:?}, of density zero");
             }
         }
     }
+    // Where the ring has no direction, and where a square or e^{−v} overflows but what is asked for does not.
+    assert_eq!(evaluate(&TwoMoons, &[0.0, 0.0]).1, [0.0, 0.0]);
+    let (value, gradient, _) = evaluate(&Funnel::new(2).expect("a funnel"), &[-1000.0, 1e-300]);
+    assert!((value[0] + 55_058.492).abs() < 0.01 && (gradient[1] / -1.97e134 - 1.0).abs() < 1e-3, "{value:?}");
 }
 
 #[test]
@@ -256,9 +329,15 @@ fn wrong_parameters_are_refused() {
     assert!(Gaussian::conditioned(0, 10.0, 1).is_err());
     assert!(Gaussian::conditioned(3, 0.5, 1).is_err());
     assert!(Gaussian::conditioned(3, f64::NAN, 1).is_err());
-    let refused = |covariance: Vec<f64>| Gaussian::new(vec![0.0, 0.0], covariance).expect_err("refused");
+    let refused = |covariance: Vec<f64>| {
+        let dim = if covariance.len() == 9 { 3 } else { 2 };
+        Gaussian::new(vec![0.0; dim], covariance).expect_err("refused")
+    };
     assert!(refused(vec![1.0, 0.5, 0.4, 1.0]).contains("must be equal"));
     assert!(refused(vec![1.0, 2.0, 2.0, 1.0]).contains("positive definite"));
     assert!(refused(vec![1.0, f64::INFINITY, 0.0, 1.0]).contains("finite"));
     assert!(refused(vec![1.0]).contains("n × n"));
+    // Singular but for rounding, and entries so far apart that the factor overflows.
+    assert!(refused(vec![0.1 * 0.1, 0.1 * 0.7, 0.1 * 0.7, 0.7 * 0.7]).contains("positive definite"));
+    assert!(refused(vec![1e-300, 0.0, 1e300, 0.0, 1.0, 0.0, 1e300, 0.0, 1.0]).contains("positive definite"));
 }

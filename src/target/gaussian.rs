@@ -6,7 +6,7 @@ use crate::seed::Seed;
 use rand::RngCore;
 use std::f64::consts::TAU;
 
-/// N(mean, covariance), normalised.
+/// log p(x) = −½ (x − m)ᵀ Σ⁻¹ (x − m) − ½ ln det Σ − ½ dim ln 2π with mean m and covariance Σ: normalised, so log Z = 0.
 #[derive(Debug, Clone)]
 pub struct Gaussian {
     mean: Vec<f64>,
@@ -73,7 +73,7 @@ impl Gaussian {
     }
 }
 
-/// The lower Cholesky factor of a symmetric matrix.
+/// The lower Cholesky factor of a symmetric matrix, which is refused where a pivot is not above the rounding of its diagonal entry.
 fn cholesky(matrix: &[f64], dim: usize) -> Result<Vec<f64>, String> {
     let mut factor = vec![0.0; dim * dim];
     for i in 0..dim {
@@ -81,7 +81,9 @@ fn cholesky(matrix: &[f64], dim: usize) -> Result<Vec<f64>, String> {
             let dot: f64 = (0..j).map(|k| factor[i * dim + k] * factor[j * dim + k]).sum();
             let rest = matrix[i * dim + j] - dot;
             if i == j {
-                if rest <= 0.0 {
+                let rounding = dim as f64 * f64::EPSILON * matrix[i * dim + i];
+                // NaN comes of entries so far apart that their products overflow.
+                if rest.is_nan() || rest <= rounding {
                     return Err(format!("covariance is not positive definite: pivot {} is {rest:.3e}", i + 1));
                 }
                 factor[i * dim + i] = rest.sqrt();
