@@ -57,7 +57,7 @@ impl Stream {
 
     /// Standard normal numbers for rows `first ..`, row-major, `dim` to a row (`out.len()` must be a multiple of `dim`).
     ///
-    /// Box and Muller's transform (1958): a fixed number of words per normal keeps every row addressable.
+    /// A fixed number of words for each normal ([`normal_pair`]) keeps every row addressable.
     pub fn normals(&self, first: u64, dim: usize, out: &mut [f64]) {
         assert!(dim > 0 && out.len() % dim == 0, "whole rows of normals");
         let pairs = dim.div_ceil(2);
@@ -65,20 +65,23 @@ impl Stream {
         rng.set_word_pos(u128::from(first) * (pairs as u128) * 4);
         for row in out.chunks_exact_mut(dim) {
             for pair in row.chunks_mut(2) {
-                let radius = (-2.0 * open_unit(&mut rng).ln()).sqrt();
-                let (sin, cos) = (std::f64::consts::TAU * open_unit(&mut rng)).sin_cos();
-                pair[0] = radius * cos;
-                if let Some(second) = pair.get_mut(1) {
-                    *second = radius * sin;
-                }
+                let len = pair.len();
+                pair.copy_from_slice(&normal_pair(&mut rng)[..len]);
             }
         }
     }
 }
 
 /// A uniform number in the open interval (0, 1), from one 64-bit word.
-pub fn open_unit(rng: &mut impl RngCore) -> f64 {
+pub fn open_unit(rng: &mut (impl RngCore + ?Sized)) -> f64 {
     ((rng.next_u64() >> 11) as f64 + 0.5) * (1.0 / (1u64 << 53) as f64)
+}
+
+/// Two independent standard normal numbers from two words (Box and Muller 1958).
+pub fn normal_pair(rng: &mut (impl RngCore + ?Sized)) -> [f64; 2] {
+    let radius = (-2.0 * open_unit(rng).ln()).sqrt();
+    let (sin, cos) = (std::f64::consts::TAU * open_unit(rng)).sin_cos();
+    [radius * cos, radius * sin]
 }
 
 #[cfg(test)]

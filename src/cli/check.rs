@@ -2,21 +2,21 @@
 
 use super::Global;
 use crate::error::{Error, Result};
-use crate::experiment::{Against, Plan, Spec, StagePlan};
+use crate::experiment::{Against, Plan, StagePlan};
 use crate::flow::{FlowConfig, Orientation};
 use crate::seed::Stream;
 use crate::target::{Density, Faults};
 use crate::train::Objective;
 use serde::Serialize;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: flowdistill check experiments/funnel.ron")]
 pub struct Options {
-    /// The experiment (RON)
-    experiment: PathBuf,
+    #[command(flatten)]
+    source: super::Source,
 }
 
 /// What a check found.
@@ -52,11 +52,12 @@ const POINTS: usize = 32;
 const GRADIENT_TOLERANCE: f64 = 1e-3;
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
-    let (mut spec, _) = Spec::read(&options.experiment)?;
-    if let Some(seed) = global.seed {
-        spec.seed = seed;
-    }
-    let plan = Plan::new(spec, &options.experiment)?;
+    let (plan, _) = options.source.plan(global)?;
+    report(&plan, &options.source.experiment, global)
+}
+
+/// Says what `plan`, read from `path`, amounts to.
+pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
     let target = match &plan.target {
         Some(target) => Some(probe(target.as_ref(), &plan.names, &plan.seed.stream("check/points"))?),
         None => None,
@@ -73,14 +74,14 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         teacher_parameters: parameters(&plan.teacher),
         student_parameters: parameters(&plan.student),
         target,
-        memory_mib: memory(&plan) / (1 << 20) as f64,
-        seconds: seconds(&plan)?,
-        warnings: warnings(&plan),
+        memory_mib: memory(plan) / (1 << 20) as f64,
+        seconds: seconds(plan)?,
+        warnings: warnings(plan),
     };
     if let Some(target) = &findings.target {
         if target.worst_gradient_error > GRADIENT_TOLERANCE {
             return Err(Error::input(
-                &options.experiment,
+                path,
                 format!(
                     "target: its gradient disagrees with central differences by {:.1e} in {}; below {GRADIENT_TOLERANCE:.0e} is right",
                     target.worst_gradient_error, target.worst_coordinate

@@ -3,13 +3,16 @@
 mod check;
 mod compare;
 mod log_prob;
+mod new;
 mod run;
 mod sample;
 mod targets;
 
 use crate::error::{Error, Result};
+use crate::experiment::{Plan, Spec};
 use crate::seed::Seed;
 use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
 
 /// Turn a density that is hard to sample into a sampler that needs one network pass and knows the exact log density of each draw.
 #[derive(Debug, Parser)]
@@ -50,20 +53,46 @@ impl Global {
     }
 }
 
+/// An experiment file and changes to it.
+#[derive(Debug, Clone, Args)]
+struct Source {
+    /// The experiment (RON)
+    experiment: PathBuf,
+    /// Change a field: a path such as `seed`, `teacher.hidden` or `stages.0.training.steps`, and its value
+    #[arg(long, value_name = "FIELD=VALUE")]
+    set: Vec<String>,
+}
+
+impl Source {
+    /// The checked experiment and its text as written.
+    fn plan(&self, global: &Global) -> Result<(Plan, String)> {
+        let (mut spec, text) = Spec::read(&self.experiment)?;
+        for assignment in &self.set {
+            spec.set(assignment)?;
+        }
+        if let Some(seed) = global.seed {
+            spec.seed = seed;
+        }
+        Ok((Plan::new(spec, &self.experiment)?, text))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Carry out an experiment and write its folder
     Run(run::Options),
     /// Check an experiment without training anything
     Check(check::Options),
+    /// Write a commented experiment to start from
+    New(new::Options),
     /// Draw from a model
     Sample(sample::Options),
     /// Evaluate a model's log density at points
     LogProb(log_prob::Options),
     /// Measure the speeds of a run's teacher and student
     Compare(compare::Options),
-    /// List the built-in targets
-    Targets,
+    /// List the built-in targets, or print an experiment for one
+    Targets(targets::Options),
 }
 
 impl Cli {
@@ -81,10 +110,11 @@ impl Cli {
         pool.install(|| match &self.command {
             Command::Run(options) => run::execute(options, &self.global),
             Command::Check(options) => check::execute(options, &self.global),
+            Command::New(options) => new::execute(options, &self.global),
             Command::Sample(options) => sample::execute(options, &self.global),
             Command::LogProb(options) => log_prob::execute(options, &self.global),
             Command::Compare(options) => compare::execute(options, &self.global),
-            Command::Targets => targets::execute(&self.global),
+            Command::Targets(options) => targets::execute(options, &self.global),
         })
     }
 }

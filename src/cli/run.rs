@@ -2,33 +2,43 @@
 
 use super::Global;
 use crate::error::{Error, Result};
-use crate::experiment::{self, Folder, Plan, Spec};
+use crate::experiment::{self, Folder};
 use crate::progress::Console;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: flowdistill run experiments/quickstart.ron")]
+#[command(after_help = "Examples:\n  flowdistill run experiments/quickstart.ron\n  \
+    flowdistill run experiments/funnel.ron --set stages.0.training.steps=2000 --set name=short")]
 pub struct Options {
-    /// The experiment (RON)
-    experiment: PathBuf,
+    #[command(flatten)]
+    source: super::Source,
     /// Folder in which the run's folder is made
     #[arg(long, default_value = "runs")]
     out: PathBuf,
     /// Replace a run of the same name
     #[arg(long)]
     force: bool,
+    /// Check the experiment and say where its run would be written, but do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Set by the first Ctrl-C; the second ends the process at once.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
-    let (mut spec, text) = Spec::read(&options.experiment)?;
-    if let Some(seed) = global.seed {
-        spec.seed = seed;
+    let (plan, text) = options.source.plan(global)?;
+    if options.dry_run {
+        super::check::report(&plan, &options.source.experiment, global)?;
+        if !global.quiet {
+            eprintln!(
+                "dry run: nothing was written; the run would be in {}",
+                options.out.join(&plan.spec.name).display()
+            );
+        }
+        return Ok(());
     }
-    let plan = Plan::new(spec, &options.experiment)?;
     let folder = Folder::create(&options.out, &plan.spec.name, options.force)?;
     let quiet = global.quiet;
     ctrlc::set_handler(move || {

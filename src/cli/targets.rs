@@ -2,43 +2,89 @@
 
 use super::Global;
 use crate::error::{Error, Result};
-use crate::experiment::TargetSpec;
+use crate::experiment::Spec;
 use std::fmt::Write;
+use std::path::Path;
 
-/// Each target with its RON and where it comes from.
-fn catalogue() -> Vec<(TargetSpec, &'static str, &'static str)> {
-    let normal = TargetSpec::Normal { mean: vec![0.0, 1.0], covariance: vec![vec![2.0, 0.5], vec![0.5, 1.0]] };
-    vec![
-        (TargetSpec::Banana {}, "Banana()", "a curved ridge (Haario, Saksman and Tamminen 1999)"),
-        (TargetSpec::TwoMoons {}, "TwoMoons()", "two separated modes (Rezende and Mohamed 2015)"),
-        (TargetSpec::Funnel { dim: 10 }, "Funnel(dim: 10)", "scales over several orders of magnitude (Neal 2003)"),
-        (TargetSpec::EightSchools {}, "EightSchools()", "a hierarchical posterior, non-centred (Rubin 1981)"),
-        (
-            TargetSpec::Gaussian { dim: 20, condition: 1000.0, rotation: 1 },
-            "Gaussian(dim: 20, condition: 1000.0, rotation: 1)",
-            "strong correlations, everything known in closed form",
-        ),
-        (normal, "Normal(mean: [0.0, 1.0], covariance: [[2.0, 0.5], [0.5, 1.0]])", "a normal distribution of your own"),
-    ]
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  flowdistill targets\n  flowdistill targets Funnel > funnel.ron")]
+pub struct Options {
+    /// Print a whole experiment for this target
+    name: Option<String>,
 }
 
-pub fn execute(global: &Global) -> Result<()> {
+/// Each target as RON, what it tests, and where it comes from. Those on a table are shown without being built.
+const CATALOGUE: [(&str, &str); 21] = [
+    ("Banana()", "a curved ridge (Haario, Saksman and Tamminen 1999)"),
+    ("TwoMoons()", "two separated modes (after Rezende and Mohamed 2015)"),
+    ("EnergyU1()", "two modes that touch (Rezende and Mohamed 2015)"),
+    ("EnergyU2()", "a wave (Rezende and Mohamed 2015, with an envelope)"),
+    ("EnergyU3()", "a wave that forks and joins again (Rezende and Mohamed 2015, with an envelope)"),
+    ("EnergyU4()", "a wave that forks (Rezende and Mohamed 2015, with an envelope)"),
+    ("Rings()", "holes that a smooth map of the plane can only approach"),
+    ("Rosenbrock()", "a narrow curved valley (Rosenbrock 1960)"),
+    ("TwoModes()", "two distant modes"),
+    ("NineModes()", "nine distant modes"),
+    ("FortyModes(places: 1)", "forty distant modes (Midgley et al. 2023)"),
+    ("Mixture(means: [[0.0], [3.0]], deviations: [1.0, 0.5], weights: [2.0, 1.0])", "round modes of your own"),
+    ("Funnel(dim: 10)", "scales over several orders of magnitude (Neal 2003)"),
+    ("ManyWell(dim: 32)", "modes that double with every second coordinate (Noé et al. 2019)"),
+    ("StudentT(dim: 10, freedom: 2.0)", "heavy tails"),
+    ("Lattice(side: 8, kappa: 0.2, lambda: 0.5)", "the φ⁴ field on a torus"),
+    ("EightSchools()", "a hierarchical posterior, non-centred (Rubin 1981)"),
+    ("Gaussian(dim: 20, condition: 1000.0, rotation: 1)", "strong correlations, everything known in closed form"),
+    ("Normal(mean: [0.0, 1.0], covariance: [[2.0, 0.5], [0.5, 1.0]])", "a normal distribution of your own"),
+    (
+        "LogisticRegression(path: \"table.csv\", label: \"column\", prior_scale: 10.0)",
+        "the posterior of a logistic regression on your table",
+    ),
+    (
+        "LinearRegression(path: \"table.csv\", response: \"column\", noise: 1.0, prior_scale: 10.0)",
+        "the posterior of a linear regression on your table; its evidence has a closed form",
+    ),
+];
+
+/// A student trained against `ron`.
+fn experiment(ron: &str) -> String {
+    let name = variant(ron).to_lowercase();
+    format!(
+        "(\n    version: 1,\n    name: \"{name}\",\n    target: {ron},\n    student: Flow(layers: 5, hidden: [64, 64]),\n    \
+         stages: [ReverseKl(against: Target, training: (steps: 5000, batch: 512))],\n)\n"
+    )
+}
+
+fn variant(ron: &str) -> &str {
+    ron.split('(').next().unwrap_or(ron)
+}
+
+pub fn execute(options: &Options, global: &Global) -> Result<()> {
+    if let Some(name) = &options.name {
+        let found = CATALOGUE.iter().find(|(ron, _)| variant(ron).eq_ignore_ascii_case(name));
+        let Some((ron, _)) = found else {
+            let legal: Vec<&str> = CATALOGUE.iter().map(|(ron, _)| variant(ron)).collect();
+            return Err(Error::invalid(format!("no target is called {name}; there are {}", legal.join(", "))));
+        };
+        return super::print(&experiment(ron));
+    }
     let mut out = String::new();
-    for (spec, ron, about) in catalogue() {
-        let target = spec.build().map_err(Error::invalid)?;
-        let (log_z, exact) = (target.log_normalizer(), target.sampler().is_some());
-        let written = if global.json {
-            let line = serde_json::json!({
-                "ron": ron, "dim": target.dim(), "log_z": log_z, "exact_draws": exact, "about": about,
-            });
+    for (ron, about) in CATALOGUE {
+        let spec = Spec::parse(&experiment(ron)).map_err(Error::invalid)?;
+        let target = spec.target.filter(|_| !ron.contains("path:")).map(|target| target.build(Path::new(".")));
+        let target = target.transpose().map_err(Error::invalid)?;
+        let dim = target.as_ref().map(|target| target.dim());
+        let log_z = target.as_ref().and_then(|target| target.log_normalizer());
+        let exact = target.as_ref().is_some_and(|target| target.sampler().is_some());
+        // Writing to a string cannot fail.
+        let _ = if global.json {
+            let line =
+                serde_json::json!({ "ron": ron, "dim": dim, "log_z": log_z, "exact_draws": exact, "about": about });
             writeln!(out, "{line}")
         } else {
-            let log_z = log_z.map_or("unknown".into(), |log_z| format!("{log_z:.5}"));
-            let draws = if exact { "exact draws" } else { "no exact draws" };
-            writeln!(out, "target: {ron}\n    {about}; dim {}, log Z {log_z}, {draws}", target.dim())
+            let dim = dim.map_or("by its table".into(), |dim| dim.to_string());
+            let log_z = log_z.map_or(String::new(), |log_z| format!(", log Z {log_z:.5}"));
+            let draws = if exact { ", exact draws" } else { "" };
+            writeln!(out, "target: {ron}\n    {about}; dim {dim}{log_z}{draws}")
         };
-        // Writing to a string cannot fail.
-        let _ = written;
     }
     super::print(&out)
 }

@@ -91,7 +91,8 @@ impl Plan {
     fn build(mut spec: Spec, path: &Path) -> Result<Self> {
         let mut faults = Vec::new();
         faults_of_header(&spec, &mut faults);
-        let target = spec.target.as_ref().and_then(|target| match target.build() {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let target = spec.target.as_ref().and_then(|target| match target.build(folder) {
             Ok(target) => Some(target),
             Err(fault) => {
                 faults.push(format!("target: {fault}"));
@@ -110,7 +111,6 @@ impl Plan {
         }
         refuse(path, faults)?;
 
-        let folder = path.parent().unwrap_or(Path::new("."));
         let seed = Seed(spec.seed);
         let table = read_data(&spec, folder, target.as_deref(), seed)?;
         let dim = table.as_ref().map(Table::dim).or(target_dim).unwrap_or(0);

@@ -5,11 +5,14 @@ mod evaluation;
 mod folder;
 mod report;
 mod run;
+mod set;
 mod spec;
+mod target_spec;
 
 pub use check::{Plan, StagePlan};
 pub use evaluation::{score_student, score_teacher, StudentScores, TeacherScores};
 pub use folder::{Folder, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 pub use report::{Record, Scores, StageRecord, Status};
 pub use run::{run, Watcher};
-pub use spec::{Against, DataSpec, EvaluationSpec, SourceSpec, Spec, StageSpec, StudentSpec, TargetSpec};
+pub use spec::{Against, DataSpec, EvaluationSpec, SourceSpec, Spec, StageSpec, StudentSpec};
+pub use target_spec::TargetSpec;

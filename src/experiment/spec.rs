@@ -1,8 +1,8 @@
 //! What an experiment file says, field by field, and its defaults.
 
+use super::target_spec::TargetSpec;
 use crate::error::{Error, Result};
 use crate::flow::FlowConfig;
-use crate::target::{Banana, Density, EightSchools, Funnel, Gaussian, TwoMoons};
 use crate::train::Settings;
 use ron::extensions::Extensions;
 use ron::ser::PrettyConfig;
@@ -53,77 +53,6 @@ fn version() -> u32 {
 
 fn seed() -> u64 {
     1
-}
-
-/// A built-in target density.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum TargetSpec {
-    /// A bent normal distribution in two dimensions.
-    Banana {},
-    /// Two half-moons facing each other.
-    TwoMoons {},
-    /// Neal's funnel.
-    Funnel {
-        /// The number of coordinates, the one that sets the scale included.
-        #[serde(default = "ten")]
-        dim: usize,
-    },
-    /// The eight-schools posterior, non-centred.
-    EightSchools {},
-    /// A centred normal distribution with log-spaced eigenvalues in a random rotation.
-    Gaussian {
-        /// The number of coordinates.
-        dim: usize,
-        /// The ratio of the largest to the smallest variance.
-        #[serde(default = "thousand")]
-        condition: f64,
-        /// The seed of the rotation.
-        #[serde(default = "seed")]
-        rotation: u64,
-    },
-    /// A normal distribution with a given mean and covariance.
-    Normal {
-        /// The mean.
-        mean: Vec<f64>,
-        /// The rows of the covariance matrix.
-        covariance: Vec<Vec<f64>>,
-    },
-}
-
-fn ten() -> usize {
-    10
-}
-
-fn thousand() -> f64 {
-    1000.0
-}
-
-impl TargetSpec {
-    /// Builds the density.
-    ///
-    /// # Errors
-    /// What is wrong with a parameter.
-    pub fn build(&self) -> std::result::Result<Box<dyn Density>, String> {
-        Ok(match self {
-            TargetSpec::Banana {} => Box::new(Banana),
-            TargetSpec::TwoMoons {} => Box::new(TwoMoons),
-            TargetSpec::Funnel { dim } => Box::new(Funnel::new(*dim)?),
-            TargetSpec::EightSchools {} => Box::new(EightSchools),
-            TargetSpec::Gaussian { dim, condition, rotation } => {
-                Box::new(Gaussian::conditioned(*dim, *condition, *rotation)?)
-            }
-            TargetSpec::Normal { mean, covariance } => {
-                if let Some(row) = covariance.iter().position(|row| row.len() != mean.len()) {
-                    let (found, right) = (covariance[row].len(), mean.len());
-                    return Err(format!(
-                        "covariance[{row}] has {found} entries; {right}, as many as the mean, are right"
-                    ));
-                }
-                Box::new(Gaussian::new(mean.clone(), covariance.concat())?)
-            }
-        })
-    }
 }
 
 /// Where the teacher's data come from, and how they are divided.
@@ -251,13 +180,25 @@ impl Spec {
         }
         let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text".into()))?;
-        let spec = options().from_str(&text).map_err(|error| {
+        let spec = Self::parse(&text).map_err(refuse)?;
+        Ok((spec, text))
+    }
+
+    /// Reads the text of an experiment.
+    ///
+    /// # Errors
+    /// With line and column, the line itself and a caret, what is wrong and what would be right.
+    pub fn parse(text: &str) -> std::result::Result<Self, String> {
+        options().from_str(text).map_err(|error| {
             let (line, column) = (error.span.start.line, error.span.start.col);
             let source = text.lines().nth(line.saturating_sub(1)).unwrap_or("");
-            let caret = " ".repeat(column.saturating_sub(1));
-            refuse(format!("line {line}, column {column}: {}\n  {source}\n  {caret}^", error.code))
-        })?;
-        Ok((spec, text))
+            // A minified file may be one long line; its neighbourhood is enough.
+            let from = column.saturating_sub(80);
+            let shown: String = source.chars().skip(from).take(120).collect();
+            let caret = " ".repeat(column.saturating_sub(from + 1));
+            let nearest = nearest(&error.code).map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+            format!("line {line}, column {column}: {}{nearest}\n  {shown}\n  {caret}^", error.code)
+        })
     }
 
     /// The experiment as RON, with every default written out.
@@ -269,4 +210,15 @@ impl Spec {
         let text = options().to_string_pretty(self, config).map_err(Error::invalid)?;
         Ok(text + "\n")
     }
+}
+
+/// The legal name that is most like the one that was found.
+fn nearest(error: &ron::Error) -> Option<&'static str> {
+    let (found, legal) = match error {
+        ron::Error::NoSuchEnumVariant { found, expected, .. } => (found, expected),
+        ron::Error::NoSuchStructField { found, expected, .. } => (found, expected),
+        _ => return None,
+    };
+    let distance = |name: &str| strsim::damerau_levenshtein(&found.to_lowercase(), &name.to_lowercase());
+    legal.iter().copied().min_by_key(|name| distance(name)).filter(|name| distance(name) <= 1 + name.len() / 3)
 }

@@ -1,7 +1,7 @@
 //! The banana: a normal distribution bent along a parabola.
 
-use super::{each_row, Density, Fatal, Faults, Sampler};
-use crate::seed::open_unit;
+use super::{Pointwise, Sampler};
+use crate::seed::normal_pair;
 use rand::RngCore;
 
 /// log γ(x) = −½ (x₁/10)² − ½ (x₂ + 0.03 x₁² − 3)² (Haario, Saksman and Tamminen 1999); log Z = ln 20π.
@@ -12,27 +12,18 @@ const SCALE: f64 = 10.0;
 const BEND: f64 = 0.03;
 const OFFSET: f64 = 3.0;
 
-impl Density for Banana {
+impl Pointwise for Banana {
     fn dim(&self) -> usize {
         2
     }
 
-    fn evaluate(
-        &self,
-        points: &[f64],
-        values: &mut [f64],
-        gradients: Option<&mut [f64]>,
-        faults: &mut Faults,
-    ) -> Result<(), Fatal> {
-        each_row(2, points, values, gradients, faults, |x, gradient| {
-            let across = x[1] + BEND * x[0] * x[0] - OFFSET;
-            if let Some(gradient) = gradient {
-                gradient[0] = -x[0] / (SCALE * SCALE) - across * 2.0 * BEND * x[0];
-                gradient[1] = -across;
-            }
-            -0.5 * (x[0] / SCALE).powi(2) - 0.5 * across * across
-        });
-        Ok(())
+    fn log_density(&self, x: &[f64], gradient: Option<&mut [f64]>) -> f64 {
+        let across = x[1] + BEND * x[0] * x[0] - OFFSET;
+        if let Some(gradient) = gradient {
+            gradient[0] = -x[0] / (SCALE * SCALE) - across * 2.0 * BEND * x[0];
+            gradient[1] = -across;
+        }
+        -0.5 * (x[0] / SCALE).powi(2) - 0.5 * across * across
     }
 
     fn log_normalizer(&self) -> Option<f64> {
@@ -50,12 +41,4 @@ impl Sampler for Banana {
         point[0] = SCALE * z1;
         point[1] = z2 + OFFSET - BEND * point[0] * point[0];
     }
-}
-
-/// Two independent standard normal numbers (Box and Muller 1958).
-pub(super) fn normal_pair(rng: &mut dyn RngCore) -> [f64; 2] {
-    let mut rng = rng;
-    let radius = (-2.0 * open_unit(&mut rng).ln()).sqrt();
-    let (sin, cos) = (std::f64::consts::TAU * open_unit(&mut rng)).sin_cos();
-    [radius * cos, radius * sin]
 }

@@ -1,7 +1,7 @@
 //! Neal's funnel: a density whose scale varies over several orders of magnitude.
 
-use super::banana::normal_pair;
-use super::{each_row, Density, Fatal, Faults, Sampler};
+use super::{Pointwise, Sampler};
+use crate::seed::normal_pair;
 use rand::RngCore;
 use std::f64::consts::TAU;
 
@@ -26,33 +26,24 @@ impl Funnel {
     }
 }
 
-impl Density for Funnel {
+impl Pointwise for Funnel {
     fn dim(&self) -> usize {
         self.dim
     }
 
-    fn evaluate(
-        &self,
-        points: &[f64],
-        values: &mut [f64],
-        gradients: Option<&mut [f64]>,
-        faults: &mut Faults,
-    ) -> Result<(), Fatal> {
+    fn log_density(&self, x: &[f64], gradient: Option<&mut [f64]>) -> f64 {
         let others = (self.dim - 1) as f64;
         let constant = -0.5 * self.dim as f64 * TAU.ln() - SCALE.ln();
-        each_row(self.dim, points, values, gradients, faults, |x, gradient| {
-            // e^{−v} in four factors, one at a time: no product overflows unless what it stands for does. Where it does, or where
-            // a factor does, the density is zero.
-            let (v, quarter) = (x[0], (-0.25 * x[0]).exp());
-            let squares: f64 = x[1..].iter().map(|x| (x * quarter * quarter).powi(2)).sum();
-            if let Some(gradient) = gradient {
-                gradient[0] = -v / (SCALE * SCALE) - 0.5 * others + 0.5 * squares;
-                let precise = |x: &f64| x * quarter * quarter * quarter * quarter;
-                gradient[1..].iter_mut().zip(&x[1..]).for_each(|(g, x)| *g = -precise(x));
-            }
-            constant - 0.5 * (v / SCALE).powi(2) - 0.5 * others * v - 0.5 * squares
-        });
-        Ok(())
+        // e^{−v} in four factors, one at a time: no product overflows unless what it stands for does. Where it does, or where
+        // a factor does, the density is zero.
+        let (v, quarter) = (x[0], (-0.25 * x[0]).exp());
+        let squares: f64 = x[1..].iter().map(|x| (x * quarter * quarter).powi(2)).sum();
+        if let Some(gradient) = gradient {
+            gradient[0] = -v / (SCALE * SCALE) - 0.5 * others + 0.5 * squares;
+            let precise = |x: &f64| x * quarter * quarter * quarter * quarter;
+            gradient[1..].iter_mut().zip(&x[1..]).for_each(|(g, x)| *g = -precise(x));
+        }
+        constant - 0.5 * (v / SCALE).powi(2) - 0.5 * others * v - 0.5 * squares
     }
 
     fn names(&self) -> Vec<String> {

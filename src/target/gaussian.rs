@@ -1,8 +1,7 @@
 //! The multivariate normal distribution.
 
-use super::banana::normal_pair;
-use super::{each_row, Density, Fatal, Faults, Sampler};
-use crate::seed::Seed;
+use super::{Pointwise, Sampler};
+use crate::seed::{normal_pair, Seed};
 use rand::RngCore;
 use std::f64::consts::TAU;
 
@@ -44,6 +43,42 @@ impl Gaussian {
         let factor = cholesky(&covariance, dim)?;
         let log_det: f64 = (0..dim).map(|i| factor[i * dim + i].ln()).sum();
         Ok(Self { constant: -0.5 * dim as f64 * TAU.ln() - log_det, mean, factor })
+    }
+
+    /// N(A⁻¹b, A⁻¹) from a precision matrix A and a vector b, with ln det A.
+    ///
+    /// # Errors
+    /// If A is not positive definite.
+    pub(super) fn from_precision(precision: &[f64], b: &[f64]) -> Result<(Self, f64), String> {
+        let dim = b.len();
+        let factor = cholesky(precision, dim)?;
+        // The columns of A⁻¹ solve L Lᵀ x = e.
+        let mut covariance = vec![0.0; dim * dim];
+        for (k, column) in covariance.chunks_exact_mut(dim).enumerate() {
+            column[k] = 1.0;
+            for i in 0..dim {
+                let dot: f64 = (0..i).map(|j| factor[i * dim + j] * column[j]).sum();
+                column[i] = (column[i] - dot) / factor[i * dim + i];
+            }
+            for i in (0..dim).rev() {
+                let dot: f64 = (i + 1..dim).map(|j| factor[j * dim + i] * column[j]).sum();
+                column[i] = (column[i] - dot) / factor[i * dim + i];
+            }
+        }
+        let mean = covariance.chunks_exact(dim).map(|row| row.iter().zip(b).map(|(c, b)| c * b).sum()).collect();
+        let log_det = 2.0 * (0..dim).map(|i| factor[i * dim + i].ln()).sum::<f64>();
+        // Rounding makes the two halves differ in the last bits.
+        for i in 0..dim {
+            for j in 0..i {
+                covariance[i * dim + j] = covariance[j * dim + i];
+            }
+        }
+        Ok((Self::new(mean, covariance)?, log_det))
+    }
+
+    /// The mean.
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
     }
 
     /// Centred, with eigenvalues log-spaced from `condition`^−½ to `condition`^½ in a random rotation, uniform over all rotations
@@ -115,39 +150,30 @@ fn random_rotation(dim: usize, seed: u64) -> Vec<Vec<f64>> {
     axes
 }
 
-impl Density for Gaussian {
+impl Pointwise for Gaussian {
     fn dim(&self) -> usize {
         self.mean.len()
     }
 
-    fn evaluate(
-        &self,
-        points: &[f64],
-        values: &mut [f64],
-        gradients: Option<&mut [f64]>,
-        faults: &mut Faults,
-    ) -> Result<(), Fatal> {
+    fn log_density(&self, x: &[f64], gradient: Option<&mut [f64]>) -> f64 {
         let dim = self.mean.len();
         let mut z = vec![0.0; dim];
-        each_row(dim, points, values, gradients, faults, |x, gradient| {
-            // z = L⁻¹ (x − mean): the value is −½‖z‖², the gradient −L⁻ᵀ z.
-            for i in 0..dim {
+        // z = L⁻¹ (x − mean): the value is −½‖z‖², the gradient −L⁻ᵀ z.
+        for i in 0..dim {
+            let row = &self.factor[i * dim..][..i];
+            let dot: f64 = row.iter().zip(&z).map(|(l, z)| l * z).sum();
+            z[i] = (x[i] - self.mean[i] - dot) / self.factor[i * dim + i];
+        }
+        let value = self.constant - 0.5 * z.iter().map(|z| z * z).sum::<f64>();
+        if let Some(gradient) = gradient {
+            for i in (0..dim).rev() {
+                let solved = z[i] / self.factor[i * dim + i];
+                gradient[i] = -solved;
                 let row = &self.factor[i * dim..][..i];
-                let dot: f64 = row.iter().zip(&z).map(|(l, z)| l * z).sum();
-                z[i] = (x[i] - self.mean[i] - dot) / self.factor[i * dim + i];
+                z.iter_mut().zip(row).for_each(|(z, l)| *z -= l * solved);
             }
-            let value = self.constant - 0.5 * z.iter().map(|z| z * z).sum::<f64>();
-            if let Some(gradient) = gradient {
-                for i in (0..dim).rev() {
-                    let solved = z[i] / self.factor[i * dim + i];
-                    gradient[i] = -solved;
-                    let row = &self.factor[i * dim..][..i];
-                    z.iter_mut().zip(row).for_each(|(z, l)| *z -= l * solved);
-                }
-            }
-            value
-        });
-        Ok(())
+        }
+        value
     }
 
     fn log_normalizer(&self) -> Option<f64> {

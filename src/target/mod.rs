@@ -4,19 +4,33 @@ mod banana;
 mod eight_schools;
 mod funnel;
 mod gaussian;
+mod lattice;
+mod many_well;
+mod mixture;
+mod moons;
 mod pieces;
-mod rows;
-mod two_moons;
+mod pointwise;
+mod regression;
+mod ridges;
+mod rings;
+mod student_t;
 
 pub use banana::Banana;
 pub use eight_schools::EightSchools;
 pub use funnel::Funnel;
 pub use gaussian::Gaussian;
+pub use lattice::Lattice;
+pub use many_well::ManyWell;
+pub use mixture::Mixture;
+pub use moons::Moons;
 pub use pieces::evaluate_in_pieces;
-pub use two_moons::TwoMoons;
+pub use pointwise::Pointwise;
+pub use regression::{LinearRegression, LogisticRegression};
+pub use ridges::Ridges;
+pub use rings::Rings;
+pub use student_t::StudentT;
 
 use rand::RngCore;
-use rows::each_row;
 
 /// An unnormalized log density log γ(x) on R^dim.
 ///
