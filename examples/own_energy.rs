@@ -55,7 +55,7 @@ fn main() -> flowdistill::error::Result<()> {
     let settings = Settings { steps: 3000, batch: 256, ..Settings::default() };
     train(&mut flow, &mut objective, &settings, &Default::default(), &mut Lines)?;
 
-    let model = Model { flow, standardisation, names: vec!["x".into(), "y".into()] };
+    let model = Model { flow, standardisation, names: vec!["x".into(), "y".into()], integers: vec![] };
     let (log_weights, _) =
         log_weights_of_draws(&model.freeze(false), &Oscillators, 100_000, &seed.stream("evaluation"))?;
     let scores = weights::reverse(&log_weights);

@@ -255,6 +255,60 @@ fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
 }
 
 #[test]
+fn data_come_as_they_are_and_draws_keep_their_bounds() {
+    let folder = tempdir().expect("a temporary folder");
+    let mut text = "income|share|children|noise\n".to_string();
+    for i in 0..400u32 {
+        let wave = f64::from(i * 37 % 101) / 101.0;
+        let missing = if i % 50 == 7 { "NA".to_string() } else { format!("{}", 0.02 + 0.96 * wave) };
+        text += &format!("{}|{missing}|{}|{}\n", (3.0 * wave).exp(), i % 4, f64::from(i).sin());
+    }
+    std::fs::write(folder.path().join("table.csv"), text).expect("written");
+    let experiment = r#"(
+        name: "table",
+        data: (
+            source: Csv(path: "table.csv", columns: ["share", "income", "children"], delimiter: '|', missing: Drop),
+            transforms: [Log(column: "income"), Logit(column: "share")],
+            integers: ["children"],
+        ),
+        teacher: (layers: 2, hidden: [16]),
+        student: LikeTeacher,
+        stages: [
+            MaximumLikelihood(steps: 100, batch: 64),
+            ReverseKl(against: Teacher, training: (steps: 100, batch: 64)),
+        ],
+        evaluation: (draws: 1000),
+    )"#;
+    std::fs::write(folder.path().join("table.ron"), experiment).expect("written");
+    let output = flowdistill(folder.path()).args(["run", "table.ron"]).output().expect("run");
+    let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && talk.contains("8 rows"), "{talk}");
+    for model in ["student", "teacher"] {
+        let model = format!("runs/table/{model}.safetensors");
+        let args = ["sample", &model, "-n", "500", "--round"];
+        let output = flowdistill(folder.path()).args(args).output().expect("run");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(text.lines().next(), Some("share,income,children"));
+        for line in text.lines().skip(1) {
+            let row: Vec<f64> = line.split(',').map(|cell| cell.parse().expect("a number")).collect();
+            assert!(row[0] > 0.0 && row[0] < 1.0 && row[1] > 0.0 && row[2].fract() == 0.0, "{line}");
+        }
+    }
+    for (set, word) in [
+        ("data.integers=[\"share\"]", "whole numbers"),
+        ("data.integers=[\"age\"]", "`age`"),
+        ("data.transforms=[{\"Log\":{\"column\":\"children\",\"above\":0.0}}]", "above 0"),
+        ("data.source.missing=Refuse", "missing: Drop"),
+        ("data.source.delimiter=é", "ASCII"),
+    ] {
+        let output = flowdistill(folder.path()).args(["check", "table.ron", "--set", set]).output().expect("run");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{set}: {error}");
+        assert!(error.contains(word), "{set}: {error} should say {word}");
+    }
+}
+
+#[test]
 fn fields_are_set_from_the_command_line_and_checked_like_the_file() {
     let (folder, _) = folder_with("tiny.ron", TINY);
     let set = |assignments: &[&str]| {

@@ -1,8 +1,8 @@
 //! Tables in and out, wrong files, standardisation, division of rows, durable files.
 
-use flowdistill::data::{read, read_csv, read_npy, RowWriter, Split, Table};
+use flowdistill::data::{read, read_csv, read_npy, CsvOptions, RowWriter, Split, Table};
 use flowdistill::durable::Draft;
-use flowdistill::flow::Standardisation;
+use flowdistill::flow::{Link, Standardisation};
 use flowdistill::seed::Seed;
 use std::io::Write;
 use std::path::PathBuf;
@@ -41,10 +41,10 @@ fn tables_come_back_bit_for_bit() {
 #[test]
 fn columns_are_chosen_and_ordered_by_name() {
     let (_folder, path) = folder_with("t.csv", b"a,b,c\n1,2,3\n4,5,6\n");
-    let table = read_csv(&path, Some(&names(&["c", "a"]))).expect("read");
+    let table = read(&path, Some(&names(&["c", "a"]))).expect("read");
     assert_eq!(table, Table::new(names(&["c", "a"]), vec![3.0, 1.0, 6.0, 4.0]).expect("a table"));
     let (_folder, path) = folder_with("t.csv", b"\xef\xbb\xbfa, b\r\n1 , 2e1\r\n");
-    let table = read_csv(&path, None).expect("a byte-order mark, spaces and carriage returns are no harm");
+    let table = read(&path, None).expect("a byte-order mark, spaces and carriage returns are no harm");
     assert_eq!((table.names, table.values), (names(&["a", "b"]), vec![1.0, 20.0]));
 }
 
@@ -64,18 +64,18 @@ fn wrong_csv_files_are_refused_with_their_place() {
         (b"\xff,b\n1,2\n", &["UTF-8"]),
     ] {
         let (_folder, path) = folder_with("t.csv", text);
-        let error = read_csv(&path, None).expect_err("refused");
+        let error = read(&path, None).expect_err("refused");
         assert_eq!(error.exit_code(), 2);
         let message = error.to_string();
         assert!(message.contains("t.csv"), "{message}");
         words.iter().for_each(|word| assert!(message.contains(word), "{message} should say {word}"));
     }
     let (_folder, path) = folder_with("t.csv", b"a,b\n1,2\n");
-    let message = read_csv(&path, Some(&names(&["q"]))).expect_err("refused").to_string();
+    let message = read(&path, Some(&names(&["q"]))).expect_err("refused").to_string();
     assert!(message.contains("`q`") && message.contains("a, b"), "{message}");
     let folder = tempdir().expect("a temporary folder");
-    assert!(read_csv(folder.path(), None).expect_err("refused").to_string().contains("folder"));
-    assert_eq!(read_csv(&folder.path().join("none.csv"), None).expect_err("refused").exit_code(), 2);
+    assert!(read_csv(folder.path(), &CsvOptions::default()).expect_err("refused").to_string().contains("folder"));
+    assert_eq!(read(&folder.path().join("none.csv"), None).expect_err("refused").exit_code(), 2);
 }
 
 /// An NPY file from its dictionary and its data.
@@ -124,28 +124,103 @@ fn wrong_npy_files_are_refused() {
 }
 
 #[test]
-fn standardisation_is_its_own_inverse_and_knows_its_jacobian() {
-    let rows = vec![1.0, 100.0, 2.0, 300.0, 3.0, 200.0];
-    let standardisation = Standardisation::fit(&rows, &names(&["a", "b"])).expect("fitted");
-    let mut moved = rows.clone();
-    standardisation.apply(&mut moved);
-    for column in 0..2 {
-        let values: Vec<f64> = moved.iter().skip(column).step_by(2).copied().collect();
-        assert!(values.iter().sum::<f64>().abs() < 1e-12);
-        assert!((values.iter().map(|v| v * v).sum::<f64>() / 3.0 - 1.0).abs() < 1e-12);
+fn missing_values_are_refused_or_dropped_and_delimiters_are_taken() {
+    let (_folder, path) = folder_with("t.csv", b"a;b\n1;2\n3;\nNA;4\n5;6\n");
+    let options = CsvOptions { delimiter: b';', ..CsvOptions::default() };
+    let message = read_csv(&path, &options).expect_err("refused").to_string();
+    assert!(message.contains("line 3") && message.contains("missing: Drop"), "{message}");
+    let (table, dropped) = read_csv(&path, &CsvOptions { drop_missing: true, ..options.clone() }).expect("read");
+    assert_eq!((table.values, dropped), (vec![1.0, 2.0, 5.0, 6.0], 2));
+    let (_folder, path) = folder_with("t.csv", b"a;b\n1;x\n");
+    assert!(read_csv(&path, &CsvOptions { drop_missing: true, ..options }).is_err(), "text is not a missing value");
+}
+
+/// A standardisation of five columns with every kind of link, and rows within its bounds.
+fn linked() -> (Standardisation, Vec<f64>) {
+    let mut rows = vec![0.0; 5 * 40];
+    Seed(1).stream("rows").normals(0, 5, &mut rows);
+    for row in rows.chunks_mut(5) {
+        row[0] = 1e3 + 5.0 * row[0];
+        row[1] = row[1].exp();
+        row[2] = 7.0 + (2.0 * row[2]).exp();
+        row[3] = 1.0 / (1.0 + (-row[3]).exp());
+        row[4] = -10.0 + 30.0 / (1.0 + (-3.0 * row[4]).exp());
     }
-    standardisation.undo(&mut moved);
-    assert!(rows.iter().zip(&moved).all(|(a, b)| (a - b).abs() < 1e-12 * a.abs()));
-    // The volume of the image of a unit cube.
-    let mut corners = vec![0.0, 0.0, 1.0, 0.0, 0.0, 1.0];
-    standardisation.undo(&mut corners);
-    let volume = (corners[2] - corners[0]) * (corners[5] - corners[1]);
-    assert!((standardisation.log_det() - volume.ln()).abs() < 1e-12);
+    let links =
+        vec![Link::Identity, Link::Above(0.0), Link::Above(7.0), Link::Between(0.0, 1.0), Link::Between(-10.0, 20.0)];
+    let standardisation = Standardisation::fit(&rows, &names(&["a", "b", "c", "d", "e"]), links, true).expect("fitted");
+    (standardisation, rows)
+}
+
+#[test]
+fn standardisation_is_its_own_inverse_and_fits_what_is_behind_the_links() {
+    let (standardisation, rows) = linked();
+    let (mut z, mut into, mut back) = (rows.clone(), vec![0.0; 40], vec![0.0; 40]);
+    standardisation.apply(&mut z, &mut into);
+    for column in 0..5 {
+        let values: Vec<f64> = z.iter().skip(column).step_by(5).copied().collect();
+        assert!(values.iter().sum::<f64>().abs() < 1e-10);
+        assert!((values.iter().map(|v| v * v).sum::<f64>() / 40.0 - 1.0).abs() < 1e-10);
+    }
+    let mut u = z.clone();
+    standardisation.undo(&mut u, &mut back);
+    assert!(rows.iter().zip(&u).all(|(a, b)| (a - b).abs() < 1e-10 * (1.0 + a.abs())));
+    assert!(into.iter().zip(&back).all(|(a, b)| (a - b).abs() < 1e-9));
+    // However far out a draw is, it keeps the bounds.
+    let mut far = vec![-30.0; 5];
+    standardisation.undo(&mut far, &mut [0.0]);
+    assert!(far[1] >= 0.0 && far[2] >= 7.0 && far[3] >= 0.0 && far[4] >= -10.0);
+}
+
+#[test]
+fn jacobians_and_gradients_of_links_are_central_differences() {
+    let (standardisation, rows) = linked();
+    let mut z = rows[..5].to_vec();
+    standardisation.apply(&mut z, &mut [0.0]);
+    let undo = |z: &[f64]| {
+        let (mut u, mut log_jacobian) = (z.to_vec(), [0.0]);
+        standardisation.undo(&mut u, &mut log_jacobian);
+        (u, log_jacobian[0])
+    };
+    let step = 1e-5;
+    let moved = |i: usize, shift: f64| {
+        let mut moved = z.clone();
+        moved[i] += shift;
+        undo(&moved)
+    };
+    let slopes: Vec<f64> = (0..5).map(|i| (moved(i, step).0[i] - moved(i, -step).0[i]) / (2.0 * step)).collect();
+    let log_jacobian: f64 = slopes.iter().map(|slope| slope.ln()).sum();
+    assert!((undo(&z).1 - log_jacobian).abs() < 1e-7);
+
+    // log γ(u) = Σ sin u: its gradient by z, with the Jacobian's.
+    let value = |(u, log_jacobian): (Vec<f64>, f64)| u.iter().map(|u| u.sin()).sum::<f64>() + log_jacobian;
+    let mut pulled: Vec<f64> = undo(&z).0.iter().map(|u| u.cos()).collect();
+    let by_user = pulled.clone();
+    standardisation.pull_back(&z, &mut pulled);
+    for i in 0..5 {
+        let difference = (value(moved(i, step)) - value(moved(i, -step))) / (2.0 * step);
+        assert!((pulled[i] - difference).abs() < 1e-6 * (1.0 + difference.abs()), "coordinate {i}");
+    }
+    // One is the inverse of the other.
+    standardisation.push_forward(&z, &mut pulled);
+    assert!(pulled.iter().zip(by_user).all(|(a, b)| (a - b).abs() < 1e-9), "{pulled:?}");
+}
+
+#[test]
+fn values_outside_their_bounds_are_refused_by_name() {
+    for (link, words) in [(Link::Above(0.0), "above 0"), (Link::Between(0.0, 1.0), "below 1")] {
+        for bad in [0.0, -1.0] {
+            let error = Standardisation::fit(&[0.5, bad], &names(&["a"]), vec![link], true).expect_err("refused");
+            let message = error.to_string();
+            assert!(message.contains("row 2") && message.contains("`a`") && message.contains(words), "{message}");
+        }
+    }
 }
 
 #[test]
 fn a_constant_column_is_refused_by_name() {
-    let error = Standardisation::fit(&[1.0, 7.1, 2.0, 7.1, 3.0, 7.1], &names(&["a", "b"])).expect_err("refused");
+    let error =
+        Standardisation::fit(&[1.0, 7.1, 2.0, 7.1, 3.0, 7.1], &names(&["a", "b"]), vec![], true).expect_err("refused");
     assert!(error.to_string().contains("`b`"), "{error}");
 }
 

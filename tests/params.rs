@@ -13,8 +13,9 @@ fn model() -> Model {
     let config = FlowConfig { layers: 2, hidden: vec![7, 5], activation: Activation::Silu, ..FlowConfig::default() };
     Model {
         flow: random_flow::<f32>(3, &config, Orientation::Sampling),
-        standardisation: Standardisation { shift: vec![1e9, 0.0, -3.0], scale: vec![1e-3, 2.0, 10.0] },
+        standardisation: Standardisation { shift: vec![1e9, 0.0, -3.0], scale: vec![1e-3, 2.0, 10.0], links: vec![] },
         names: ["a", "b", "c"].map(String::from).to_vec(),
+        integers: vec![1],
     }
 }
 
@@ -55,6 +56,35 @@ fn log_densities_are_in_the_users_units() {
     assert!(disagreement(asked, log_prob) < 1e-3);
 }
 
+#[test]
+fn a_frozen_model_has_the_gradient_of_its_density_behind_links_too() {
+    use flowdistill::flow::Link;
+    let config = FlowConfig { layers: 2, hidden: vec![7], ..FlowConfig::default() };
+    let standardisation = Standardisation {
+        shift: vec![0.5, -1.0, 0.2],
+        scale: vec![2.0, 0.5, 1.5],
+        links: vec![Link::Identity, Link::Above(2.0), Link::Between(-1.0, 3.0)],
+    };
+    let flow = random_flow::<f32>(3, &config, Orientation::Density);
+    let model = Model { flow, standardisation, names: vec![String::new(); 3], integers: vec![] }.freeze::<f64>(true);
+    let point = [0.7, 2.9, 1.3];
+    let (mut value, mut gradient) = ([0.0], [0.0; 3]);
+    model.log_prob_and_gradient(&point, &mut value, &mut gradient).expect("a gradient");
+    for i in 0..3 {
+        let at = |shift: f64| {
+            let (mut moved, mut value) = (point, [0.0]);
+            moved[i] += shift;
+            model.log_prob(&moved, &mut value);
+            value[0]
+        };
+        let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
+        assert!((gradient[i] - difference).abs() < 1e-6 * (1.0 + difference.abs()), "coordinate {i}");
+    }
+    let mut outside = [0.0];
+    model.log_prob(&[0.7, 1.0, 1.3], &mut outside);
+    assert_eq!(outside[0], f64::NEG_INFINITY);
+}
+
 /// Rewrites a saved model, tensor by tensor.
 fn rewrite(path: &Path, edit: impl Fn(&mut Vec<(String, Vec<f32>)>, &mut serde_json::Value)) {
     let bytes = std::fs::read(path).expect("read");
@@ -79,7 +109,7 @@ fn rewrite(path: &Path, edit: impl Fn(&mut Vec<(String, Vec<f32>)>, &mut serde_j
 #[test]
 fn damaged_models_are_refused_with_the_reason() {
     type Edit = fn(&mut Vec<(String, Vec<f32>)>, &mut serde_json::Value);
-    let edits: [(Edit, &str); 11] = [
+    let edits: [(Edit, &str); 13] = [
         (|tensors, _| tensors[0].1[0] = f32::NAN, "must be finite"),
         (|tensors, _| drop(tensors.pop()), "weights"),
         (|tensors, _| tensors.push(("extra".into(), vec![1.0])), "weights"),
@@ -96,6 +126,8 @@ fn damaged_models_are_refused_with_the_reason() {
         (|_, header| header["dim"] = 0.into(), "dimension"),
         (|_, header| header["flow"]["layers"] = 1_000_000_000u64.into(), "layers"),
         (|_, header| header["standardisation"]["scale"][0] = 0.into(), "positive"),
+        (|_, header| header["integers"][0] = 3.into(), "whole"),
+        (|_, header| header["standardisation"]["links"] = serde_json::json!([{ "Between": [1.0, 0.0] }]), "links"),
         (|_, header| drop(header["names"].as_array_mut().map(Vec::pop)), "names"),
     ];
     for (edit, word) in edits {

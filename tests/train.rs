@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use dfdx::prelude::Cpu;
-use flowdistill::flow::{Flow, FlowConfig, Orientation, Standardisation};
+use flowdistill::flow::{Flow, FlowConfig, Link, Orientation, Standardisation};
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
 use flowdistill::target::{Density, Fatal, Faults, Funnel, Gaussian};
@@ -33,7 +33,11 @@ fn run(flow: &mut Flow<f32, Cpu>, objective: &mut dyn Objective, settings: &Sett
 fn the_gradient_of_reverse_kl_is_that_of_its_loss() {
     // The surrogate's value is not the loss; its gradient is. Common random numbers make the difference exact.
     let gaussian = Gaussian::conditioned(3, 10.0, 1).expect("a gaussian");
-    let standardisation = Standardisation { shift: vec![0.5, 0.0, -1.0], scale: vec![2.0, 0.5, 1.0] };
+    let standardisation = Standardisation {
+        shift: vec![0.5, 0.0, -1.0],
+        scale: vec![2.0, 0.5, 1.0],
+        links: vec![Link::Identity, Link::Above(-3.0), Link::Between(-4.0, 4.0)],
+    };
     let mut objective = ReverseKl::new(&gaussian, standardisation, 64, Seed(1).stream("noise"));
     let mut flow = random_flow::<f32>(3, &small(), Orientation::Sampling);
     let weights = flow.snapshot();
@@ -63,7 +67,7 @@ fn maximum_likelihood_keeps_the_best_weights_by_validation() {
         Flow::new(&Cpu::default(), 2, &small(), Orientation::Density, &Seed(4).stream("init")).expect("a flow");
     let validation = shifted[..200].to_vec();
     let stream = Seed(1).stream("batches");
-    let mut objective = MaximumLikelihood::new(2, &shifted[200..], validation.clone(), 64, 0.0, stream);
+    let mut objective = MaximumLikelihood::new(2, &shifted[200..], validation.clone(), 64, [0.0; 2], stream);
     let settings = Settings { steps: 600, batch: 64, validate_every: 20, patience: 5, ..Settings::default() };
     let trained = run(&mut flow, &mut objective, &settings);
     let mut log_prob = vec![0.0; 100];
@@ -81,7 +85,7 @@ fn patience_stops_a_fit_that_no_longer_improves() {
     let mut flow =
         Flow::new(&Cpu::default(), 2, &small(), Orientation::Density, &Seed(4).stream("init")).expect("a flow");
     let stream = Seed(1).stream("batches");
-    let mut objective = MaximumLikelihood::new(2, &rows[..40], rows[40..].to_vec(), 20, 0.0, stream);
+    let mut objective = MaximumLikelihood::new(2, &rows[..40], rows[40..].to_vec(), 20, [0.0; 2], stream);
     let rate = Schedule { peak: 1e-2, ..Schedule::default() };
     let settings = Settings { steps: 100_000, batch: 20, validate_every: 10, patience: 5, rate, ..Settings::default() };
     let trained = run(&mut flow, &mut objective, &settings);

@@ -2,7 +2,7 @@
 
 use super::Global;
 use crate::error::{Error, Result};
-use crate::experiment::{Against, Plan, StagePlan};
+use crate::experiment::{Against, Plan, SourceSpec, StagePlan};
 use crate::flow::{FlowConfig, Orientation};
 use crate::seed::Stream;
 use crate::target::{Density, Faults};
@@ -26,6 +26,7 @@ struct Findings {
     dim: usize,
     coordinates: Vec<String>,
     rows: Option<[usize; 3]>,
+    dropped_rows: usize,
     teacher_parameters: Option<usize>,
     student_parameters: Option<usize>,
     target: Option<TargetFindings>,
@@ -52,7 +53,7 @@ const POINTS: usize = 32;
 const GRADIENT_TOLERANCE: f64 = 1e-3;
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
-    let (plan, _) = options.source.plan(global)?;
+    let (plan, _) = options.source.plan(global, true)?;
     report(&plan, &options.source.experiment, global)
 }
 
@@ -67,10 +68,8 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         name: plan.spec.name.clone(),
         dim: plan.dim,
         coordinates: plan.names.clone(),
-        rows: plan
-            .data
-            .as_ref()
-            .map(|data| [&data.train, &data.validation, &data.test].map(|rows| rows.len() / plan.dim)),
+        rows: rows(plan),
+        dropped_rows: plan.data.as_ref().map_or(0, |data| data.dropped),
         teacher_parameters: parameters(&plan.teacher),
         student_parameters: parameters(&plan.student),
         target,
@@ -95,6 +94,17 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
     } else {
         super::print(&describe(&findings))
     }
+}
+
+/// Rows to fit, to validate and to test. A preview has a few draws only, so those are counted from the experiment.
+fn rows(plan: &Plan) -> Option<[usize; 3]> {
+    let (data, spec) = (plan.data.as_ref()?, plan.spec.data.as_ref()?);
+    let SourceSpec::Draws { rows } = spec.source else {
+        return Some([&data.train, &data.validation, &data.test].map(|rows| rows.len() / plan.dim));
+    };
+    let share = |share: f64| (share * rows as f64).round() as usize;
+    let (validation, test) = (share(spec.validation), share(spec.test));
+    Some([rows.saturating_sub(validation + test), validation, test])
 }
 
 /// Evaluates the target at a few random points and compares its gradient with central differences.
@@ -151,7 +161,7 @@ fn memory(plan: &Plan) -> f64 {
         (flow.parameters(plan.dim) * 4 * 10 + flow.layers * batch * widths * 4 * 3) as f64
     };
     let flows: f64 = plan.teacher.iter().chain(&plan.student).map(of_flow).sum();
-    let rows = plan.data.as_ref().map_or(0, |data| data.train.len() + data.validation.len() + data.test.len());
+    let rows = rows(plan).map_or(0, |rows| rows.iter().sum::<usize>() * plan.dim);
     flows + (rows * 20) as f64 + (plan.spec.evaluation.draws * (plan.dim + 4) * 8) as f64
 }
 
@@ -237,6 +247,9 @@ fn describe(findings: &Findings) -> String {
     line(format!("  coordinates  {} ({})", findings.dim, shorten(&findings.coordinates)));
     if let Some([train, validation, test]) = findings.rows {
         line(format!("  rows         {train} to fit, {validation} to validate, {test} to test"));
+    }
+    if findings.dropped_rows > 0 {
+        line(format!("  left out     {} rows with a missing value", findings.dropped_rows));
     }
     if let Some(target) = &findings.target {
         let log_z = target.log_z.map_or("unknown".into(), |log_z| format!("{log_z:.5}"));

@@ -64,8 +64,8 @@ struct Source {
 }
 
 impl Source {
-    /// The checked experiment and its text as written.
-    fn plan(&self, global: &Global) -> Result<(Plan, String)> {
+    /// The checked experiment and its text as written; a preview makes do with a few exact draws.
+    fn plan(&self, global: &Global, preview: bool) -> Result<(Plan, String)> {
         let (mut spec, text) = Spec::read(&self.experiment)?;
         for assignment in &self.set {
             spec.set(assignment)?;
@@ -73,7 +73,8 @@ impl Source {
         if let Some(seed) = global.seed {
             spec.seed = seed;
         }
-        Ok((Plan::new(spec, &self.experiment)?, text))
+        let plan = if preview { Plan::preview } else { Plan::new };
+        Ok((plan(spec, &self.experiment)?, text))
     }
 }
 

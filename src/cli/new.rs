@@ -1,7 +1,7 @@
 //! `flowdistill new`: a commented experiment to start from, which runs as it is.
 
 use super::Global;
-use crate::data::read_csv;
+use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -39,15 +39,15 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     Ok(())
 }
 
-fn for_data(name: &str, data: &Path, file: &Path) -> Result<String> {
-    let columns = read_csv(data, None)?.names;
+fn for_data(name: &str, table: &Path, file: &Path) -> Result<String> {
+    let columns = data::read(table, None)?.names;
     let columns: Vec<String> = columns.iter().map(|column| format!("{column:?}")).collect();
     // Relative to the experiment where they lie side by side, else from the root.
     let folder = |path: &Path| path.parent().map(Path::to_path_buf).unwrap_or_default();
-    let path = if folder(data) == folder(file) {
-        data.file_name().map(PathBuf::from).unwrap_or_default()
+    let path = if folder(table) == folder(file) {
+        table.file_name().map(PathBuf::from).unwrap_or_default()
     } else {
-        data.canonicalize().map_err(|error| Error::input(data, error))?
+        table.canonicalize().map_err(|error| Error::input(table, error))?
     };
     Ok(format!(
         r#"// A density of your data: a teacher is fitted by maximum likelihood, a student learns to draw from it in one pass.

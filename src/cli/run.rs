@@ -28,7 +28,7 @@ pub struct Options {
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
-    let (plan, text) = options.source.plan(global)?;
+    let (plan, text) = options.source.plan(global, options.dry_run)?;
     if options.dry_run {
         super::check::report(&plan, &options.source.experiment, global)?;
         if !global.quiet {

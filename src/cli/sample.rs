@@ -23,6 +23,9 @@ pub struct Options {
     /// Add a last column with each draw's exact log density
     #[arg(long)]
     log_prob: bool,
+    /// Round columns of whole numbers (their log density is that of the draw before rounding)
+    #[arg(long)]
+    round: bool,
 }
 
 /// Draws held in memory at a time.
@@ -51,6 +54,9 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         noise.normals(first, dim, &mut z);
         let (mut points, mut log_prob) = (vec![0.0; rows * dim], vec![0.0; rows]);
         model.push(Method::Cached, &z, &mut points, &mut log_prob);
+        if options.round {
+            model.round_integers(&mut points);
+        }
         if options.log_prob {
             let mut wide = Vec::with_capacity(rows * width);
             for (point, value) in points.chunks_exact(dim).zip(log_prob) {

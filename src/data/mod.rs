@@ -6,7 +6,7 @@ mod split;
 mod table;
 mod writer;
 
-pub use csv_file::read_csv;
+pub use csv_file::{read_csv, CsvOptions};
 pub use npy_file::read_npy;
 pub use split::Split;
 pub use table::Table;
@@ -21,7 +21,7 @@ use std::path::Path;
 /// If the file is of neither kind or malformed.
 pub fn read(path: &Path, columns: Option<&[String]>) -> Result<Table> {
     match extension(path).as_str() {
-        "csv" => read_csv(path, columns),
+        "csv" => Ok(read_csv(path, &CsvOptions { columns: columns.map(<[String]>::to_vec), ..Default::default() })?.0),
         "npy" if columns.is_none() => read_npy(path),
         "npy" => Err(Error::input(path, "has no column names to choose from; a .csv file has")),
         _ => Err(Error::input(path, "is neither a .csv nor a .npy file by its name")),

@@ -1,14 +1,14 @@
 //! From what was written to what can be run: every fault of an experiment, found before anything is trained.
 
+use super::prepare::{self, Divided, Prepared};
 use super::spec::{Against, SourceSpec, Spec, StageSpec, StudentSpec, VERSION};
-use crate::data::{self, Split, Table};
+use crate::data::{self, Table};
 use crate::error::{Error, Result};
-use crate::evaluate::draws::exact_draws;
 use crate::flow::{FlowConfig, Standardisation};
 use crate::seed::Seed;
 use crate::target::Density;
 use crate::train::Settings;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// An experiment that can be run.
 pub struct Plan {
@@ -20,6 +20,8 @@ pub struct Plan {
     pub dim: usize,
     /// Their names.
     pub names: Vec<String>,
+    /// The coordinates (by number) that are whole numbers in the user's data.
+    pub integers: Vec<usize>,
     /// The target.
     pub target: Option<Box<dyn Density>>,
     /// The teacher's data, divided and in the user's units.
@@ -34,16 +36,6 @@ pub struct Plan {
     pub stages: Vec<StagePlan>,
     /// Draws of the target from elsewhere.
     pub reference: Option<Table>,
-}
-
-/// Rows of the user's data, row-major and in the user's units.
-pub struct Divided {
-    /// The rows that are fitted.
-    pub train: Vec<f64>,
-    /// The rows that decide when to stop.
-    pub validation: Vec<f64>,
-    /// The rows that are only used to report.
-    pub test: Vec<f64>,
 }
 
 /// One thing to do.
@@ -76,19 +68,34 @@ impl StagePlan {
 /// The largest number of rows drawn or scored at once by an experiment.
 const MOST_ROWS: usize = 100_000_000;
 
+/// Exact draws that a preview makes do with; enough for the smallest shares of `validation` and `test` that anyone writes.
+const PREVIEW_DRAWS: usize = 2_000;
+
 impl Plan {
     /// Checks `spec`, which was read from `path`: builds the target, reads the data, resolves the flows.
     ///
     /// # Errors
     /// With all faults of the experiment, each naming its field, its value and what would be right.
     pub fn new(spec: Spec, path: &Path) -> Result<Self> {
-        Self::build(spec, path).map_err(|error| match error {
+        Self::build_for(spec, path, usize::MAX)
+    }
+
+    /// The same with a few exact draws in the place of many: enough to check and to time, too few to fit.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn preview(spec: Spec, path: &Path) -> Result<Self> {
+        Self::build_for(spec, path, PREVIEW_DRAWS)
+    }
+
+    fn build_for(spec: Spec, path: &Path, most_draws: usize) -> Result<Self> {
+        Self::build(spec, path, most_draws).map_err(|error| match error {
             Error::Invalid(message) => Error::input(path, message),
             other => other,
         })
     }
 
-    fn build(mut spec: Spec, path: &Path) -> Result<Self> {
+    fn build(mut spec: Spec, path: &Path, most_draws: usize) -> Result<Self> {
         let mut faults = Vec::new();
         faults_of_header(&spec, &mut faults);
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -112,8 +119,9 @@ impl Plan {
         refuse(path, faults)?;
 
         let seed = Seed(spec.seed);
-        let table = read_data(&spec, folder, target.as_deref(), seed)?;
-        let dim = table.as_ref().map(Table::dim).or(target_dim).unwrap_or(0);
+        let data = spec.data.as_ref();
+        let table = data.map(|data| prepare::read(data, folder, target.as_deref(), seed, most_draws)).transpose()?;
+        let dim = table.as_ref().map(|(table, _)| table.dim()).or(target_dim).unwrap_or(0);
         let mut faults = Vec::new();
         if target_dim.is_none() {
             faults_of_flows(&teacher, &student, &spec, dim, &mut faults);
@@ -129,14 +137,18 @@ impl Plan {
         refuse(path, faults)?;
 
         let names = match (&table, &target) {
-            (Some(table), _) if !matches!(spec.data.as_ref().map(|d| &d.source), Some(SourceSpec::Draws { .. })) => {
-                table.names.clone()
-            }
-            (_, Some(target)) => target.names(),
-            (Some(table), None) => table.names.clone(),
+            (Some((table, _)), _) => table.names.clone(),
+            (None, Some(target)) => target.names(),
             (None, None) => Vec::new(),
         };
-        let (data, standardisation) = divide(&spec, table, &names, dim, seed)?;
+        let prepared = match (data, table) {
+            (Some(data), Some((table, dropped))) => Some(prepare::prepare(data, table, dropped, seed)?),
+            _ => None,
+        };
+        let (data, standardisation, integers) = match prepared {
+            Some(Prepared { data, standardisation, integers }) => (Some(data), standardisation, integers),
+            None => (None, Standardisation::identity(dim), Vec::new()),
+        };
         if teacher.is_none() && spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_))) {
             teacher = Some(FlowConfig::default());
         }
@@ -146,7 +158,20 @@ impl Plan {
         });
         let stages = stages.collect();
         spec.teacher.clone_from(&teacher);
-        Ok(Self { spec, seed, dim, names, target, data, standardisation, teacher, student, stages, reference })
+        Ok(Self {
+            spec,
+            seed,
+            dim,
+            names,
+            integers,
+            target,
+            data,
+            standardisation,
+            teacher,
+            student,
+            stages,
+            reference,
+        })
     }
 
     /// What the student was last trained against.
@@ -271,39 +296,4 @@ fn faults_of_flows(
     if let (Some(student), false) = (student, matches!(spec.student, Some(StudentSpec::LikeTeacher))) {
         faults.extend(student.faults(dim).into_iter().map(|fault| format!("student.{fault}")));
     }
-}
-
-fn read_data(spec: &Spec, folder: &Path, target: Option<&dyn Density>, seed: Seed) -> Result<Option<Table>> {
-    let Some(data) = &spec.data else { return Ok(None) };
-    let at = |path: &PathBuf| folder.join(path);
-    Ok(Some(match &data.source {
-        SourceSpec::Csv { path, columns } => data::read_csv(&at(path), columns.as_deref())?,
-        SourceSpec::Npy { path } => data::read_npy(&at(path))?,
-        SourceSpec::Draws { rows } => {
-            let sampler = target.and_then(|target| Some((target, target.sampler()?)));
-            let (target, sampler) = sampler.ok_or_else(|| {
-                Error::invalid(
-                    "data.source is `Draws`, but the target has no exact sampler; `targets` lists those that have",
-                )
-            })?;
-            let values = exact_draws(sampler, target.dim(), *rows, &seed.stream("data/draws"));
-            Table::new(target.names(), values)?
-        }
-    }))
-}
-
-fn divide(
-    spec: &Spec,
-    table: Option<Table>,
-    names: &[String],
-    dim: usize,
-    seed: Seed,
-) -> Result<(Option<Divided>, Standardisation)> {
-    let (Some(data), Some(table)) = (&spec.data, table) else { return Ok((None, Standardisation::identity(dim))) };
-    let split = Split::new(table.len(), data.validation, data.test, &seed.stream("data/split"))?;
-    let pick = |rows: &[usize]| rows.iter().flat_map(|&row| table.row(row).iter().copied()).collect::<Vec<f64>>();
-    let divided = Divided { train: pick(&split.train), validation: pick(&split.validation), test: pick(&split.test) };
-    let standardisation =
-        if data.standardise { Standardisation::fit(&divided.train, names)? } else { Standardisation::identity(dim) };
-    Ok((Some(divided), standardisation))
 }

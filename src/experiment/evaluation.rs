@@ -1,6 +1,7 @@
 //! The scores of a teacher and of a student, in `f64` over a stated number of draws.
 
-use super::check::{Divided, Plan};
+use super::check::Plan;
+use super::prepare::Divided;
 use super::spec::Against;
 use crate::error::{Error, Result};
 use crate::evaluate::draws::{draws_of, exact_draws, log_weights_at, log_weights_of_draws};

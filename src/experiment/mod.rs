@@ -3,6 +3,7 @@
 mod check;
 mod evaluation;
 mod folder;
+mod prepare;
 mod report;
 mod run;
 mod set;
@@ -12,7 +13,8 @@ mod target_spec;
 pub use check::{Plan, StagePlan};
 pub use evaluation::{score_student, score_teacher, StudentScores, TeacherScores};
 pub use folder::{Folder, RESOLVED, RUN_JSON, STUDENT, TEACHER};
+pub use prepare::Divided;
 pub use report::{Record, Scores, StageRecord, Status};
 pub use run::{run, Watcher};
-pub use spec::{Against, DataSpec, EvaluationSpec, SourceSpec, Spec, StageSpec, StudentSpec};
+pub use spec::{Against, DataSpec, EvaluationSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec, TransformSpec};
 pub use target_spec::TargetSpec;

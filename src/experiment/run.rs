@@ -53,6 +53,9 @@ pub fn run(
     folder.write(INPUT, input)?;
     folder.write(RESOLVED, &plan.spec.to_ron()?)?;
 
+    if let Some(dropped) = plan.data.as_ref().map(|data| data.dropped).filter(|&dropped| dropped > 0) {
+        watcher.note(&format!("{dropped} rows with a missing value were left out"));
+    }
     let mut models = Models::default();
     let mut metrics = String::new();
     for stage in &plan.stages {
@@ -191,7 +194,12 @@ impl Plan {
         };
         let config = config.as_ref().ok_or_else(|| Error::invalid("a stage without its flow"))?;
         let flow = Flow::new(&Cpu::default(), self.dim, config, orientation, &self.seed.stream(stream))?;
-        Ok(Model { flow, standardisation: self.standardisation.clone(), names: self.names.clone() })
+        Ok(Model {
+            flow,
+            standardisation: self.standardisation.clone(),
+            names: self.names.clone(),
+            integers: self.integers.clone(),
+        })
     }
 
     /// The teacher's objective.
@@ -201,13 +209,14 @@ impl Plan {
     pub fn likelihood(&self, batch: usize) -> Result<MaximumLikelihood> {
         let data = self.data.as_ref().ok_or_else(|| Error::invalid("a teacher without data"))?;
         let standardised = |rows: &[f64]| {
-            let mut rows = rows.to_vec();
-            self.standardisation.apply(&mut rows);
-            rows
+            let (mut rows, mut log_jacobian) = (rows.to_vec(), vec![0.0; rows.len() / self.dim]);
+            self.standardisation.apply(&mut rows, &mut log_jacobian);
+            (rows, log_jacobian.iter().sum::<f64>() / log_jacobian.len() as f64)
         };
-        let (train, validation) = (standardised(&data.train), standardised(&data.validation));
+        let ((train, of_train), (validation, of_validation)) =
+            (standardised(&data.train), standardised(&data.validation));
         let stream = self.seed.stream("teacher/batches");
-        Ok(MaximumLikelihood::new(self.dim, &train, validation, batch, self.standardisation.log_det(), stream))
+        Ok(MaximumLikelihood::new(self.dim, &train, validation, batch, [of_train, of_validation], stream))
     }
 
     /// A student's objective in `stage`.

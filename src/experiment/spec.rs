@@ -70,6 +70,55 @@ pub struct DataSpec {
     /// Whether columns are shifted and scaled to mean 0 and standard deviation 1 inside the model.
     #[serde(default = "yes")]
     pub standardise: bool,
+    /// Columns that stay positive or between bounds, as part of the model.
+    #[serde(default)]
+    pub transforms: Vec<TransformSpec>,
+    /// Columns of whole numbers, dithered uniformly within ±½ for the fit.
+    #[serde(default)]
+    pub integers: Vec<String>,
+}
+
+/// A transform of a column, as part of the model: draws keep the bounds, and log densities have the Jacobian.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum TransformSpec {
+    /// The logarithm of the distance above a bound.
+    Log {
+        /// The column.
+        column: String,
+        /// The lower bound.
+        #[serde(default)]
+        above: f64,
+    },
+    /// The log odds of the place between two bounds.
+    Logit {
+        /// The column.
+        column: String,
+        /// The lower bound.
+        #[serde(default)]
+        low: f64,
+        /// The upper bound.
+        #[serde(default = "unit")]
+        high: f64,
+    },
+}
+
+fn unit() -> f64 {
+    1.0
+}
+
+/// What becomes of rows with a missing value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Missing {
+    /// The file is refused.
+    #[default]
+    Refuse,
+    /// They are left out and counted.
+    Drop,
+}
+
+fn comma() -> char {
+    ','
 }
 
 fn tenth() -> f64 {
@@ -96,6 +145,12 @@ pub enum SourceSpec {
         /// The columns to take, all if left out.
         #[serde(default)]
         columns: Option<Vec<String>>,
+        /// What separates cells.
+        #[serde(default = "comma")]
+        delimiter: char,
+        /// What becomes of rows with a missing value.
+        #[serde(default)]
+        missing: Missing,
     },
     /// A NumPy file with a two-dimensional array of 32- or 64-bit floats.
     Npy {

@@ -1,6 +1,6 @@
 //! The built-in targets as people write them, and how each is built.
 
-use crate::data::read_csv;
+use crate::data;
 use crate::target::{
     Banana, Density, EightSchools, Funnel, Gaussian, Lattice, LinearRegression, LogisticRegression, ManyWell, Mixture,
     Moons, Ridges, Rings, StudentT,
@@ -220,7 +220,7 @@ struct Regression {
 
 impl Regression {
     fn read(path: &Path, response: &str) -> Result<Self, String> {
-        let table = read_csv(path, None).map_err(|error| error.to_string())?;
+        let table = data::read(path, None).map_err(|error| error.to_string())?;
         let Some(place) = table.names.iter().position(|name| name == response) else {
             return Err(format!("{}: has no column `{response}`; it has {}", path.display(), table.names.join(", ")));
         };

@@ -9,7 +9,7 @@ mod standardisation;
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
 pub use model::{FrozenModel, Model};
-pub use standardisation::Standardisation;
+pub use standardisation::{Link, Standardisation};
 
 use crate::bijection::{Autoregressive, Bijection, Chain};
 use crate::conditioner::Made;

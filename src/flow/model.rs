@@ -15,6 +15,8 @@ pub struct Model {
     pub standardisation: Standardisation,
     /// The names of the coordinates.
     pub names: Vec<String>,
+    /// The coordinates (by number) that are whole numbers in the user's data, dithered for the fit.
+    pub integers: Vec<usize>,
 }
 
 impl Model {
@@ -24,6 +26,7 @@ impl Model {
             flow: self.flow.freeze(for_gradients),
             standardisation: self.standardisation.clone(),
             names: self.names.clone(),
+            integers: self.integers.clone(),
         }
     }
 }
@@ -34,9 +37,17 @@ pub struct FrozenModel<F> {
     flow: FrozenFlow<F>,
     standardisation: Standardisation,
     names: Vec<String>,
+    integers: Vec<usize>,
 }
 
 impl<F: Real> FrozenModel<F> {
+    /// Rounds the coordinates that are whole numbers in the user's data, in place.
+    pub fn round_integers(&self, points: &mut [f64]) {
+        for row in points.chunks_exact_mut(self.dim()) {
+            self.integers.iter().for_each(|&i| row[i] = row[i].round());
+        }
+    }
+
     /// The number of coordinates.
     pub fn dim(&self) -> usize {
         self.flow.dim()
@@ -58,9 +69,9 @@ impl<F: Real> FrozenModel<F> {
     /// If the slices are not `log_prob.len()` × dim.
     pub fn push(&self, method: Method, noise: &[f64], points: &mut [f64], log_prob: &mut [f64]) {
         self.flow.push_with(method, noise, points, log_prob);
-        self.standardisation.undo(points);
-        let shift = self.standardisation.log_det();
-        log_prob.iter_mut().for_each(|value| *value -= shift);
+        let mut log_jacobian = vec![0.0; log_prob.len()];
+        self.standardisation.undo(points, &mut log_jacobian);
+        subtract(log_prob, &log_jacobian);
     }
 
     /// Fills the log densities of `points`.
@@ -69,10 +80,10 @@ impl<F: Real> FrozenModel<F> {
     /// If the slices are not `log_prob.len()` × dim.
     pub fn log_prob(&self, points: &[f64], log_prob: &mut [f64]) {
         let mut standardised = points.to_vec();
-        self.standardisation.apply(&mut standardised);
+        let mut log_jacobian = vec![0.0; log_prob.len()];
+        self.standardisation.apply(&mut standardised, &mut log_jacobian);
         self.flow.log_prob(&standardised, log_prob);
-        let shift = self.standardisation.log_det();
-        log_prob.iter_mut().for_each(|value| *value -= shift);
+        subtract(log_prob, &log_jacobian);
     }
 
     /// Fills the log densities of `points` and their gradients.
@@ -84,14 +95,19 @@ impl<F: Real> FrozenModel<F> {
     /// If the slices are not `log_prob.len()` × dim, or it was not frozen for gradients.
     pub fn log_prob_and_gradient(&self, points: &[f64], log_prob: &mut [f64], gradients: &mut [f64]) -> Result<()> {
         let mut standardised = points.to_vec();
-        self.standardisation.apply(&mut standardised);
+        let mut log_jacobian = vec![0.0; log_prob.len()];
+        self.standardisation.apply(&mut standardised, &mut log_jacobian);
         self.flow.log_prob_and_gradient(&standardised, log_prob, gradients)?;
-        let shift = self.standardisation.log_det();
-        log_prob.iter_mut().for_each(|value| *value -= shift);
-        for row in gradients.chunks_exact_mut(self.dim()) {
-            row.iter_mut().zip(&self.standardisation.scale).for_each(|(g, scale)| *g /= scale);
-        }
+        subtract(log_prob, &log_jacobian);
+        self.standardisation.push_forward(&standardised, gradients);
         Ok(())
+    }
+}
+
+/// A point outside the bounds of a link has no image in the flow's coordinates: its density is zero.
+fn subtract(log_prob: &mut [f64], log_jacobian: &[f64]) {
+    for (value, log_jacobian) in log_prob.iter_mut().zip(log_jacobian) {
+        *value = if log_jacobian.is_finite() { *value - log_jacobian } else { f64::NEG_INFINITY };
     }
 }
 

@@ -20,6 +20,8 @@ struct Header {
     flow: FlowConfig,
     standardisation: Standardisation,
     names: Vec<String>,
+    #[serde(default)]
+    integers: Vec<usize>,
 }
 
 /// Only the version, so that a file from a newer program is refused for that reason and no other.
@@ -41,6 +43,7 @@ impl Model {
             flow: self.flow.config().clone(),
             standardisation: self.standardisation.clone(),
             names: self.names.clone(),
+            integers: self.integers.clone(),
         };
         let tensors: Vec<params::NamedTensor> =
             self.flow.parameters().into_iter().map(|(name, tensor)| (name, values(tensor))).collect();
@@ -69,6 +72,9 @@ impl Model {
         if header.names.len() != header.dim {
             return Err(refuse(format!("{} names for {} coordinates", header.names.len(), header.dim)));
         }
+        if let Some(i) = header.integers.iter().find(|&&i| i >= header.dim) {
+            return Err(refuse(format!("coordinate {i} is said to be whole; there are {}", header.dim)));
+        }
         // Compared before anything of that size is allocated.
         let (expected, found) = (header.flow.parameters(header.dim), tensors.values().map(Vec::len).sum::<usize>());
         if expected != found {
@@ -92,6 +98,7 @@ impl Model {
             return Err(Error::input(path, format!("tensor `{extra}` does not belong to its architecture")));
         }
         flow.restore(&snapshot);
-        Ok(Self { flow, standardisation: header.standardisation, names: header.names })
+        let Header { standardisation, names, integers, .. } = header;
+        Ok(Self { flow, standardisation, names, integers })
     }
 }

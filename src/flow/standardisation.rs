@@ -1,9 +1,63 @@
-//! The shift and scale between the user's units and those that a flow sees.
+//! The way between the user's coordinates and those that a flow sees: links for bounded columns, shift and scale.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// x = shift + scale · z, coordinate by coordinate. It is part of the model: log p(x) = log p(z) − Σ ln scale.
+/// How a coordinate u of the user's depends on an unbounded w.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Link {
+    /// u = w.
+    Identity,
+    /// u = low + eʷ, always above `low`.
+    Above(
+        /// The lower bound.
+        f64,
+    ),
+    /// u = low + (high − low) σ(w), always between the two.
+    Between(
+        /// The lower bound.
+        f64,
+        /// The upper bound.
+        f64,
+    ),
+}
+
+impl Link {
+    /// u, ln du/dw and the derivative of the latter by w.
+    fn at(self, w: f64) -> (f64, f64, f64) {
+        match self {
+            Link::Identity => (w, 0.0, 0.0),
+            Link::Above(low) => (low + w.exp(), w, 1.0),
+            Link::Between(low, high) => {
+                let sigmoid = 1.0 / (1.0 + (-w).exp());
+                // ln σ(w) + ln σ(−w), written so that neither end underflows.
+                let log_slope = -w.abs() - 2.0 * (-w.abs()).exp().ln_1p();
+                (low + (high - low) * sigmoid, (high - low).ln() + log_slope, 1.0 - 2.0 * sigmoid)
+            }
+        }
+    }
+
+    /// w; not finite outside the bounds.
+    fn inverse(self, u: f64) -> f64 {
+        match self {
+            Link::Identity => u,
+            Link::Above(low) => (u - low).ln(),
+            Link::Between(low, high) => ((u - low) / (high - u)).ln(),
+        }
+    }
+
+    /// Whether its bounds are finite and in order.
+    pub fn is_sound(self) -> bool {
+        match self {
+            Link::Identity => true,
+            Link::Above(low) => low.is_finite(),
+            Link::Between(low, high) => low.is_finite() && high.is_finite() && low < high,
+        }
+    }
+}
+
+/// u = link(shift + scale · z), coordinate by coordinate. It is part of the model: log p(u) = log p(z) − Σ ln du/dz.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Standardisation {
@@ -11,20 +65,30 @@ pub struct Standardisation {
     pub shift: Vec<f64>,
     /// The length of a unit of z; positive.
     pub scale: Vec<f64>,
+    /// The links; none is the identity for all.
+    #[serde(default)]
+    pub links: Vec<Link>,
 }
 
 impl Standardisation {
     /// Leaves everything as it is.
     pub fn identity(dim: usize) -> Self {
-        Self { shift: vec![0.0; dim], scale: vec![1.0; dim] }
+        Self { shift: vec![0.0; dim], scale: vec![1.0; dim], links: Vec::new() }
     }
 
-    /// Mean and standard deviation of each column of `rows` (row-major), summed in two passes.
+    /// The given links, with mean and standard deviation of each column of `rows` (row-major) behind its link, summed in two
+    /// passes; without `scaled`, the links alone.
     ///
     /// # Errors
-    /// If there is no row, or a column is constant; the error names it by its entry in `names`.
-    pub fn fit(rows: &[f64], names: &[String]) -> Result<Self> {
+    /// If there is no row, a value is outside its link's bounds, or a column is constant; the error names it by its entry in
+    /// `names`.
+    pub fn fit(rows: &[f64], names: &[String], links: Vec<Link>, scaled: bool) -> Result<Self> {
         let dim = names.len();
+        let mut fitted = Self { links, ..Self::identity(dim) };
+        fitted.check(rows, names)?;
+        if !scaled {
+            return Ok(fitted);
+        }
         let n = (rows.len() / dim.max(1)) as f64;
         if n < 1.0 {
             return Err(Error::invalid("there are no rows to standardise by"));
@@ -32,12 +96,13 @@ impl Standardisation {
         let mean_of = |value: &dyn Fn(usize, f64) -> f64| -> Vec<f64> {
             let mut sums = vec![0.0; dim];
             for row in rows.chunks_exact(dim) {
-                sums.iter_mut().zip(row).enumerate().for_each(|(i, (sum, &x))| *sum += value(i, x));
+                sums.iter_mut().zip(row).enumerate().for_each(|(i, (sum, &u))| *sum += value(i, u));
             }
             sums.into_iter().map(|sum| sum / n).collect()
         };
-        let shift = mean_of(&|_, x| x);
-        let scale: Vec<f64> = mean_of(&|i, x| (x - shift[i]).powi(2)).into_iter().map(f64::sqrt).collect();
+        let shift = mean_of(&|i, u| fitted.link(i).inverse(u));
+        let squares = mean_of(&|i, u| (fitted.link(i).inverse(u) - shift[i]).powi(2));
+        let scale: Vec<f64> = squares.into_iter().map(f64::sqrt).collect();
         for (i, scale) in scale.iter().enumerate() {
             // Rounding leaves a constant column a spread of a few units in the last place of its mean.
             if !(*scale > 1e-12 * shift[i].abs() && scale.is_finite()) {
@@ -46,30 +111,75 @@ impl Standardisation {
                 return Err(Error::invalid(format!("{message}; leave it out, or scale the data")));
             }
         }
-        Ok(Self { shift, scale })
+        (fitted.shift, fitted.scale) = (shift, scale);
+        Ok(fitted)
     }
 
-    /// From the user's units to the flow's, in place.
-    pub fn apply(&self, rows: &mut [f64]) {
-        for row in rows.chunks_exact_mut(self.shift.len()) {
-            for ((x, shift), scale) in row.iter_mut().zip(&self.shift).zip(&self.scale) {
-                *x = (*x - shift) / scale;
+    /// Whether all of `rows` are within the bounds of the links.
+    ///
+    /// # Errors
+    /// With the first value that is not, and its row and column.
+    pub fn check(&self, rows: &[f64], names: &[String]) -> Result<()> {
+        for (row, values) in rows.chunks_exact(names.len().max(1)).enumerate() {
+            if let Some(i) = (0..names.len()).find(|&i| !self.link(i).inverse(values[i]).is_finite()) {
+                let right = match self.link(i) {
+                    Link::Identity => "a finite number".to_string(),
+                    Link::Above(low) => format!("a number above {low}"),
+                    Link::Between(low, high) => format!("a number above {low} and below {high}"),
+                };
+                let message = format!("row {}, column `{}` is {}; {right} is right", row + 1, names[i], values[i]);
+                return Err(Error::invalid(message));
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&self, i: usize) -> Link {
+        self.links.get(i).copied().unwrap_or(Link::Identity)
+    }
+
+    /// From the user's units to the flow's, in place; fills Σ ln du/dz of each row.
+    pub fn apply(&self, rows: &mut [f64], log_jacobian: &mut [f64]) {
+        for (row, log_jacobian) in rows.chunks_exact_mut(self.shift.len()).zip(log_jacobian) {
+            *log_jacobian = 0.0;
+            for (i, u) in row.iter_mut().enumerate() {
+                let w = self.link(i).inverse(*u);
+                *log_jacobian += self.scale[i].ln() + self.link(i).at(w).1;
+                *u = (w - self.shift[i]) / self.scale[i];
             }
         }
     }
 
-    /// From the flow's units to the user's, in place.
-    pub fn undo(&self, rows: &mut [f64]) {
-        for row in rows.chunks_exact_mut(self.shift.len()) {
-            for ((z, shift), scale) in row.iter_mut().zip(&self.shift).zip(&self.scale) {
-                *z = *z * scale + shift;
+    /// From the flow's units to the user's, in place; fills Σ ln du/dz of each row.
+    pub fn undo(&self, rows: &mut [f64], log_jacobian: &mut [f64]) {
+        for (row, log_jacobian) in rows.chunks_exact_mut(self.shift.len()).zip(log_jacobian) {
+            *log_jacobian = 0.0;
+            for (i, z) in row.iter_mut().enumerate() {
+                let (u, log_slope, _) = self.link(i).at(*z * self.scale[i] + self.shift[i]);
+                *log_jacobian += self.scale[i].ln() + log_slope;
+                *z = u;
             }
         }
     }
 
-    /// Σ ln scale, to be taken off a log density in the flow's units.
-    pub fn log_det(&self) -> f64 {
-        self.scale.iter().map(|scale| scale.ln()).sum()
+    /// Turns gradients of log γ(u) by u into those of log γ(u(z)) + Σ ln du/dz by z, at the rows `z`.
+    pub fn pull_back(&self, z: &[f64], gradients: &mut [f64]) {
+        let dim = self.shift.len();
+        for (cell, (gradient, z)) in gradients.iter_mut().zip(z).enumerate() {
+            let i = cell % dim;
+            let (_, log_slope, bend) = self.link(i).at(z * self.scale[i] + self.shift[i]);
+            *gradient = self.scale[i] * (*gradient * log_slope.exp() + bend);
+        }
+    }
+
+    /// Turns gradients of log p(z) by z into those of log p(u) = log p(z(u)) − Σ ln du/dz by u, at the rows `z`.
+    pub fn push_forward(&self, z: &[f64], gradients: &mut [f64]) {
+        let dim = self.shift.len();
+        for (cell, (gradient, z)) in gradients.iter_mut().zip(z).enumerate() {
+            let i = cell % dim;
+            let (_, log_slope, bend) = self.link(i).at(z * self.scale[i] + self.shift[i]);
+            *gradient = (*gradient / self.scale[i] - bend) * (-log_slope).exp();
+        }
     }
 
     /// Checks what was read from a file.
@@ -77,11 +187,16 @@ impl Standardisation {
     /// # Errors
     /// If it is not for `dim` coordinates, or a number is out of its range.
     pub fn validate(&self, dim: usize) -> Result<()> {
-        if self.shift.len() != dim || self.scale.len() != dim {
-            let (shift, scale) = (self.shift.len(), self.scale.len());
-            return Err(Error::invalid(format!(
-                "a standardisation of {shift} shifts and {scale} scales for {dim} coordinates"
-            )));
+        let lengths = [self.shift.len(), self.scale.len(), if self.links.is_empty() { dim } else { self.links.len() }];
+        if lengths != [dim; 3] {
+            let [shifts, scales, links] = lengths;
+            let message = format!(
+                "a standardisation of {shifts} shifts, {scales} scales and {links} links for {dim} coordinates"
+            );
+            return Err(Error::invalid(message));
+        }
+        if !self.links.iter().all(|link| link.is_sound()) {
+            return Err(Error::invalid("a standardisation with a link whose bounds are not finite and in order"));
         }
         let sound = |scale: &f64| scale.is_finite() && *scale > 0.0;
         if !self.shift.iter().all(|shift| shift.is_finite()) || !self.scale.iter().all(sound) {

@@ -85,10 +85,10 @@ impl Gaussian {
     /// (Stewart 1980) and fixed by `rotation`.
     ///
     /// # Errors
-    /// If `dim` is 0 or beyond 4096, or `condition` is not between 1 and 10⁸.
+    /// If `dim` is 0 or beyond 512, or `condition` is not between 1 and 10⁸.
     pub fn conditioned(dim: usize, condition: f64, rotation: u64) -> Result<Self, String> {
-        if !(1..=4096).contains(&dim) {
-            return Err(format!("dim is {dim}; 1 to 4096 is right"));
+        if !(1..=512).contains(&dim) {
+            return Err(format!("dim is {dim}; 1 to 512 is right"));
         }
         if !(condition.is_finite() && (1.0..=1e8).contains(&condition)) {
             return Err(format!("condition is {condition}; 1 to 1e8 is right"));

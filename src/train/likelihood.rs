@@ -13,20 +13,27 @@ pub struct MaximumLikelihood {
     train: Vec<f32>,
     validation: Vec<f64>,
     batch: usize,
-    log_det: f64,
+    log_jacobians: [f64; 2],
     stream: Stream,
     epoch: Option<u64>,
     permutation: Vec<u32>,
 }
 
 impl MaximumLikelihood {
-    /// An objective over standardised rows (row-major). `log_det` is Σ ln scale of the standardisation, which turns log densities
-    /// into the user's units; `stream` shuffles the epochs.
-    pub fn new(dim: usize, train: &[f64], validation: Vec<f64>, batch: usize, log_det: f64, stream: Stream) -> Self {
+    /// An objective over standardised rows (row-major). `log_jacobians` are the mean log Jacobians of the standardisation over the rows to
+    /// fit and to validate, which turn mean log densities into the user's units; `stream` shuffles the epochs.
+    pub fn new(
+        dim: usize,
+        train: &[f64],
+        validation: Vec<f64>,
+        batch: usize,
+        log_jacobians: [f64; 2],
+        stream: Stream,
+    ) -> Self {
         let train: Vec<f32> = train.iter().map(|&value| value as f32).collect();
         let rows = train.len() / dim;
         let permutation = (0..rows as u32).collect();
-        Self { dim, train, validation, batch: batch.min(rows), log_det, stream, epoch: None, permutation }
+        Self { dim, train, validation, batch: batch.min(rows), log_jacobians, stream, epoch: None, permutation }
     }
 
     /// The number of steps that see each row once.
@@ -60,7 +67,7 @@ impl Objective for MaximumLikelihood {
         let x = Cpu::default().try_tensor_from_vec(rows, (self.batch, self.dim))?;
         let log_prob = flow.log_prob(x.leaky_trace())?;
         let loss = log_prob.try_mean::<Rank0, Axis<0>>()?.try_negate()?;
-        let value = f64::from(loss.array()) + self.log_det;
+        let value = f64::from(loss.array()) + self.log_jacobians[0];
         Ok(Outcome { loss: value, gradients: gradients_of(flow, loss)?, ess: None, failed_rows: 0 })
     }
 
@@ -71,6 +78,6 @@ impl Objective for MaximumLikelihood {
         }
         let mut log_prob = vec![0.0; self.validation.len() / self.dim];
         flow.freeze::<f32>(false).log_prob(&self.validation, &mut log_prob);
-        Some(log_prob.iter().sum::<f64>() / log_prob.len() as f64 - self.log_det)
+        Some(log_prob.iter().sum::<f64>() / log_prob.len() as f64 - self.log_jacobians[1])
     }
 }

@@ -35,8 +35,9 @@ impl Objective for ReverseKl<'_> {
         let noise = device.try_tensor_from_vec(noise.iter().map(|&z| z as f32).collect(), (batch, dim))?;
         let (x, log_q) = flow.push(noise.leaky_trace())?;
 
-        let mut points: Vec<f64> = x.as_vec().into_iter().map(f64::from).collect();
-        self.standardisation.undo(&mut points);
+        let z: Vec<f64> = x.as_vec().into_iter().map(f64::from).collect();
+        let (mut points, mut log_jacobian) = (z.clone(), vec![0.0; batch]);
+        self.standardisation.undo(&mut points, &mut log_jacobian);
         let (mut values, mut gradients) = (vec![0.0; batch], vec![0.0; batch * dim]);
         let mut faults = Faults::default();
         evaluate_in_pieces(self.target, &points, &mut values, Some(&mut gradients), &mut faults)
@@ -44,6 +45,7 @@ impl Objective for ReverseKl<'_> {
         faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
 
         // A row that failed or has density zero keeps its place in the batch but adds no gradient.
+        self.standardisation.pull_back(&z, &mut gradients);
         let share = 1.0 / batch as f32;
         let mut shares = vec![share; batch];
         let mut pull = Vec::with_capacity(batch * dim);
@@ -51,9 +53,7 @@ impl Objective for ReverseKl<'_> {
         for (row, gradient) in gradients.chunks_exact(dim).enumerate() {
             if values[row].is_finite() && gradient.iter().all(|g| g.is_finite()) {
                 usable += 1;
-                pull.extend(
-                    gradient.iter().zip(&self.standardisation.scale).map(|(g, scale)| -(g * scale) as f32 * share),
-                );
+                pull.extend(gradient.iter().map(|g| -(*g as f32) * share));
             } else {
                 shares[row] = 0.0;
                 pull.extend(std::iter::repeat_n(0.0, dim));
@@ -63,9 +63,9 @@ impl Objective for ReverseKl<'_> {
             let reason = faults.reason().unwrap_or("the density is zero, or its gradient is not finite");
             return Err(Error::Target(format!("none of the {batch} draws of step {step} could be used: {reason}")));
         }
-        let log_det = self.standardisation.log_det();
-        let log_weights: Vec<f64> =
-            values.iter().zip(log_q.as_vec()).map(|(v, q)| v - (f64::from(q) - log_det)).collect();
+        let log_q_values =
+            log_q.as_vec().into_iter().zip(log_jacobian).map(|(q, log_jacobian)| f64::from(q) - log_jacobian);
+        let log_weights: Vec<f64> = values.iter().zip(log_q_values).map(|(value, q)| value - q).collect();
         let finite = log_weights.iter().zip(&shares).filter(|(_, &share)| share > 0.0).map(|(w, _)| *w);
         let loss_value = -finite.sum::<f64>() / usable as f64;
 
