@@ -1,0 +1,97 @@
+//! The reference page against the code: every field is in it, no field is invented, every default is the code's.
+
+use flowdistill::experiment::{DataSpec, EvaluationSpec, Spec};
+use flowdistill::flow::FlowConfig;
+use flowdistill::train::{Schedule, Settings};
+use serde_json::Value;
+
+fn page() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference.md")).expect("the page")
+}
+
+/// The rows (field, default) of the tables between a heading and the next.
+fn rows(heading: &str) -> Vec<(String, String)> {
+    let page = page();
+    let section = page.split(&format!("\n## {heading}\n")).nth(1).expect("the section");
+    let section = section.split("\n## ").next().expect("text");
+    let cells =
+        |line: &str| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_string()).collect::<Vec<_>>();
+    let rows = section.lines().filter(|line| line.starts_with("| `")).map(cells).filter(|cells| cells.len() == 4);
+    rows.map(|cells| (cells[0].trim_matches('`').to_string(), cells[2].trim_matches('`').to_string())).collect()
+}
+
+fn object(value: &Value) -> Vec<(String, Value)> {
+    value.as_object().expect("an object").iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Every field of `value` has a row, and the row's default, read as JSON (or as a bare word), is the field's value.
+fn assert_documented(heading: &str, value: &Value, nested: &[&str]) {
+    let rows = rows(heading);
+    for (field, value) in object(value) {
+        let row = rows.iter().find(|(name, _)| *name == field);
+        let (_, default) = row.unwrap_or_else(|| panic!("{heading}: `{field}` is not in the reference"));
+        if default == "*required*" || nested.contains(&field.as_str()) {
+            continue;
+        }
+        let written = serde_json::from_str(default).unwrap_or_else(|_| Value::String(default.clone()));
+        assert_eq!(written, value, "{heading}: default of `{field}`");
+    }
+}
+
+#[test]
+fn defaults_on_the_page_are_those_of_the_code() {
+    assert_documented("Flow", &json(&FlowConfig::default()), &[]);
+    assert_documented("Training", &json(&Settings::default()), &["rate"]);
+    assert_documented("Training", &json(&Schedule::default()), &[]);
+    assert_documented("Evaluation", &json(&EvaluationSpec::default()), &[]);
+    let spec = Spec::parse("(name: \"x\", stages: [], data: (source: Draws(rows: 1)))").expect("an experiment");
+    assert_documented("Experiment", &json(&spec), &["target", "data", "teacher", "student", "evaluation"]);
+    let data: &DataSpec = spec.data.as_ref().expect("data");
+    assert_documented("Data", &json(data), &[]);
+}
+
+fn json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).expect("json")
+}
+
+#[test]
+fn the_page_invents_no_field() {
+    // RON's error for an unknown field lists the legal ones.
+    let legal = |text: &str| Spec::parse(text).expect_err("an unknown field");
+    for (heading, text) in [
+        ("Experiment", "(zzz: 1)"),
+        ("Flow", "(name: \"x\", stages: [], teacher: (zzz: 1))"),
+        ("Data", "(name: \"x\", stages: [], data: (zzz: 1))"),
+        ("Evaluation", "(name: \"x\", stages: [], evaluation: (zzz: 1))"),
+    ] {
+        let error = legal(text);
+        for (field, _) in rows(heading) {
+            assert!(error.contains(&format!("`{field}`")), "{heading}: `{field}` is not a field: {error}");
+        }
+    }
+    let training = legal("(name: \"x\", stages: [MaximumLikelihood(zzz: 1)])");
+    let rate = legal("(name: \"x\", stages: [MaximumLikelihood(rate: (zzz: 1))])");
+    for (field, _) in rows("Training") {
+        let name = format!("`{field}`");
+        assert!(training.contains(&name) || rate.contains(&name), "Training: `{field}` is not a field");
+    }
+}
+
+#[test]
+fn every_target_source_and_transform_is_on_the_page() {
+    let page = page();
+    for text in [
+        "(name: \"x\", stages: [], target: Zzz())",
+        "(name: \"x\", stages: [], data: (source: Zzz()))",
+        "(name: \"x\", stages: [], data: (source: Draws(rows: 1), transforms: [Zzz()]))",
+        "(name: \"x\", stages: [Zzz()])",
+    ] {
+        let error = Spec::parse(text).expect_err("an unknown variant");
+        let legal = error.rsplit("expected").next().expect("the legal names").lines().next().expect("a line");
+        let names: Vec<&str> = legal.split('`').skip(1).step_by(2).filter(|name| *name != "Zzz").collect();
+        assert!(!names.is_empty(), "{error}");
+        for name in names {
+            assert!(page.contains(&format!("`{name}")), "`{name}` is not in the reference");
+        }
+    }
+}
