@@ -224,6 +224,11 @@ fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
             "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, training: (batch: 0, steps: 0))])",
             &["batch is 0", "steps is 0"],
         ),
+        (
+            "(name: \"x\", target: Banana(), data: (source: Draws(rows: 100)), teacher: (layers: 99999999999), \
+             student: LikeTeacher, stages: [MaximumLikelihood(), ReverseKl(against: Teacher)])",
+            &["layers is 99999999999"],
+        ),
         ("(name: \"x\", target: Banana(), student: LikeTeacher, stages: [ReverseKl(against: Target)])", &["LikeTeacher"]),
         (
             "(name: \"x\", target: EightSchools(), data: (source: Draws(rows: 100)), stages: [MaximumLikelihood()])",

@@ -271,8 +271,8 @@ fn resolve_flows(spec: &Spec, faults: &mut Vec<String>) -> (Option<FlowConfig>, 
         (_, false) => None,
         (Some(StudentSpec::Flow(flow)), _) => Some(flow.clone()),
         (Some(StudentSpec::LikeTeacher), _) => match &teacher {
-            // An empty list of orders is reported as the teacher's fault.
-            Some(teacher) => Some(if teacher.orders.is_empty() { teacher.clone() } else { teacher.reversed() }),
+            // What is wrong with the teacher is reported as such; nothing of its sizes is made before.
+            Some(teacher) => Some(if teacher.faults(1).is_empty() { teacher.reversed() } else { teacher.clone() }),
             None => {
                 faults.push("student is `LikeTeacher` but no stage fits a teacher".into());
                 None
