@@ -1,0 +1,142 @@
+//! Worked problems of a textbook chapter on normalizing flows (16.2, 16.4, 16.5, 16.6, 16.12) where this crate covers them; 16.1 and
+//! 16.7 need a uniform base and a leaky ReLU, which it has not.
+
+use dfdx::prelude::*;
+use flowdistill::bijection::Bijection;
+use flowdistill::conditioner::{Activation, Order};
+use flowdistill::flow::{Flow, FlowConfig, Link, Model, Orientation, Standardisation};
+use flowdistill::params::Parameters;
+use flowdistill::seed::Seed;
+use flowdistill::target::{Density, Fatal, Faults, Funnel, Gaussian};
+use flowdistill::train::{Objective, ReverseKl};
+
+/// One linear layer whose parameters are these: the diagonal and the shift of each variable, and the entries below the diagonal.
+fn triangular(diagonal: &[f64], below: &[&[f64]], shift: &[f64]) -> Flow<f64, Cpu> {
+    let dim = diagonal.len();
+    let config = FlowConfig {
+        layers: 1,
+        hidden: vec![],
+        activation: Activation::Relu,
+        orders: vec![Order::Ascending],
+        skip: false,
+        ..FlowConfig::default()
+    };
+    let stream = Seed(1).stream("init");
+    let mut flow = Flow::new(&Cpu::default(), dim, &config, Orientation::Sampling, &stream).expect("a flow");
+    // Outputs are the raw log scale and the shift of each variable in turn; weights only of variables before.
+    let bound = 1000f64.ln();
+    let raw = |scale: f64| bound * (scale.ln() / bound).atanh();
+    let bias = diagonal.iter().zip(shift).flat_map(|(scale, shift)| [raw(*scale), *shift]).collect();
+    let weights = below.iter().flat_map(|row| std::iter::repeat_n(0.0, row.len()).chain(row.iter().copied()));
+    let weights: Vec<f64> = weights.collect();
+    flow.restore(&[weights, bias]);
+    flow
+}
+
+fn row(values: &[f64]) -> Tensor<(usize, usize), f64, Cpu> {
+    Cpu::default().tensor_from_vec(values.to_vec(), (1, values.len()))
+}
+
+/// The lower triangular matrix of problem 16.4.
+const MATRIX: [[f64; 4]; 4] =
+    [[1.0, 0.0, 0.0, 0.0], [2.0, 4.0, 0.0, 0.0], [1.0, -1.0, 2.0, 0.0], [4.0, -2.0, -2.0, 1.0]];
+
+fn matrix_flow(shift: &[f64; 4]) -> Flow<f64, Cpu> {
+    triangular(&[1.0, 4.0, 2.0, 1.0], &[&[2.0], &[1.0, -1.0], &[4.0, -2.0, -2.0]], shift)
+}
+
+#[test]
+fn problem_16_2_a_normal_through_the_logistic_function() {
+    let flow = Flow::new(
+        &Cpu::default(),
+        1,
+        &FlowConfig { layers: 1, ..FlowConfig::default() },
+        Orientation::Density,
+        &Seed(1).stream("init"),
+    )
+    .expect("a flow");
+    let mut flow = flow;
+    let zeros = flow.snapshot().into_iter().map(|tensor| vec![0.0; tensor.len()]).collect::<Vec<_>>();
+    flow.restore(&zeros);
+    let standardisation = Standardisation { links: vec![Link::Between(0.0, 1.0)], ..Standardisation::identity(1) };
+    let model = Model { flow, standardisation, names: vec!["x".into()], integers: vec![] }.freeze::<f64>(false);
+    for x in [0.01f64, 0.3, 0.5, 0.77, 0.999] {
+        let z = (x / (1.0 - x)).ln();
+        let density = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt() / (x * (1.0 - x));
+        let mut found = [0.0];
+        model.log_prob(&[x], &mut found);
+        assert!((found[0].exp() - density).abs() < 1e-12 * density, "{} for {density} at {x}", found[0].exp());
+    }
+}
+
+#[test]
+fn problem_16_4_the_inverse_and_determinant_of_a_triangular_matrix() {
+    let flow = matrix_flow(&[0.0; 4]);
+    let layer = &flow.layers()[0];
+    let x = [0.3, -1.2, 0.7, 2.0];
+    let (y, log_det) = layer.forward(row(&x)).expect("forward");
+    let expected: Vec<f64> = MATRIX.iter().map(|row| row.iter().zip(x).map(|(m, x)| m * x).sum()).collect();
+    assert!(y.as_vec().iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12));
+    assert!((log_det.as_vec()[0] - 8f64.ln()).abs() < 1e-12, "the determinant is 1 · 4 · 2 · 1");
+    // The columns of the inverse, by substitution.
+    let inverse = [[1.0, -0.5, -0.75, -6.5], [0.0, 0.25, 0.125, 0.75], [0.0, 0.0, 0.5, 1.0], [0.0, 0.0, 0.0, 1.0]];
+    for (k, column) in inverse.iter().enumerate() {
+        let unit: Vec<f64> = (0..4).map(|i| f64::from(u8::from(i == k))).collect();
+        let found = layer.inverse(&row(&unit)).expect("inverse").0.as_vec();
+        assert!(found.iter().zip(column).all(|(a, b)| (a - b).abs() < 1e-12), "column {k}: {found:?}");
+    }
+}
+
+#[test]
+fn problems_16_5_and_16_6_a_linear_map_of_a_normal_is_normal() {
+    let shift = [1.0, -2.0, 0.5, 3.0];
+    let flow = matrix_flow(&shift);
+    let entry = |i: usize, j: usize| (0..4).map(|k| MATRIX[i][k] * MATRIX[j][k]).sum::<f64>();
+    let covariance: Vec<f64> = (0..16).map(|cell| entry(cell / 4, cell % 4)).collect();
+    let normal = Gaussian::new(shift.to_vec(), covariance.clone()).expect("a normal");
+    let mut noise = vec![0.0; 4 * 50_000];
+    Seed(3).stream("noise").normals(0, 4, &mut noise);
+    let (mut x, mut log_prob) = (vec![0.0; noise.len()], vec![0.0; 50_000]);
+    flow.freeze::<f64>(false).push(&noise, &mut x, &mut log_prob);
+    let mut values = vec![0.0; 50_000];
+    normal.evaluate(&x, &mut values, None, &mut Faults::default()).expect("not fatal");
+    assert!(values.iter().zip(&log_prob).all(|(a, b)| (a - b).abs() < 1e-9), "16.6: the density");
+    for i in 0..4 {
+        let mean = x.iter().skip(i).step_by(4).sum::<f64>() / 50_000.0;
+        let error = (covariance[5 * i] / 50_000.0).sqrt();
+        assert!((mean - shift[i]).abs() < 5.0 * error, "16.5: the mean of coordinate {i}");
+    }
+}
+
+#[test]
+fn problem_16_12_reverse_kl_does_not_see_the_scale_of_the_target() {
+    struct Scaled(Funnel, f64);
+    impl Density for Scaled {
+        fn dim(&self) -> usize {
+            3
+        }
+
+        fn evaluate(
+            &self,
+            x: &[f64],
+            values: &mut [f64],
+            g: Option<&mut [f64]>,
+            faults: &mut Faults,
+        ) -> Result<(), Fatal> {
+            self.0.evaluate(x, values, g, faults)?;
+            values.iter_mut().for_each(|value| *value += self.1);
+            Ok(())
+        }
+    }
+    let config = FlowConfig { layers: 2, hidden: vec![8], ..FlowConfig::default() };
+    let stream = Seed(1).stream("init");
+    let flow = Flow::new(&Cpu::default(), 3, &config, Orientation::Sampling, &stream).expect("a flow");
+    let outcome = |log_kappa: f64| {
+        let target = Scaled(Funnel::new(3).expect("a funnel"), log_kappa);
+        let mut objective = ReverseKl::new(&target, Standardisation::identity(3), 64, Seed(2).stream("noise"));
+        objective.evaluate(&flow, 0).expect("evaluated")
+    };
+    let (plain, scaled) = (outcome(0.0), outcome(25.0));
+    assert_eq!(plain.gradients, scaled.gradients);
+    assert!((plain.loss - scaled.loss - 25.0).abs() < 1e-9);
+}
