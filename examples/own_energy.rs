@@ -5,33 +5,24 @@
 use flowdistill::evaluate::{draws::log_weights_of_draws, weights};
 use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
 use flowdistill::seed::Seed;
-use flowdistill::target::{Density, Fatal, Faults};
+use flowdistill::target::Pointwise;
 use flowdistill::train::{train, Observer, Progress, ReverseKl, Settings};
 
 /// Two anharmonic oscillators with a spring between them: −log γ = ¼ x⁴ + ¼ y⁴ + ½ (x − y)².
 struct Oscillators;
 
-impl Density for Oscillators {
+impl Pointwise for Oscillators {
     fn dim(&self) -> usize {
         2
     }
 
-    fn evaluate(
-        &self,
-        points: &[f64],
-        values: &mut [f64],
-        mut gradients: Option<&mut [f64]>,
-        _: &mut Faults,
-    ) -> Result<(), Fatal> {
-        for (row, p) in points.chunks_exact(2).enumerate() {
-            let (x, y) = (p[0], p[1]);
-            values[row] = -(0.25 * x.powi(4) + 0.25 * y.powi(4) + 0.5 * (x - y).powi(2));
-            if let Some(gradients) = gradients.as_deref_mut() {
-                gradients[2 * row] = -(x.powi(3) + (x - y));
-                gradients[2 * row + 1] = -(y.powi(3) - (x - y));
-            }
+    fn log_density(&self, p: &[f64], gradient: Option<&mut [f64]>) -> f64 {
+        let (x, y) = (p[0], p[1]);
+        if let Some(gradient) = gradient {
+            gradient[0] = -(x.powi(3) + (x - y));
+            gradient[1] = -(y.powi(3) - (x - y));
         }
-        Ok(())
+        -(0.25 * x.powi(4) + 0.25 * y.powi(4) + 0.5 * (x - y).powi(2))
     }
 }
 

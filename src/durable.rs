@@ -34,6 +34,29 @@ impl Draft {
         Ok(Self { path: path.to_path_buf(), out: BufWriter::with_capacity(1 << 16, file) })
     }
 
+    /// Sets aside room for `bytes` bytes, so that a file which the disk cannot hold is refused before it is computed. Where the file
+    /// system cannot do that, it does nothing.
+    ///
+    /// # Errors
+    /// If the disk has no room for them.
+    pub fn reserve(&self, bytes: u64) -> Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{fallocate, FallocateFlags};
+            use rustix::io::Errno;
+            match fallocate(self.out.get_ref().as_file(), FallocateFlags::KEEP_SIZE, 0, bytes) {
+                Err(error) if [Errno::NOSPC, Errno::FBIG, Errno::DQUOT].contains(&error) => {
+                    let message = format!("{bytes} bytes do not fit on the disk ({error})");
+                    return Err(Error::output(&self.path, std::io::Error::other(message)));
+                }
+                _ => {}
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = bytes;
+        Ok(())
+    }
+
     /// Makes the file appear under its name, replacing what was there.
     ///
     /// # Errors

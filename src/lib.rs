@@ -26,28 +26,21 @@
 //! use flowdistill::evaluate::{draws::log_weights_of_draws, weights};
 //! use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
 //! use flowdistill::seed::Seed;
-//! use flowdistill::target::{Density, Fatal, Faults};
+//! use flowdistill::target::Pointwise;
 //! use flowdistill::train::{train, Observer, Progress, ReverseKl, Settings};
 //!
 //! struct Mine;
 //!
-//! impl Density for Mine {
+//! impl Pointwise for Mine {
 //!     fn dim(&self) -> usize {
 //!         1
 //!     }
 //!
-//!     fn evaluate(
-//!         &self,
-//!         points: &[f64],
-//!         values: &mut [f64],
-//!         gradients: Option<&mut [f64]>,
-//!         _: &mut Faults,
-//!     ) -> Result<(), Fatal> {
-//!         values.iter_mut().zip(points).for_each(|(value, x)| *value = -0.5 * (x - 3.0).powi(2));
-//!         if let Some(gradients) = gradients {
-//!             gradients.iter_mut().zip(points).for_each(|(gradient, x)| *gradient = 3.0 - x);
+//!     fn log_density(&self, x: &[f64], gradient: Option<&mut [f64]>) -> f64 {
+//!         if let Some(gradient) = gradient {
+//!             gradient[0] = 3.0 - x[0];
 //!         }
-//!         Ok(())
+//!         -0.5 * (x[0] - 3.0).powi(2)
 //!     }
 //! }
 //!

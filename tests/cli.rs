@@ -412,6 +412,14 @@ fn output_that_cannot_be_written_is_a_failure_under_way() {
     let model = "runs/tiny/student.safetensors";
     flowdistill(folder.path()).args(["sample", model, "-n", "5", "-o", "none/draws.csv"]).assert().code(1);
     flowdistill(folder.path()).args(["sample", model, "-n", "5", "-o", "draws.txt"]).assert().code(2);
+    #[cfg(target_os = "linux")]
+    {
+        let args = ["sample", model, "-n", "1000000000000", "-o", "huge.npy"];
+        let output = flowdistill(folder.path()).args(args).output().expect("run");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("do not fit"), "refused before anything is drawn");
+        assert!(std::fs::read_dir(folder.path()).expect("listed").count() == 2, "nothing is left behind");
+    }
     std::fs::write(folder.path().join("blocked"), b"").expect("written");
     flowdistill(folder.path()).args(["run", "tiny.ron", "--out", "blocked"]).assert().code(1);
 }

@@ -1,6 +1,6 @@
 //! Tables in and out, wrong files, standardisation, division of rows, durable files.
 
-use flowdistill::data::{read, read_csv, read_npy, CsvOptions, RowWriter, Split, Table};
+use flowdistill::data::{read, read_csv, read_npy, read_npz, CsvOptions, RowWriter, Split, Table};
 use flowdistill::durable::Draft;
 use flowdistill::flow::{Link, Standardisation};
 use flowdistill::seed::Seed;
@@ -121,6 +121,33 @@ fn wrong_npy_files_are_refused() {
     assert!(read(&path, Some(&names(&["a"]))).is_err(), "an array has no names");
     let (_folder, path) = folder_with("t.txt", b"1");
     assert!(read(&path, None).expect_err("refused").to_string().contains(".csv"));
+}
+
+#[test]
+fn archives_are_read_by_the_name_of_an_array() {
+    let data: Vec<u8> = [1.5f64, -2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let archive = |arrays: &[&str]| {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for name in arrays {
+            let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+            zip.start_file(format!("{name}.npy"), options).expect("an entry");
+            zip.write_all(&npy("<f8", "False", "(1, 2)", &data)).expect("written");
+        }
+        zip.finish().expect("an archive").into_inner()
+    };
+    let (_folder, path) = folder_with("t.npz", &archive(&["a"]));
+    assert_eq!(read(&path, None).expect("read").values, [1.5, -2.0]);
+    let (_folder, path) = folder_with("t.npz", &archive(&["a", "b"]));
+    assert_eq!(read_npz(&path, Some("b")).expect("read").values, [1.5, -2.0]);
+    for (name, word) in [(None, "chooses one"), (Some("c"), "no array `c`")] {
+        let message = read_npz(&path, name).expect_err("refused").to_string();
+        assert!(message.contains(word), "{message}");
+    }
+    let bytes = archive(&["a"]);
+    for len in (0..bytes.len()).step_by(11) {
+        std::fs::write(&path, &bytes[..len]).expect("written");
+        assert!(read_npz(&path, None).is_err(), "{len} of {} bytes", bytes.len());
+    }
 }
 
 #[test]

@@ -142,6 +142,28 @@ fn damaged_models_are_refused_with_the_reason() {
 }
 
 #[test]
+fn models_of_another_type_or_kind_are_refused() {
+    use safetensors::tensor::TensorView;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    let bytes = [0u8; 16];
+    let tensors = || [("w", TensorView::new(safetensors::Dtype::F64, vec![2], &bytes).expect("a view"))];
+    let header = HashMap::from([("flowdistill".to_string(), "{\"format\": 1}".to_string())]);
+    for (metadata, word) in [(Some(header), "32-bit"), (None, "not written by this program")] {
+        std::fs::write(&path, safetensors::serialize(tensors(), metadata).expect("serialised")).expect("written");
+        let message = Model::load(&path).expect_err("refused").to_string();
+        assert!(message.contains(word), "{message}");
+    }
+    let twice = r#"{"__metadata__":{"flowdistill":"{}"},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}"#;
+    let file = [&(twice.len() as u64).to_le_bytes()[..], twice.as_bytes(), &bytes].concat();
+    std::fs::write(&path, file).expect("written");
+    assert!(Model::load(&path).is_err(), "a name that occurs twice");
+    // A header that claims more than the file holds is not believed.
+    std::fs::write(&path, [&u64::MAX.to_le_bytes()[..], b"{}"].concat()).expect("written");
+    assert!(Model::load(&path).is_err());
+}
+
+#[test]
 fn truncated_models_are_refused_at_every_length() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("model.safetensors");

@@ -7,7 +7,7 @@ mod table;
 mod writer;
 
 pub use csv_file::{read_csv, CsvOptions};
-pub use npy_file::read_npy;
+pub use npy_file::{read_npy, read_npz};
 pub use split::Split;
 pub use table::Table;
 pub use writer::RowWriter;
@@ -15,7 +15,7 @@ pub use writer::RowWriter;
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Reads a `.csv` or `.npy` file; `columns` chooses and orders the columns of the former.
+/// Reads a `.csv`, `.npy` or (with one array) `.npz` file; `columns` chooses and orders the columns of the first.
 ///
 /// # Errors
 /// If the file is of neither kind or malformed.
@@ -23,8 +23,9 @@ pub fn read(path: &Path, columns: Option<&[String]>) -> Result<Table> {
     match extension(path).as_str() {
         "csv" => Ok(read_csv(path, &CsvOptions { columns: columns.map(<[String]>::to_vec), ..Default::default() })?.0),
         "npy" if columns.is_none() => read_npy(path),
-        "npy" => Err(Error::input(path, "has no column names to choose from; a .csv file has")),
-        _ => Err(Error::input(path, "is neither a .csv nor a .npy file by its name")),
+        "npz" if columns.is_none() => read_npz(path, None),
+        "npy" | "npz" => Err(Error::input(path, "has no column names to choose from; a .csv file has")),
+        _ => Err(Error::input(path, "is neither a .csv, a .npy nor a .npz file by its name")),
     }
 }
 

@@ -34,7 +34,11 @@ impl RowWriter {
             "npy" => Format::Npy { missing: rows },
             _ => return Err(Error::invalid(format!("{}: a name ending in .csv or .npy is right", path.display()))),
         };
-        let sink = Sink::File(Draft::create(path)?);
+        let draft = Draft::create(path)?;
+        if let Format::Npy { .. } = format {
+            draft.reserve(rows.saturating_mul(8 * names.len() as u64))?;
+        }
+        let sink = Sink::File(draft);
         let mut writer = Self { path: path.to_path_buf(), sink, format };
         match writer.format {
             Format::Csv => writer.write_header(names)?,

@@ -45,6 +45,7 @@ pub(super) fn read(
             data::read_csv(&folder.join(path), &options)
         }
         SourceSpec::Npy { path } => Ok((data::read_npy(&folder.join(path))?, 0)),
+        SourceSpec::Npz { path, array } => Ok((data::read_npz(&folder.join(path), array.as_deref())?, 0)),
         SourceSpec::Draws { rows } => {
             let sampler = target.and_then(|target| Some((target, target.sampler()?)));
             let (target, sampler) = sampler.ok_or_else(|| {

@@ -157,6 +157,14 @@ pub enum SourceSpec {
         /// The file.
         path: PathBuf,
     },
+    /// A NumPy archive with such an array.
+    Npz {
+        /// The file.
+        path: PathBuf,
+        /// The name of the array, where there are several.
+        #[serde(default)]
+        array: Option<String>,
+    },
 }
 
 /// The student's flow.
