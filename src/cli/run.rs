@@ -2,7 +2,7 @@
 
 use super::Global;
 use crate::error::{Error, Result};
-use crate::experiment::{self, Folder};
+use crate::experiment::{self, Folder, STUDENT, TEACHER};
 use crate::progress::Console;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,6 +60,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
 
 /// Where the results are and what to do next.
 fn listing(folder: &Path) -> String {
+    let model = if folder.join(STUDENT).exists() { STUDENT } else { TEACHER };
     let folder = folder.display();
-    format!("Results are in {folder}/; draw with: flowdistill sample {folder}/student.safetensors -n 1000 -o draws.csv")
+    format!("Results are in {folder}/; draw with: flowdistill sample {folder}/{model} -n 1000 -o draws.csv")
 }

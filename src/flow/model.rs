@@ -44,7 +44,8 @@ impl<F: Real> FrozenModel<F> {
     /// Rounds the coordinates that are whole numbers in the user's data, in place.
     pub fn round_integers(&self, points: &mut [f64]) {
         for row in points.chunks_exact_mut(self.dim()) {
-            self.integers.iter().for_each(|&i| row[i] = row[i].round());
+            // Adding zero takes the sign off −0.
+            self.integers.iter().for_each(|&i| row[i] = row[i].round() + 0.0);
         }
     }
 

@@ -57,7 +57,7 @@ impl Pointwise for ManyWell {
 }
 
 impl Sampler for ManyWell {
-    /// Each a by rejection from 0.2 N(−1.7, 0.5²) + 0.8 N(1.7, 0.5²), which 3 · [`WELL`] times covers e^{−a⁴+6a²+½a}.
+    /// Each a by rejection from 0.2 N(−1.7, 0.5²) + 0.8 N(1.7, 0.5²), which 3 · `WELL` times covers e^{−a⁴+6a²+½a}.
     fn draw(&self, rng: &mut dyn RngCore, point: &mut [f64]) {
         let normal = |a: f64, mean: f64| (-0.5 * ((a - mean) / 0.5).powi(2)).exp() / (0.5 * TAU.sqrt());
         for pair in point.chunks_exact_mut(2) {
