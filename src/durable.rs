@@ -42,14 +42,18 @@ impl Draft {
     pub fn reserve(&self, bytes: u64) -> Result<()> {
         #[cfg(target_os = "linux")]
         {
-            use rustix::fs::{fallocate, FallocateFlags};
+            use rustix::fs::{fallocate, fstatvfs, FallocateFlags};
             use rustix::io::Errno;
-            match fallocate(self.out.get_ref().as_file(), FallocateFlags::KEEP_SIZE, 0, bytes) {
-                Err(error) if [Errno::NOSPC, Errno::FBIG, Errno::DQUOT].contains(&error) => {
-                    let message = format!("{bytes} bytes do not fit on the disk ({error})");
-                    return Err(Error::output(&self.path, std::io::Error::other(message)));
-                }
-                _ => {}
+            let file = self.out.get_ref().as_file();
+            // Asked first, since a request that cannot be met may fill the disk for a moment before it fails.
+            let free = fstatvfs(file).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+            let reserved = match free < bytes {
+                true => Err(Errno::NOSPC),
+                false => fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes),
+            };
+            if let Some(error) = reserved.err().filter(|e| [Errno::NOSPC, Errno::FBIG, Errno::DQUOT].contains(e)) {
+                let message = format!("{bytes} bytes do not fit on the disk ({error})");
+                return Err(Error::output(&self.path, std::io::Error::other(message)));
             }
         }
         #[cfg(not(target_os = "linux"))]

@@ -57,7 +57,7 @@
 //! let settings = Settings { steps: 1500, batch: 64, rate: flowdistill::train::Schedule { peak: 0.02, ..Default::default() }, ..Default::default() };
 //! train(&mut flow, &mut objective, &settings, &Default::default(), &mut Silent)?;
 //!
-//! let student = Model { flow, standardisation: Standardisation::identity(1), names: vec!["x".into()], integers: vec![] }.freeze(false);
+//! let student = Model { flow, standardisation: Standardisation::identity(1), names: vec!["x".into()], integers: vec![] }.freeze();
 //! let (log_weights, _) = log_weights_of_draws(&student, &Mine, 10_000, &seed.stream("evaluation"))?;
 //! let scores = weights::reverse(&log_weights);
 //! assert!(scores.ess > 0.99);

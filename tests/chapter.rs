@@ -59,7 +59,7 @@ fn problem_16_2_a_normal_through_the_logistic_function() {
     let zeros = flow.snapshot().into_iter().map(|tensor| vec![0.0; tensor.len()]).collect::<Vec<_>>();
     flow.restore(&zeros);
     let standardisation = Standardisation { links: vec![Link::Between(0.0, 1.0)], ..Standardisation::identity(1) };
-    let model = Model { flow, standardisation, names: vec!["x".into()], integers: vec![] }.freeze::<f64>(false);
+    let model = Model { flow, standardisation, names: vec!["x".into()], integers: vec![] }.freeze::<f64>();
     for x in [0.01f64, 0.3, 0.5, 0.77, 0.999] {
         let z = (x / (1.0 - x)).ln();
         let density = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt() / (x * (1.0 - x));
@@ -97,7 +97,7 @@ fn problems_16_5_and_16_6_a_linear_map_of_a_normal_is_normal() {
     let mut noise = vec![0.0; 4 * 50_000];
     Seed(3).stream("noise").normals(0, 4, &mut noise);
     let (mut x, mut log_prob) = (vec![0.0; noise.len()], vec![0.0; 50_000]);
-    flow.freeze::<f64>(false).push(&noise, &mut x, &mut log_prob);
+    flow.freeze::<f64>().push(&noise, &mut x, &mut log_prob);
     let mut values = vec![0.0; 50_000];
     normal.evaluate(&x, &mut values, None, &mut Faults::default()).expect("not fatal");
     assert!(values.iter().zip(&log_prob).all(|(a, b)| (a - b).abs() < 1e-9), "16.6: the density");

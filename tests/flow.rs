@@ -132,16 +132,16 @@ fn frozen_equals_taped_by_either_method() {
                 assert!(disagreement(log_prob, asked.to_vec()) < bound, "{name}: log_prob, {method:?}");
             }
         }
-        check(name, &oracle.freeze::<f64>(false), &rows, (&x, &pushed, &asked), DOUBLE);
-        check(name, &flow.freeze::<f64>(false), &rows, (&x, &pushed, &asked), DOUBLE);
-        check(name, &flow.freeze::<f32>(false), &rows, (&x, &pushed, &asked), SINGLE);
+        check(name, &oracle.freeze::<f64>(), &rows, (&x, &pushed, &asked), DOUBLE);
+        check(name, &flow.freeze::<f64>(), &rows, (&x, &pushed, &asked), DOUBLE);
+        check(name, &flow.freeze::<f32>(), &rows, (&x, &pushed, &asked), SINGLE);
     });
 }
 
 #[test]
 fn frozen_rows_do_not_depend_on_their_batch() {
     for_all(|name, config, dim, orientation| {
-        let frozen = random_flow::<f32>(dim, config, orientation).freeze::<f32>(false);
+        let frozen = random_flow::<f32>(dim, config, orientation).freeze::<f32>();
         let rows = normal_rows(131, dim, "rows");
         let (mut points, mut log_prob) = (vec![0.0; rows.len()], vec![0.0; 131]);
         frozen.push(&rows, &mut points, &mut log_prob);
@@ -159,7 +159,7 @@ fn frozen_gradient_is_that_of_autodiff() {
     for_all(|name, config, dim, orientation| {
         let rows = normal_rows(67, dim, "rows");
         let oracle = random_flow::<f64>(dim, config, orientation);
-        let frozen = oracle.freeze::<f64>(true);
+        let frozen = oracle.freeze::<f64>();
         let (mut log_prob, mut gradient) = (vec![0.0; 67], vec![0.0; rows.len()]);
         let outcome = frozen.log_prob_and_gradient(&rows, &mut log_prob, &mut gradient);
         if orientation == Orientation::Sampling {
@@ -218,7 +218,7 @@ fn masked_weights_stay_exactly_zero_under_adam() {
 fn densities_integrate_to_one() {
     for (name, config) in cases() {
         for orientation in ORIENTATIONS {
-            let frozen = random_flow::<f64>(2, &config, orientation).freeze::<f64>(false);
+            let frozen = random_flow::<f64>(2, &config, orientation).freeze::<f64>();
             // The grid follows the draws: a flow with |s| ≤ 2 in each layer can be long and thin.
             let noise = normal_rows(20_000, 2, "noise");
             let (mut points, mut log_prob) = (vec![0.0; noise.len()], vec![0.0; 20_000]);

@@ -38,12 +38,12 @@ fn a_model_comes_back_as_it_was() {
 #[test]
 fn log_densities_are_in_the_users_units() {
     let model = model();
-    let frozen = model.freeze::<f64>(false);
+    let frozen = model.freeze::<f64>();
     let noise = normal_rows(20, 3, "noise");
     let (mut points, mut log_prob) = (vec![0.0; 60], vec![0.0; 20]);
     frozen.push(flowdistill::flow::Method::Cached, &noise, &mut points, &mut log_prob);
     let (mut inner, mut inner_log_prob) = (vec![0.0; 60], vec![0.0; 20]);
-    model.flow.freeze::<f64>(false).push(&noise, &mut inner, &mut inner_log_prob);
+    model.flow.freeze::<f64>().push(&noise, &mut inner, &mut inner_log_prob);
     let scales = [1e-3f64, 2.0, 10.0];
     let jacobian: f64 = scales.iter().map(|s| s.ln()).sum();
     for row in 0..20 {
@@ -66,7 +66,7 @@ fn a_frozen_model_has_the_gradient_of_its_density_behind_links_too() {
         links: vec![Link::Identity, Link::Above(2.0), Link::Between(-1.0, 3.0)],
     };
     let flow = random_flow::<f32>(3, &config, Orientation::Density);
-    let model = Model { flow, standardisation, names: vec![String::new(); 3], integers: vec![] }.freeze::<f64>(true);
+    let model = Model { flow, standardisation, names: vec![String::new(); 3], integers: vec![] }.freeze::<f64>();
     let point = [0.7, 2.9, 1.3];
     let (mut value, mut gradient) = ([0.0], [0.0; 3]);
     model.log_prob_and_gradient(&point, &mut value, &mut gradient).expect("a gradient");

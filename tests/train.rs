@@ -71,7 +71,7 @@ fn maximum_likelihood_keeps_the_best_weights_by_validation() {
     let settings = Settings { steps: 600, batch: 64, validate_every: 20, patience: 5, ..Settings::default() };
     let trained = run(&mut flow, &mut objective, &settings);
     let mut log_prob = vec![0.0; 100];
-    flow.freeze::<f32>(false).log_prob(&validation, &mut log_prob);
+    flow.freeze::<f32>().log_prob(&validation, &mut log_prob);
     let kept = log_prob.iter().sum::<f64>() / 100.0;
     assert!((kept - trained.best_validation.expect("validated")).abs() < 1e-9, "the best weights are in place");
     // The entropy of N(1, ½²) in two dimensions is 2 (½ ln 2πe − ln 2).

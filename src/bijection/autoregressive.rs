@@ -2,11 +2,12 @@
 
 use super::Bijection;
 use crate::conditioner::Made;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::ops::autoregressive::{AutoregressiveMap, Buffers};
+use crate::ops::chunks::{Chunk, CHUNK};
 use crate::ops::real::Real;
-use crate::ops::sequential::SequentialNetwork;
-use crate::ops::tile::padded;
-use crate::ops::{Kernels, Mapped, Points, Rows};
+use crate::ops::weighted::WeightedNetwork;
+use crate::ops::{Kernels, Link, Mapped, Points, Rows, Workspace};
 use crate::params::{values, Parameters};
 use crate::transformer::Transformer;
 use dfdx::prelude::*;
@@ -18,12 +19,13 @@ use dfdx::prelude::*;
 pub struct Autoregressive<E: Real, D: Kernels<E>> {
     conditioner: Made<E, D>,
     transformer: Transformer,
+    workspace: Workspace<E>,
 }
 
 impl<E: Real, D: Kernels<E>> Autoregressive<E, D> {
     /// A bijection from its two halves.
     pub fn new(conditioner: Made<E, D>, transformer: Transformer) -> Self {
-        Self { conditioner, transformer }
+        Self { conditioner, transformer, workspace: Workspace::default() }
     }
 
     /// The conditioner.
@@ -35,37 +37,48 @@ impl<E: Real, D: Kernels<E>> Autoregressive<E, D> {
     pub fn transformer(&self) -> &Transformer {
         &self.transformer
     }
+
+    /// The same map on slices in precision `F`, with a copy of the weights; `packed` as in [`AutoregressiveMap::new`].
+    pub fn on_slices<F: Real>(&self, packed: bool) -> AutoregressiveMap<F, Transformer> {
+        let copy = |tensor| values(tensor).into_iter().map(|value: E| F::of(value.widen())).collect();
+        let tensors = self.conditioner.tensors().iter().map(copy).collect();
+        let network = WeightedNetwork::new(self.conditioner.network(), tensors);
+        AutoregressiveMap::new(self.conditioner.order().clone(), self.transformer, network, packed)
+    }
+
+    fn link(&self) -> Link<'_, E, D, Transformer> {
+        Link {
+            network: self.conditioner.network(),
+            tensors: self.conditioner.tensors().iter().collect(),
+            order: self.conditioner.order(),
+            transform: self.transformer,
+        }
+    }
 }
 
 impl<E: Real, D: Kernels<E>> Bijection<E, D> for Autoregressive<E, D> {
     fn forward<T: Tape<E, D>>(&self, x: Points<E, D, T>) -> Result<Mapped<E, D, T>> {
-        let (x, tape) = x.split_tape();
-        let parameters = self.conditioner.forward(x.clone().put_tape(tape))?;
-        self.transformer.forward(self.conditioner.order(), x, parameters)
+        D::autoregressive(&[self.link()], x, &self.workspace)
     }
 
-    /// One sequential sweep; see [`SequentialNetwork`].
+    fn forward_all<T: Tape<E, D>>(links: &[Self], x: Points<E, D, T>) -> Result<Mapped<E, D, T>> {
+        let first = links.first().ok_or_else(|| Error::invalid("a chain without links"))?;
+        D::autoregressive(&links.iter().map(Self::link).collect::<Vec<_>>(), x, &first.workspace)
+    }
+
+    /// One sequential sweep; see [`WeightedNetwork::sweep`].
     fn inverse(&self, y: &Points<E, D>) -> Result<Mapped<E, D>> {
-        let (rows, width) = *y.shape();
-        let tensors: Vec<Vec<E>> = self.parameters().iter().map(|(_, tensor)| values(tensor)).collect();
-        let tensors: Vec<&[E]> = tensors.iter().map(Vec::as_slice).collect();
-        let network = SequentialNetwork::new(self.conditioner.network(), &tensors);
-        let order = self.conditioner.order();
-        let mut points = y.as_vec();
-        let mut log_det = vec![0.0; rows];
-        let x = network.sweep(rows, |i, parameters, x| {
-            for (x, row) in x.iter_mut().zip(points.chunks_exact(width)) {
-                *x = row[order[i]];
-            }
-            self.transformer.inverse_lanes(parameters, x, &mut log_det);
-        });
-        for (&column, lanes) in order.iter().zip(x.chunks_exact(padded(rows))) {
-            for (row, &value) in points.chunks_exact_mut(width).zip(lanes) {
-                row[column] = value;
-            }
+        let (rows, dim) = *y.shape();
+        let map = self.on_slices::<E>(false);
+        let (mut points, mut log_det) = (y.as_vec(), Vec::with_capacity(rows));
+        let (mut chunk, mut buffers) = (Chunk::default(), Buffers::default());
+        for points in points.chunks_mut(CHUNK * dim) {
+            chunk.load(dim, points, |value| value);
+            map.inverse(&mut chunk, &mut buffers);
+            chunk.store(dim, points, |value| value);
+            log_det.extend(chunk.log_det[..chunk.rows()].iter().map(|&sum| E::of(sum)));
         }
-        let log_det = log_det.into_iter().map(E::of).collect();
-        Ok((y.device().tensor_from_vec(points, (rows, width)), y.device().tensor_from_vec(log_det, (rows,))))
+        Ok((y.device().tensor_from_vec(points, (rows, dim)), y.device().tensor_from_vec(log_det, (rows,))))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bijections one after another.
 
-use super::Bijection;
+use super::{tensor_error, Bijection};
 use crate::error::{Error, Result};
 use crate::ops::real::Real;
 use crate::ops::{Kernels, Mapped, Points, Rows};
@@ -33,13 +33,7 @@ impl<B> Chain<B> {
 
 impl<E: Real, D: Kernels<E>, B: Bijection<E, D>> Bijection<E, D> for Chain<B> {
     fn forward<T: Tape<E, D>>(&self, x: Points<E, D, T>) -> Result<Mapped<E, D, T>> {
-        let (mut y, mut total) = self.links[0].forward(x)?;
-        for link in &self.links[1..] {
-            let (next, log_det) = link.forward(y)?;
-            y = next;
-            total = total.try_add(log_det).map_err(|error| Error::Tensor(format!("{error:?}")))?;
-        }
-        Ok((y, total))
+        B::forward_all(&self.links, x)
     }
 
     fn inverse(&self, y: &Points<E, D>) -> Result<Mapped<E, D>> {
@@ -49,7 +43,7 @@ impl<E: Real, D: Kernels<E>, B: Bijection<E, D>> Bijection<E, D> for Chain<B> {
         for link in links {
             let (next, log_det) = link.inverse(&x)?;
             x = next;
-            total = total.try_add(log_det).map_err(|error| Error::Tensor(format!("{error:?}")))?;
+            total = total.try_add(log_det).map_err(tensor_error)?;
         }
         Ok((x, total))
     }

@@ -200,7 +200,7 @@ fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
                     time(&mut plan.reverse_kl(target.as_ref(), batch, stage), &model.flow)
                 }
                 _ => {
-                    let teacher = plan.new_model(Orientation::Density)?.freeze::<f32>(true);
+                    let teacher = plan.new_model(Orientation::Density)?.freeze::<f32>();
                     time(&mut plan.reverse_kl(&teacher, batch, stage), &model.flow)
                 }
             }

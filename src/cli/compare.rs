@@ -31,7 +31,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     for (name, file, ess) in [("teacher", TEACHER, teacher_ess), ("student", STUDENT, student_ess)] {
         let path = options.run.join(file);
         if path.exists() {
-            rows.extend(measure(name, &Model::load(&path)?.freeze::<f32>(false), &batches, ess));
+            rows.extend(measure(name, &Model::load(&path)?.freeze::<f32>(), &batches, ess));
         }
     }
     if rows.is_empty() {

@@ -22,7 +22,7 @@ pub struct Options {
 const ROWS: usize = 8192;
 
 pub fn execute(options: &Options, _global: &Global) -> Result<()> {
-    let model = Model::load(&options.model)?.freeze::<f64>(false);
+    let model = Model::load(&options.model)?.freeze::<f64>();
     let is_csv = options.points.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     let table = data::read(&options.points, is_csv.then(|| model.names()))?;
     if table.dim() != model.dim() {

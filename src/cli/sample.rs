@@ -35,7 +35,7 @@ const ROWS: u64 = 8192;
 pub const LOG_PROB: &str = "log_prob";
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
-    let model = Model::load(&options.model)?.freeze::<f64>(false);
+    let model = Model::load(&options.model)?.freeze::<f64>();
     let dim = model.dim();
     let width = dim + usize::from(options.log_prob);
     let mut names = model.names().to_vec();

@@ -4,10 +4,9 @@ use super::{Activation, Order};
 use crate::error::Result;
 use crate::ops::network::{Network, Role};
 use crate::ops::real::Real;
-use crate::ops::{Kernels, Points, Rows};
+use crate::ops::{Kernels, Rows};
 use crate::params::{self, Parameters};
 use crate::seed::{open_unit, Stream};
-use dfdx::prelude::Tape;
 use std::sync::Arc;
 
 /// The shape of a MADE.
@@ -57,13 +56,9 @@ impl<E: Real, D: Kernels<E>> Made<E, D> {
         Ok(Self { network, order: order.variables(dim).into(), tensors })
     }
 
-    /// The outputs for each row of `x`, variable-major in degree order.
-    ///
-    /// # Errors
-    /// If the tensor library fails.
-    pub fn forward<T: Tape<E, D>>(&self, x: Points<E, D, T>) -> Result<Points<E, D, T>> {
-        let tensors: Vec<&Rows<E, D>> = self.tensors.iter().collect();
-        D::masked_network(&self.network, &tensors, &self.order, x)
+    /// Its weights, in the order of [`Network::tensors`].
+    pub fn tensors(&self) -> &[Rows<E, D>] {
+        &self.tensors
     }
 
     /// The structure.

@@ -134,7 +134,7 @@ impl Models {
                     Some(model) => model,
                     None => plan.new_model(Orientation::Sampling)?,
                 };
-                let frozen = self.teacher.as_ref().map(|teacher| teacher.freeze::<f32>(true));
+                let frozen = self.teacher.as_ref().map(|teacher| teacher.freeze::<f32>());
                 let density: &dyn Density = match (against, &frozen, &plan.target) {
                     (Against::Teacher, Some(teacher), _) => teacher,
                     (Against::Target, _, Some(target)) => target.as_ref(),
@@ -157,12 +157,12 @@ impl Models {
     }
 
     fn score(&self, plan: &Plan, record: &mut Record) -> Result<()> {
-        let teacher = self.teacher.as_ref().map(|teacher| teacher.freeze::<f64>(false));
+        let teacher = self.teacher.as_ref().map(|teacher| teacher.freeze::<f64>());
         if let (Some(teacher), Some(data)) = (&teacher, &plan.data) {
             record.scores.teacher = Some(score_teacher(teacher, data));
         }
         if let Some(student) = &self.student {
-            record.scores.student = Some(score_student(&student.freeze(false), plan, teacher.as_ref())?);
+            record.scores.student = Some(score_student(&student.freeze(), plan, teacher.as_ref())?);
         }
         Ok(())
     }
@@ -172,11 +172,11 @@ impl Models {
         if let Some(teacher) = &self.teacher {
             // The teacher's draws are exact for a student that was trained against it.
             let exact = (plan.student_against() == Some(Against::Teacher)).then_some(1.0);
-            let rows = throughput::measure("teacher", &teacher.freeze::<f32>(false), &COMPARED_BATCHES, exact);
+            let rows = throughput::measure("teacher", &teacher.freeze::<f32>(), &COMPARED_BATCHES, exact);
             record.throughput.extend(rows);
         }
         if let Some(student) = &self.student {
-            let rows = throughput::measure("student", &student.freeze::<f32>(false), &COMPARED_BATCHES, ess);
+            let rows = throughput::measure("student", &student.freeze::<f32>(), &COMPARED_BATCHES, ess);
             record.throughput.extend(rows);
         }
     }

@@ -1,6 +1,7 @@
 //! The shape of a flow as people write it and as model files carry it.
 
 use crate::conditioner::{Activation, MadeConfig, Order};
+use crate::ops::transform::Transform;
 use crate::transformer::Transformer;
 use serde::{Deserialize, Serialize};
 

@@ -15,6 +15,7 @@ use crate::bijection::{Autoregressive, Bijection, Chain};
 use crate::conditioner::Made;
 use crate::error::{Error, Result};
 use crate::ops::real::Real;
+use crate::ops::transform::Transform;
 use crate::ops::{Kernels, Mapped, Points, Rows};
 use crate::params::Parameters;
 use crate::seed::Stream;
@@ -119,9 +120,9 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
         }
     }
 
-    /// Freezes it for draws and evaluation in precision `F`; `for_gradients` makes room for input gradients.
-    pub fn freeze<F: Real>(&self, for_gradients: bool) -> FrozenFlow<F> {
-        FrozenFlow::new(self, for_gradients)
+    /// Freezes it for draws and evaluation in precision `F`.
+    pub fn freeze<F: Real>(&self) -> FrozenFlow<F> {
+        FrozenFlow::new(self)
     }
 }
 

@@ -20,10 +20,10 @@ pub struct Model {
 }
 
 impl Model {
-    /// Freezes it for draws and evaluation in precision `F`; `for_gradients` makes room for gradients of the log density.
-    pub fn freeze<F: Real>(&self, for_gradients: bool) -> FrozenModel<F> {
+    /// Freezes it for draws and evaluation in precision `F`.
+    pub fn freeze<F: Real>(&self) -> FrozenModel<F> {
         FrozenModel {
-            flow: self.flow.freeze(for_gradients),
+            flow: self.flow.freeze(),
             standardisation: self.standardisation.clone(),
             names: self.names.clone(),
             integers: self.integers.clone(),

@@ -1,140 +1,195 @@
-//! The affine transformer on slices: y = x·eˢ + t with a soft bound on s, its inverse, its log-det and its gradients.
+//! The affine transform: y = x·eˢ + t with a soft bound on s.
 
+use super::lanes::LANES;
 use super::real::Real;
+use super::transform::Transform;
+use super::{stock, Kernels, Mapped, Points};
+use crate::error::Result;
+use dfdx::prelude::Tape;
 use pulp::{Arch, Simd, WithSimd};
+use std::sync::Arc;
 
-/// The number of parameters of one variable: the raw log scale and the shift.
-pub const PER_VARIABLE: usize = 2;
-
-/// s = c·tanh(raw / c), elementwise: |s| < c with slope 1 at 0.
-fn log_scales<E: Real>(bound: f64, raw: &mut [E], slopes: Option<&mut [E]>) {
-    Arch::new().dispatch(Bounded { bound: E::of(bound), inverse: E::of(1.0 / bound), raw, slopes });
+/// y = x·eˢ + t with s = c·tanh(raw / c): |s| < c with slope 1 at 0. The parameters are the raw log scale and the shift t.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Affine {
+    /// The bound c.
+    pub bound: f64,
 }
 
-/// The arguments of [`log_scales`], as what `pulp` compiles once per instruction set.
-struct Bounded<'a, E> {
-    bound: E,
-    inverse: E,
-    raw: &'a mut [E],
-    slopes: Option<&'a mut [E]>,
-}
+impl Transform for Affine {
+    fn per_variable(&self) -> usize {
+        2
+    }
 
-impl<E: Real> WithSimd for Bounded<'_, E> {
-    type Output = ();
+    /// The scale eˢ and the slope ds/draw.
+    fn kept(&self) -> usize {
+        2
+    }
 
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { bound, inverse, raw, slopes } = self;
-        match slopes {
-            Some(slopes) => {
-                for (raw, slope) in raw.iter_mut().zip(slopes) {
-                    let t = Real::tanh(*raw * inverse);
-                    *raw = bound * t;
-                    *slope = E::ONE - t * t;
-                }
-            }
-            None => {
-                for raw in raw {
-                    *raw = bound * Real::tanh(*raw * inverse);
-                }
-            }
-        }
+    fn forward_lanes<E: Real>(
+        &self,
+        stride: usize,
+        x: &mut [E],
+        parameters: &[E],
+        log_det: &mut [f64],
+        keep: Option<&mut [E]>,
+    ) {
+        check(
+            stride,
+            x.len(),
+            &[parameters.len(), keep.as_ref().map_or(2 * x.len(), |kept| kept.len())],
+            log_det.len(),
+        );
+        Arch::new().dispatch(Forward { bound: self.bound, stride, x, parameters, log_det, keep });
+    }
+
+    fn backward_lanes<E: Real>(
+        &self,
+        stride: usize,
+        x: &[E],
+        kept: &[E],
+        d_y: &mut [E],
+        d_log_det: &[E],
+        d_parameters: &mut [E],
+    ) {
+        check(stride, x.len(), &[2 * d_y.len(), kept.len(), d_parameters.len()], d_log_det.len());
+        Arch::new().dispatch(Backward { stride, x, kept, d_y, d_log_det, d_parameters });
+    }
+
+    fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]) {
+        check(stride, y.len(), &[parameters.len()], log_det.len());
+        Arch::new().dispatch(Inverse { bound: self.bound, stride, y, parameters, log_det });
+    }
+
+    fn on_tape<E: Real, D: Kernels<E>, T: Tape<E, D>>(
+        &self,
+        order: &Arc<[usize]>,
+        x: Points<E, D>,
+        parameters: Points<E, D, T>,
+    ) -> Result<Mapped<E, D, T>> {
+        stock::affine(self.bound, order, x, parameters)
     }
 }
 
-/// eˣ, elementwise.
-fn exponentials<E: Real>(values: &mut [E]) {
-    Arch::new().dispatch(Exponentials(values));
+/// Whole variables of whole groups of lanes, and two numbers to each variable in all `others`.
+fn check(stride: usize, len: usize, others: &[usize], lanes: usize) {
+    assert!(stride % LANES == 0 && len % stride == 0 && lanes == stride, "whole groups of lanes");
+    assert!(others.iter().all(|&other| other == 2 * len), "two numbers for each variable");
 }
 
-/// The argument of [`exponentials`], as what `pulp` compiles once per instruction set.
-struct Exponentials<'a, E>(&'a mut [E]);
-
-impl<E: Real> WithSimd for Exponentials<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for value in self.0 {
-            *value = Real::exp(*value);
-        }
-    }
+/// (s, eˢ, ds/draw) at one raw log scale.
+#[inline(always)]
+fn scale<E: Real>(bound: E, inverse: E, raw: E) -> (E, E, E) {
+    let t = Real::tanh(raw * inverse);
+    let s = bound * t;
+    (s, Real::exp(s), E::ONE - t * t)
 }
 
-/// What [`forward`] keeps for [`backward`]: scales eˢ and the slopes ds/draw, rows × variables.
-#[derive(Debug, Clone, Default)]
-pub struct Scales<E> {
-    scale: Vec<E>,
-    slope: Vec<E>,
+/// The group of lanes at `at`.
+#[inline(always)]
+fn group<E: Real>(values: &[E], at: usize) -> [E; LANES] {
+    let mut group = [E::ZERO; LANES];
+    group.copy_from_slice(&values[at..at + LANES]);
+    group
 }
 
-/// Transforms rows of `x` (`width` values to a row, in the order of the parameters) in place, with parameters at
-/// `parameters[row · stride + 2 i]`, and adds each row's log-det Σ s to `log_det`.
-pub fn forward<E: Real>(
+struct Forward<'a, E> {
     bound: f64,
-    width: usize,
-    x: &mut [E],
-    parameters: &[E],
     stride: usize,
-    log_det: &mut [f64],
-    keep: Option<&mut Scales<E>>,
-) {
-    let mut scale: Vec<E> = Vec::with_capacity(x.len());
-    for row in parameters.chunks_exact(stride).take(log_det.len()) {
-        scale.extend(row[..PER_VARIABLE * width].iter().step_by(PER_VARIABLE));
-    }
-    let mut slope = vec![E::ZERO; if keep.is_some() { scale.len() } else { 0 }];
-    log_scales(bound, &mut scale, keep.is_some().then_some(&mut slope[..]));
-    for (total, row) in log_det.iter_mut().zip(scale.chunks_exact(width)) {
-        *total += row.iter().map(|s| s.widen()).sum::<f64>();
-    }
-    exponentials(&mut scale);
-    let rows = x.chunks_exact_mut(width).zip(scale.chunks_exact(width)).zip(parameters.chunks_exact(stride));
-    for ((x, scale), parameters) in rows {
-        for ((x, &scale), pair) in x.iter_mut().zip(scale).zip(parameters.chunks_exact(PER_VARIABLE)) {
-            *x = scale.fma(*x, pair[1]);
-        }
-    }
-    if let Some(keep) = keep {
-        *keep = Scales { scale, slope };
-    }
+    x: &'a mut [E],
+    parameters: &'a [E],
+    log_det: &'a mut [f64],
+    keep: Option<&'a mut [E]>,
 }
 
-/// The gradients of [`forward`]: overwrites `d_y` (rows × `width`) with the gradient of x, and fills that of the parameters.
-pub fn backward<E: Real>(
-    width: usize,
-    x: &[E],
-    kept: &Scales<E>,
-    d_y: &mut [E],
-    d_log_det: &[E],
-    d_parameters: &mut [E],
-    stride: usize,
-) {
-    for (row, &d_log_det) in d_log_det.iter().enumerate() {
-        let at = row * width;
-        for i in 0..width {
-            let (scale, slope) = (kept.scale[at + i], kept.slope[at + i]);
-            let d_scaled = d_y[at + i] * scale;
-            let pair = &mut d_parameters[row * stride + PER_VARIABLE * i..][..PER_VARIABLE];
-            pair[0] = (d_scaled * x[at + i] + d_log_det) * slope;
-            pair[1] = d_y[at + i];
-            d_y[at + i] = d_scaled;
+impl<E: Real> WithSimd for Forward<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { bound, stride, x, parameters, log_det, mut keep } = self;
+        let (bound, inverse) = (E::of(bound), E::of(1.0 / bound));
+        for (i, x) in x.chunks_exact_mut(stride).enumerate() {
+            for lane in (0..stride).step_by(LANES) {
+                let (raw, shift) = (2 * i * stride + lane, (2 * i + 1) * stride + lane);
+                let (raws, shifts, xs) = (group(parameters, raw), group(parameters, shift), group(x, lane));
+                let (mut s, mut e, mut slope, mut y) = ([E::ZERO; LANES], [E::ZERO; LANES], [E::ZERO; LANES], xs);
+                for c in 0..LANES {
+                    (s[c], e[c], slope[c]) = scale(bound, inverse, raws[c]);
+                    y[c] = xs[c] * e[c] + shifts[c];
+                }
+                x[lane..lane + LANES].copy_from_slice(&y);
+                for (total, s) in log_det[lane..lane + LANES].iter_mut().zip(s) {
+                    *total += s.widen();
+                }
+                if let Some(keep) = &mut keep {
+                    keep[raw..raw + LANES].copy_from_slice(&e);
+                    keep[shift..shift + LANES].copy_from_slice(&slope);
+                }
+            }
         }
     }
 }
 
-/// Inverts one variable over many lanes: x = (y − t)·e⁻ˢ, with `parameters` holding the raw log scales of all lanes and then the
-/// shifts; adds −s, the inverse's log-det, to `log_det`.
-pub fn inverse_lanes<E: Real>(bound: f64, parameters: &[E], y_to_x: &mut [E], log_det: &mut [f64]) {
-    let (raw, shift) = parameters.split_at(parameters.len() / PER_VARIABLE);
-    let mut s = raw.to_vec();
-    log_scales(bound, &mut s, None);
-    for (total, s) in log_det.iter_mut().zip(&mut s) {
-        *total -= s.widen();
-        *s = -*s;
+struct Backward<'a, E> {
+    stride: usize,
+    x: &'a [E],
+    kept: &'a [E],
+    d_y: &'a mut [E],
+    d_log_det: &'a [E],
+    d_parameters: &'a mut [E],
+}
+
+impl<E: Real> WithSimd for Backward<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { stride, x, kept, d_y, d_log_det, d_parameters } = self;
+        for (i, d_y) in d_y.chunks_exact_mut(stride).enumerate() {
+            let (scale, slope) = kept[2 * i * stride..][..2 * stride].split_at(stride);
+            let (d_raw, d_shift) = d_parameters[2 * i * stride..][..2 * stride].split_at_mut(stride);
+            let x = &x[i * stride..][..stride];
+            let d_log_det = &d_log_det[..stride];
+            for c in 0..stride {
+                let d_scaled = d_y[c] * scale[c];
+                d_raw[c] = (d_scaled * x[c] + d_log_det[c]) * slope[c];
+                d_shift[c] = d_y[c];
+                d_y[c] = d_scaled;
+            }
+        }
     }
-    exponentials(&mut s);
-    for ((y, &scale), &shift) in y_to_x.iter_mut().zip(&s).zip(shift) {
-        *y = (*y - shift) * scale;
+}
+
+struct Inverse<'a, E> {
+    bound: f64,
+    stride: usize,
+    y: &'a mut [E],
+    parameters: &'a [E],
+    log_det: &'a mut [f64],
+}
+
+impl<E: Real> WithSimd for Inverse<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { bound, stride, y, parameters, log_det } = self;
+        let (bound, inverse) = (E::of(bound), E::of(1.0 / bound));
+        for (i, y) in y.chunks_exact_mut(stride).enumerate() {
+            for lane in (0..stride).step_by(LANES) {
+                let raws = group(parameters, 2 * i * stride + lane);
+                let shifts = group(parameters, (2 * i + 1) * stride + lane);
+                let (ys, mut s, mut x) = (group(y, lane), [E::ZERO; LANES], [E::ZERO; LANES]);
+                for c in 0..LANES {
+                    s[c] = bound * Real::tanh(raws[c] * inverse);
+                    x[c] = (ys[c] - shifts[c]) * Real::exp(-s[c]);
+                }
+                y[lane..lane + LANES].copy_from_slice(&x);
+                for (total, s) in log_det[lane..lane + LANES].iter_mut().zip(s) {
+                    *total -= s.widen();
+                }
+            }
+        }
     }
 }

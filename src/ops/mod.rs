@@ -1,26 +1,33 @@
 //! What the tensor library lacks: the ops of masked networks and transformers, on tape and on slices.
 //!
 //! The only room with custom backward code and hand-written kernels. `stock` composes the library's own ops and is the oracle; `taped`
-//! wraps the kernels on slices, which the frozen flow calls directly.
+//! wraps the kernels on slices, which the frozen flow calls directly. `lanes` has the products, `autoregressive` the maps made of them.
 
 pub mod activation;
 pub mod affine;
+pub mod autoregressive;
 pub mod chunks;
-pub mod masked_linear;
+pub mod lanes;
+mod masked_linear;
 pub mod network;
-pub mod packed;
+mod packed;
 pub mod real;
-pub mod sequential;
 pub mod staircase;
 mod stock;
 mod taped;
-pub mod tile;
+mod tile;
+pub mod transform;
+pub mod weighted;
+mod workspace;
+
+pub use workspace::Workspace;
 
 use crate::error::Result;
 use dfdx::prelude::*;
 use network::Network;
 use real::Real;
 use std::sync::Arc;
+use transform::Transform;
 
 /// One point a row.
 pub type Points<E, D, T = NoneTape> = Tensor<(usize, usize), E, D, T>;
@@ -35,30 +42,30 @@ pub type Mapped<E, D, T = NoneTape> = (Points<E, D, T>, Rows<E, D, T>);
 ///
 /// The provided methods compose stock ops, so `impl Kernels<f64> for Cpu {}` is the oracle of the tests and another device works
 /// unfused; `impl Kernels<f32> for Cpu` calls the hand-written kernels.
-///
-/// `order[i]` is the column of `x` that has degree `i + 1`.
 pub trait Kernels<E: Real>: Device<E> {
-    /// The outputs of a masked network (rows × [`Network::outputs`], variable-major in degree order) at `x`, with weights
-    /// `tensors` in the order of [`Network::tensors`].
-    fn masked_network<T: Tape<E, Self>>(
-        network: &Arc<Network>,
-        tensors: &[&Rows<E, Self>],
-        order: &Arc<[usize]>,
+    /// The images of `x` under `links`, one after another, and the log-dets of the rows.
+    ///
+    /// # Errors
+    /// If the tensor library fails.
+    fn autoregressive<T: Tape<E, Self>, M: Transform>(
+        links: &[Link<'_, E, Self, M>],
         x: Points<E, Self, T>,
-    ) -> Result<Points<E, Self, T>> {
-        stock::masked_network(network, tensors, order, x)
-    }
-
-    /// y = x·eˢ + t with s = c·tanh(raw / c), c = `bound`, from `parameters` (raw and t side by side for each variable), and the
-    /// log-det Σ s of each row.
-    fn affine<T: Tape<E, Self>>(
-        bound: f64,
-        order: &Arc<[usize]>,
-        x: Points<E, Self>,
-        parameters: Points<E, Self, T>,
+        _workspace: &Workspace<E>,
     ) -> Result<Mapped<E, Self, T>> {
-        stock::affine(bound, order, x, parameters)
+        stock::autoregressive(links, x)
     }
+}
+
+/// One masked autoregressive map, as [`Kernels::autoregressive`] takes it.
+pub struct Link<'a, E: Real, D: Device<E>, M> {
+    /// The structure of the conditioner.
+    pub network: &'a Arc<Network>,
+    /// The weights of the conditioner, in the order of [`Network::tensors`].
+    pub tensors: Vec<&'a Rows<E, D>>,
+    /// `order[i]` is the column of `x` that has degree `i + 1`.
+    pub order: &'a Arc<[usize]>,
+    /// What is done to each variable.
+    pub transform: M,
 }
 
 impl Kernels<f64> for Cpu {}

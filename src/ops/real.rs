@@ -1,6 +1,7 @@
 //! The floating-point types of the kernels, with elementary functions that the compiler can vectorise.
 
 use dfdx::prelude::Dtype;
+use pulp::Simd;
 use std::ops::Neg;
 
 /// `f32` at work, `f64` in evaluation and oracles.
@@ -17,6 +18,13 @@ pub trait Real: Dtype + Neg<Output = Self> {
     fn of(value: f64) -> Self;
     /// The same number as `f64`.
     fn widen(self) -> f64;
+
+    /// A register of these numbers.
+    type Vector<S: Simd>: Copy;
+    /// A register full of one number.
+    fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
+    /// `a · b + c` in every place of a register, rounded once.
+    fn vector_fma<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
 }
 
 impl Real for f32 {
@@ -54,6 +62,18 @@ impl Real for f32 {
     #[inline(always)]
     fn widen(self) -> f64 {
         f64::from(self)
+    }
+
+    type Vector<S: Simd> = S::f32s;
+
+    #[inline(always)]
+    fn splat<S: Simd>(simd: S, value: Self) -> S::f32s {
+        simd.splat_f32s(value)
+    }
+
+    #[inline(always)]
+    fn vector_fma<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+        simd.mul_add_f32s(a, b, c)
     }
 }
 
@@ -108,6 +128,18 @@ impl Real for f64 {
     #[inline(always)]
     fn widen(self) -> f64 {
         self
+    }
+
+    type Vector<S: Simd> = S::f64s;
+
+    #[inline(always)]
+    fn splat<S: Simd>(simd: S, value: Self) -> S::f64s {
+        simd.splat_f64s(value)
+    }
+
+    #[inline(always)]
+    fn vector_fma<S: Simd>(simd: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
+        simd.mul_add_f64s(a, b, c)
     }
 }
 

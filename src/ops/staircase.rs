@@ -51,6 +51,11 @@ impl Staircase {
         self.offsets[j]
     }
 
+    /// Where the weights of output `first` and of each later one begin.
+    pub fn offsets(&self, first: usize) -> &[usize] {
+        &self.offsets[first..self.reach.len()]
+    }
+
     /// The first output that sees input `k` (the number of outputs if none does).
     pub fn first_output_of(&self, k: usize) -> usize {
         self.reach.partition_point(|&reach| reach <= k)

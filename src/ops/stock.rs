@@ -4,7 +4,8 @@ use super::activation::Activation;
 use super::network::Network;
 use super::real::Real;
 use super::staircase::Staircase;
-use super::{Kernels, Mapped, Points, Rows};
+use super::transform::Transform;
+use super::{Kernels, Link, Mapped, Points, Rows};
 use crate::error::{Error, Result};
 use dfdx::prelude::*;
 use std::sync::Arc;
@@ -44,8 +45,26 @@ fn dense<E: Dtype, D: Device<E>, T: Tape<E, D>>(stairs: &Staircase, flat: &Rows<
     matrix.try_mul(mask).map_err(tensor_error)
 }
 
-/// See [`Kernels::masked_network`].
-pub fn masked_network<E: Real, D: Kernels<E>, T: Tape<E, D>>(
+/// See [`Kernels::autoregressive`].
+pub fn autoregressive<E: Real, D: Kernels<E>, T: Tape<E, D>, M: Transform>(
+    links: &[Link<'_, E, D, M>],
+    x: Points<E, D, T>,
+) -> Result<Mapped<E, D, T>> {
+    let (rows, _) = *x.shape();
+    let log_det: Rows<E, D> = x.device().try_zeros_like(&(rows,)).map_err(tensor_error)?;
+    let (mut y, mut total) = (x, log_det.put_tape(T::default()));
+    for link in links {
+        let (x, tape) = y.split_tape();
+        let parameters = masked_network(link.network, &link.tensors, link.order, x.clone().put_tape(tape))?;
+        let (image, log_det) = link.transform.on_tape(link.order, x, parameters)?;
+        total = total.try_add(log_det).map_err(tensor_error)?;
+        y = image;
+    }
+    Ok((y, total))
+}
+
+/// The outputs of a masked network (rows × [`Network::outputs`], variable-major in degree order) at `x`.
+fn masked_network<E: Real, D: Kernels<E>, T: Tape<E, D>>(
     network: &Arc<Network>,
     tensors: &[&Rows<E, D>],
     order: &Arc<[usize]>,
@@ -102,7 +121,7 @@ fn linear<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     }
 }
 
-/// See [`Kernels::affine`].
+/// See [`super::affine::Affine`].
 pub fn affine<E: Real, D: Kernels<E>, T: Tape<E, D>>(
     bound: f64,
     order: &Arc<[usize]>,

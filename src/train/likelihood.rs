@@ -77,7 +77,7 @@ impl Objective for MaximumLikelihood {
             return None;
         }
         let mut log_prob = vec![0.0; self.validation.len() / self.dim];
-        flow.freeze::<f32>(false).log_prob(&self.validation, &mut log_prob);
+        flow.freeze::<f32>().log_prob(&self.validation, &mut log_prob);
         Some(log_prob.iter().sum::<f64>() / log_prob.len() as f64 - self.log_jacobians[1])
     }
 }

@@ -2,8 +2,7 @@
 
 use crate::error::Result;
 use crate::flow::Flow;
-use crate::ops::Rows;
-use crate::params::{values, Parameters};
+use crate::params::Parameters;
 use dfdx::prelude::*;
 
 /// One evaluation of an objective.
@@ -38,7 +37,7 @@ pub(super) fn gradients_of(
     flow: &Flow<f32, Cpu>,
     loss: Tensor<Rank0, f32, Cpu, OwnedTape<f32, Cpu>>,
 ) -> Result<Vec<Vec<f32>>> {
-    let gradients = loss.try_backward()?;
+    let mut gradients = loss.try_backward()?;
     let tensors = flow.parameters().into_iter();
-    Ok(tensors.map(|(_, tensor)| values(&(gradients.get(tensor) as Rows<f32, Cpu>))).collect())
+    tensors.map(|(_, tensor)| Ok(std::mem::take(&mut **gradients.get_or_alloc_mut(tensor)?))).collect()
 }

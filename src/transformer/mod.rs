@@ -1,8 +1,9 @@
 //! Monotone scalar maps, given their parameters: what an autoregressive bijection does to each variable.
 
 use crate::error::Result;
-use crate::ops::affine::{self, Scales};
+use crate::ops::affine::Affine;
 use crate::ops::real::Real;
+use crate::ops::transform::Transform;
 use crate::ops::{Kernels, Mapped, Points};
 use dfdx::prelude::Tape;
 use serde::{Deserialize, Serialize};
@@ -33,17 +34,7 @@ impl Default for Transformer {
     }
 }
 
-/// What a forward pass on slices keeps for its backward pass.
-pub type Kept<E> = Scales<E>;
-
 impl Transformer {
-    /// The number of parameters that each variable takes.
-    pub fn per_variable(&self) -> usize {
-        match self {
-            Transformer::Affine { .. } => affine::PER_VARIABLE,
-        }
-    }
-
     /// What is wrong with its constants.
     pub fn fault(&self) -> Option<String> {
         let Transformer::Affine { max_scale } = self;
@@ -51,55 +42,55 @@ impl Transformer {
             .then(|| format!("max_scale is {max_scale}; a number above 1 and at most 1e12 is right"))
     }
 
-    fn bound(&self) -> f64 {
+    fn transform(&self) -> Affine {
         match self {
-            Transformer::Affine { max_scale } => max_scale.ln(),
+            Transformer::Affine { max_scale } => Affine { bound: max_scale.ln() },
         }
     }
+}
 
-    /// The images of `x` and the log-dets of the rows, on tape.
-    ///
-    /// # Errors
-    /// If the tensor library fails.
-    pub fn forward<E: Real, D: Kernels<E>, T: Tape<E, D>>(
+impl Transform for Transformer {
+    fn per_variable(&self) -> usize {
+        self.transform().per_variable()
+    }
+
+    fn kept(&self) -> usize {
+        self.transform().kept()
+    }
+
+    fn forward_lanes<E: Real>(
+        &self,
+        stride: usize,
+        x: &mut [E],
+        parameters: &[E],
+        log_det: &mut [f64],
+        keep: Option<&mut [E]>,
+    ) {
+        self.transform().forward_lanes(stride, x, parameters, log_det, keep);
+    }
+
+    fn backward_lanes<E: Real>(
+        &self,
+        stride: usize,
+        x: &[E],
+        kept: &[E],
+        d_y: &mut [E],
+        d_log_det: &[E],
+        d_parameters: &mut [E],
+    ) {
+        self.transform().backward_lanes(stride, x, kept, d_y, d_log_det, d_parameters);
+    }
+
+    fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]) {
+        self.transform().inverse_lanes(stride, y, parameters, log_det);
+    }
+
+    fn on_tape<E: Real, D: Kernels<E>, T: Tape<E, D>>(
         &self,
         order: &Arc<[usize]>,
         x: Points<E, D>,
         parameters: Points<E, D, T>,
     ) -> Result<Mapped<E, D, T>> {
-        D::affine(self.bound(), order, x, parameters)
-    }
-
-    /// The images of `x` (rows × `width`, in the order of the parameters) in place; adds the log-dets.
-    pub fn forward_rows<E: Real>(
-        &self,
-        width: usize,
-        x: &mut [E],
-        parameters: &[E],
-        stride: usize,
-        log_det: &mut [f64],
-        keep: Option<&mut Kept<E>>,
-    ) {
-        affine::forward(self.bound(), width, x, parameters, stride, log_det, keep);
-    }
-
-    /// The gradients of [`Transformer::forward_rows`]; see [`affine::backward`].
-    #[allow(clippy::too_many_arguments)]
-    pub fn backward_rows<E: Real>(
-        &self,
-        width: usize,
-        x: &[E],
-        kept: &Kept<E>,
-        d_y: &mut [E],
-        d_log_det: &[E],
-        d_parameters: &mut [E],
-        stride: usize,
-    ) {
-        affine::backward(width, x, kept, d_y, d_log_det, d_parameters, stride);
-    }
-
-    /// Solves one variable over many lanes in place; adds the inverse's log-dets.
-    pub fn inverse_lanes<E: Real>(&self, parameters: &[E], y_to_x: &mut [E], log_det: &mut [f64]) {
-        affine::inverse_lanes(self.bound(), parameters, y_to_x, log_det);
+        self.transform().on_tape(order, x, parameters)
     }
 }

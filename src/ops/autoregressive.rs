@@ -1,0 +1,186 @@
+//! A masked autoregressive map over chunks of rows: one way in one pass, the other way in one sweep.
+
+use super::chunks::Chunk;
+use super::packed::{PackedNetwork, FEW};
+use super::real::Real;
+use super::transform::Transform;
+use super::weighted::{reset, Scratch, Trace, WeightedNetwork};
+use std::sync::Arc;
+
+/// `y_i = τ(x_i; c_i(x_<i))` for a masked network c and a transform τ, with weights.
+#[derive(Debug, Clone)]
+pub struct AutoregressiveMap<E, M> {
+    order: Arc<[usize]>,
+    transform: M,
+    network: WeightedNetwork<E>,
+    packed: Option<PackedNetwork<E>>,
+}
+
+/// What one map's forward pass over a chunk leaves for its backward pass.
+#[derive(Debug, Clone, Default)]
+pub struct Record<E> {
+    x: Vec<E>,
+    trace: Trace<E>,
+    kept: Vec<E>,
+}
+
+/// Buffers that can be used again from chunk to chunk.
+#[derive(Debug, Clone, Default)]
+pub struct Buffers<E> {
+    record: Record<E>,
+    sorted: Vec<E>,
+    d_out: Vec<E>,
+    ones: Vec<E>,
+    scratch: Scratch<E>,
+    rows: Vec<E>,
+}
+
+impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
+    /// A map whose variable `i` is column `order[i]`. With `packed`, its weights are also laid out for chunks of few rows.
+    pub fn new(order: Arc<[usize]>, transform: M, network: WeightedNetwork<E>, packed: bool) -> Self {
+        let packed = packed.then(|| PackedNetwork::pack(&network));
+        Self { order, transform, network, packed }
+    }
+
+    /// The network with its weights.
+    pub fn network(&self) -> &WeightedNetwork<E> {
+        &self.network
+    }
+
+    /// Gives the network back.
+    pub fn into_network(self) -> WeightedNetwork<E> {
+        self.network
+    }
+
+    /// The elementary operations for one row, roughly.
+    pub fn work(&self) -> usize {
+        // A transform costs about as much as 20 multiplications.
+        self.network.network().weights() + 20 * self.order.len()
+    }
+
+    /// Carries a chunk through the one-pass direction.
+    pub fn forward(&self, chunk: &mut Chunk<E>, buffers: &mut Buffers<E>) {
+        let Buffers { record, rows, .. } = buffers;
+        match &self.packed {
+            Some(packed) if chunk.rows() <= FEW => {
+                self.gather(&chunk.points, chunk.stride(), &mut record.x);
+                packed.forward(chunk.rows(), &record.x, chunk.stride(), rows, &mut record.trace.out);
+                self.transform(chunk, record, false);
+            }
+            _ => self.pass(chunk, record, false),
+        }
+    }
+
+    /// [`AutoregressiveMap::forward`], leaving a record.
+    pub fn forward_recorded(&self, chunk: &mut Chunk<E>, record: &mut Record<E>) {
+        self.pass(chunk, record, true);
+    }
+
+    fn pass(&self, chunk: &mut Chunk<E>, record: &mut Record<E>, keep: bool) {
+        self.gather(&chunk.points, chunk.stride(), &mut record.x);
+        self.network.forward(&record.x, chunk.stride(), &mut record.trace, keep);
+        self.transform(chunk, record, keep);
+    }
+
+    /// The images of `record.x` with the parameters in `record.trace`.
+    fn transform(&self, chunk: &mut Chunk<E>, record: &mut Record<E>, keep: bool) {
+        let Record { x, trace, kept } = record;
+        let stride = chunk.stride();
+        if keep {
+            kept.resize(self.transform.kept() * x.len(), E::ZERO);
+        }
+        let (per_variable, per_kept) = (self.transform.per_variable() * stride, self.transform.kept() * stride);
+        for (i, &column) in self.order.iter().enumerate() {
+            let y = &mut chunk.points[column * stride..][..stride];
+            let parameters = &trace.out[i * per_variable..][..per_variable];
+            let keep = keep.then(|| &mut kept[i * per_kept..][..per_kept]);
+            self.transform.forward_lanes(stride, y, parameters, &mut chunk.log_det, keep);
+        }
+    }
+
+    /// Turns the gradient at the images (`gradient`, laid out like a chunk's points) in place into that at the points, given the gradients
+    /// of the log-dets; adds the gradients of the tensors, where asked, to `tensors`.
+    pub fn backward(
+        &self,
+        chunk: &Chunk<E>,
+        record: &Record<E>,
+        gradient: &mut [E],
+        d_log_det: &[E],
+        tensors: Option<&mut [Vec<E>]>,
+        buffers: &mut Buffers<E>,
+    ) {
+        let Buffers { sorted, d_out, scratch, .. } = buffers;
+        let stride = chunk.stride();
+        self.gather(gradient, stride, sorted);
+        d_out.resize(record.trace.out.len(), E::ZERO);
+        self.transform.backward_lanes(stride, &record.x, &record.kept, sorted, d_log_det, d_out);
+        self.network.backward(&record.x, &record.trace, d_out, chunk.rows(), stride, sorted, tensors, scratch);
+        self.scatter(sorted, stride, gradient);
+    }
+
+    /// Carries a chunk through the other direction in one sweep.
+    pub fn inverse(&self, chunk: &mut Chunk<E>, buffers: &mut Buffers<E>) {
+        let Buffers { record: Record { x, trace, .. }, .. } = buffers;
+        let stride = chunk.stride();
+        x.resize(chunk.points.len(), E::ZERO);
+        let Chunk { points, log_det, .. } = chunk;
+        self.network.sweep(x, stride, trace, |i, parameters, x| {
+            x.copy_from_slice(&points[self.order[i] * stride..][..stride]);
+            self.transform.inverse_lanes(stride, x, parameters, log_det);
+        });
+        self.scatter(x, stride, points);
+    }
+
+    /// The other direction as it is usually computed, by one pass for each variable: after pass `i` the first `i + 1` are right.
+    pub fn inverse_by_passes(&self, chunk: &mut Chunk<E>, buffers: &mut Buffers<E>) {
+        let Buffers { record: Record { x, trace, .. }, rows, .. } = buffers;
+        let stride = chunk.stride();
+        let per_variable = self.transform.per_variable() * stride;
+        reset(x, chunk.points.len());
+        for (i, &column) in self.order.iter().enumerate() {
+            match &self.packed {
+                Some(packed) if chunk.rows() <= FEW => packed.forward(chunk.rows(), x, stride, rows, &mut trace.out),
+                _ => self.network.forward(x, stride, trace, false),
+            }
+            let lanes = &mut x[i * stride..][..stride];
+            lanes.copy_from_slice(&chunk.points[column * stride..][..stride]);
+            let parameters = &trace.out[i * per_variable..][..per_variable];
+            self.transform.inverse_lanes(stride, lanes, parameters, &mut chunk.log_det);
+        }
+        self.scatter(x, stride, &mut chunk.points);
+    }
+
+    /// The columns in the map's order.
+    fn gather(&self, columns: &[E], stride: usize, variables: &mut Vec<E>) {
+        variables.clear();
+        for &column in self.order.iter() {
+            variables.extend_from_slice(&columns[column * stride..][..stride]);
+        }
+    }
+
+    /// The variables in the user's order.
+    fn scatter(&self, variables: &[E], stride: usize, columns: &mut [E]) {
+        for (lanes, &column) in variables.chunks_exact(stride).zip(self.order.iter()) {
+            columns[column * stride..][..stride].copy_from_slice(lanes);
+        }
+    }
+}
+
+impl<E: Real> Buffers<E> {
+    /// Carries the gradient of Σ (log-det) + Σ gradient · image back through `maps`, whose records are those of the chunk, to the points.
+    pub fn backward<M: Transform>(
+        &mut self,
+        maps: &[AutoregressiveMap<E, M>],
+        chunk: &Chunk<E>,
+        records: &[Record<E>],
+        gradient: &mut [E],
+    ) {
+        let mut ones = std::mem::take(&mut self.ones);
+        ones.clear();
+        ones.resize(chunk.stride(), E::ONE);
+        for (map, record) in maps.iter().zip(records).rev() {
+            map.backward(chunk, record, gradient, &ones, None, self);
+        }
+        self.ones = ones;
+    }
+}

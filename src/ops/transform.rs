@@ -1,0 +1,53 @@
+//! What a masked autoregressive map does to each variable: a monotone scalar map, on lanes and on tape.
+
+use super::real::Real;
+use super::{Kernels, Mapped, Points};
+use crate::error::Result;
+use dfdx::prelude::Tape;
+use std::sync::Arc;
+
+/// A monotone scalar map y = τ(x; θ). On slices, variables and their parameters are unit-major: `stride` lanes to each.
+pub trait Transform: Copy + Send + Sync + 'static {
+    /// The number of parameters θ of one variable.
+    fn per_variable(&self) -> usize;
+
+    /// The number of values of one variable that the forward pass keeps for the backward pass.
+    fn kept(&self) -> usize;
+
+    /// Maps the variables in `x` in place and adds log |∂y/∂x| to `log_det`.
+    fn forward_lanes<E: Real>(
+        &self,
+        stride: usize,
+        x: &mut [E],
+        parameters: &[E],
+        log_det: &mut [f64],
+        keep: Option<&mut [E]>,
+    );
+
+    /// Turns the gradient of y in place into the gradient of x (with θ held fixed), and fills that of θ.
+    #[allow(clippy::too_many_arguments)]
+    fn backward_lanes<E: Real>(
+        &self,
+        stride: usize,
+        x: &[E],
+        kept: &[E],
+        d_y: &mut [E],
+        d_log_det: &[E],
+        d_parameters: &mut [E],
+    );
+
+    /// Solves y = τ(x; θ) in place and adds log |∂x/∂y| to `log_det`.
+    fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]);
+
+    /// The images of `x` (columns in the user's order; `order[i]` is the column of variable `i`) and the log-dets of the rows, on
+    /// tape, composed from the tensor library's ops.
+    ///
+    /// # Errors
+    /// If the tensor library fails.
+    fn on_tape<E: Real, D: Kernels<E>, T: Tape<E, D>>(
+        &self,
+        order: &Arc<[usize]>,
+        x: Points<E, D>,
+        parameters: Points<E, D, T>,
+    ) -> Result<Mapped<E, D, T>>;
+}

@@ -1,0 +1,283 @@
+//! A masked network with its weights, on slices: forward and backward pass over a chunk of rows, and the sequential sweep.
+
+use super::activation::{activate, Activation};
+use super::lanes::{self, forward, Start};
+use super::network::Network;
+use super::real::Real;
+use super::staircase::Staircase;
+use std::sync::Arc;
+
+/// A [`Network`] with weights. All buffers are unit-major: `stride` lanes to a unit.
+#[derive(Debug, Clone)]
+pub struct WeightedNetwork<E> {
+    network: Arc<Network>,
+    tensors: Vec<Vec<E>>,
+}
+
+/// What a forward pass leaves behind.
+#[derive(Debug, Clone, Default)]
+pub struct Trace<E> {
+    /// The outputs, variable-major.
+    pub out: Vec<E>,
+    hidden: Vec<Vec<E>>,
+    slopes: Vec<Vec<E>>,
+}
+
+/// Buffers of a backward pass that can be used again for the next.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch<E> {
+    gradient: Vec<E>,
+    below: Vec<E>,
+    panels: Vec<E>,
+}
+
+/// Empties a buffer and fills it with `len` zeros, without giving its memory back.
+pub fn reset<E: Real>(buffer: &mut Vec<E>, len: usize) {
+    buffer.clear();
+    buffer.resize(len, E::ZERO);
+}
+
+/// One masked linear map of a network.
+pub struct Map<'a, E> {
+    /// Its mask.
+    pub stairs: &'a Arc<Staircase>,
+    /// Its unmasked weights.
+    pub weights: &'a [E],
+    /// Its bias; empty if it has none.
+    pub bias: &'a [E],
+    /// The places of weights and bias in the list of [`Network::tensors`], where they are in it.
+    places: [Option<usize>; 2],
+}
+
+/// All maps of a network.
+pub struct Maps<'a, E> {
+    /// Those of the hidden layers.
+    pub hidden: Vec<Map<'a, E>>,
+    /// That of the output layer.
+    pub output: Map<'a, E>,
+    /// The one from the inputs straight to the outputs.
+    pub skip: Option<Map<'a, E>>,
+}
+
+impl<E: Real> WeightedNetwork<E> {
+    /// Takes the tensors of [`Network::tensors`], in that order.
+    ///
+    /// # Panics
+    /// If they are not as many or as long as the network lists.
+    pub fn new(network: &Arc<Network>, tensors: Vec<Vec<E>>) -> Self {
+        assert!(tensors.iter().map(Vec::len).eq(network.tensors().iter().map(|tensor| tensor.len)));
+        Self { network: network.clone(), tensors }
+    }
+
+    /// The structure.
+    pub fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
+    /// The weights, in the order of [`Network::tensors`].
+    pub fn tensors(&self) -> &[Vec<E>] {
+        &self.tensors
+    }
+
+    /// Gives the weights back.
+    pub fn into_tensors(self) -> Vec<Vec<E>> {
+        self.tensors
+    }
+
+    /// Its linear maps.
+    pub fn maps(&self) -> Maps<'_, E> {
+        let hidden = (0..self.network.hidden().len()).map(|l| self.hidden_map(l)).collect();
+        Maps { hidden, output: self.output_map(), skip: self.skip_map() }
+    }
+
+    fn hidden_map(&self, l: usize) -> Map<'_, E> {
+        Map {
+            stairs: &self.network.hidden()[l],
+            weights: &self.tensors[2 * l],
+            bias: &self.tensors[2 * l + 1],
+            places: [Some(2 * l), Some(2 * l + 1)],
+        }
+    }
+
+    fn output_map(&self) -> Map<'_, E> {
+        // The weight is not in the list when there is nothing that it could see.
+        let stairs = self.network.output();
+        let first = 2 * self.network.hidden().len();
+        let weight = (stairs.weights() > 0).then_some(first);
+        let bias = first + usize::from(weight.is_some());
+        let weights = weight.map_or(&[][..], |weight| &self.tensors[weight]);
+        Map { stairs, weights, bias: &self.tensors[bias], places: [weight, Some(bias)] }
+    }
+
+    fn skip_map(&self) -> Option<Map<'_, E>> {
+        let last = self.tensors.len() - 1;
+        self.network.skip().map(|stairs| Map {
+            stairs,
+            weights: &self.tensors[last],
+            bias: &[],
+            places: [Some(last), None],
+        })
+    }
+
+    /// Whether the slopes of hidden layer `l` can be read off its values.
+    fn slopes_are_signs(&self, l: usize) -> bool {
+        self.network.activation() == Activation::Relu && !self.network.adds_input(l)
+    }
+
+    /// Fills `trace.out` at inputs `x` in degree order; with room for a backward pass if `record`.
+    pub fn forward(&self, x: &[E], stride: usize, trace: &mut Trace<E>, record: bool) {
+        let Trace { out, hidden, slopes } = trace;
+        let layers = self.network.hidden().len();
+        hidden.resize_with(layers, Vec::new);
+        slopes.resize_with(if record { layers } else { 0 }, Vec::new);
+        for l in 0..layers {
+            let (below, above) = hidden.split_at_mut(l);
+            let input = below.last().map_or(x, Vec::as_slice);
+            let map = self.hidden_map(l);
+            let (h, outputs) = (&mut above[0], map.stairs.outputs());
+            h.resize(outputs * stride, E::ZERO);
+            forward(map.stairs, map.weights, Start::Bias(map.bias), 0..outputs, input, stride, h);
+            if record && !self.slopes_are_signs(l) {
+                slopes[l].resize(h.len(), E::ZERO);
+                activate(self.network.activation(), h, Some(&mut slopes[l]));
+            } else {
+                activate(self.network.activation(), h, None);
+            }
+            if self.network.adds_input(l) {
+                add(input, h);
+            }
+        }
+        let map = self.output_map();
+        let outputs = map.stairs.outputs();
+        out.resize(outputs * stride, E::ZERO);
+        let last = hidden.last().map_or(x, Vec::as_slice);
+        forward(map.stairs, map.weights, Start::Bias(map.bias), 0..outputs, last, stride, out);
+        if let Some(map) = self.skip_map() {
+            forward(map.stairs, map.weights, Start::Output, 0..outputs, x, stride, out);
+        }
+    }
+
+    /// Adds the gradient of the inputs to `d_x` and, where asked, those of the tensors, summed over `rows` rows, to `gradients`. `x` and
+    /// `trace` are those of the forward pass.
+    #[allow(clippy::too_many_arguments)]
+    pub fn backward(
+        &self,
+        x: &[E],
+        trace: &Trace<E>,
+        d_out: &[E],
+        rows: usize,
+        stride: usize,
+        d_x: &mut [E],
+        mut gradients: Option<&mut [Vec<E>]>,
+        scratch: &mut Scratch<E>,
+    ) {
+        let Scratch { gradient, below, panels } = scratch;
+        let mut collect = |map: &Map<E>, input: &[E], d: &[E]| {
+            let Some(gradients) = gradients.as_deref_mut() else { return };
+            if let Some(place) = map.places[0] {
+                lanes::panels(map.stairs.inputs(), stride, input, panels);
+                lanes::weight_gradient(map.stairs, rows, panels, d, stride, &mut gradients[place]);
+            }
+            if let Some(place) = map.places[1] {
+                lanes::row_sums(rows, stride, d, &mut gradients[place]);
+            }
+        };
+        if let Some(map) = self.skip_map() {
+            collect(&map, x, d_out);
+            lanes::input_gradient(map.stairs, map.weights, d_out, stride, d_x);
+        }
+        let map = self.output_map();
+        let Some(last) = self.network.hidden().len().checked_sub(1) else {
+            collect(&map, x, d_out);
+            lanes::input_gradient(map.stairs, map.weights, d_out, stride, d_x);
+            return;
+        };
+        collect(&map, &trace.hidden[last], d_out);
+        reset(gradient, map.stairs.inputs() * stride);
+        lanes::input_gradient(map.stairs, map.weights, d_out, stride, gradient);
+        for l in (0..=last).rev() {
+            let map = self.hidden_map(l);
+            // With a residual the gradient also goes straight down.
+            below.clear();
+            if self.network.adds_input(l) {
+                below.extend_from_slice(gradient);
+            } else if l > 0 {
+                below.resize(map.stairs.inputs() * stride, E::ZERO);
+            }
+            if self.slopes_are_signs(l) {
+                for (g, &h) in gradient.iter_mut().zip(&trace.hidden[l]) {
+                    *g = if h > E::ZERO { *g } else { E::ZERO };
+                }
+            } else {
+                for (g, &slope) in gradient.iter_mut().zip(&trace.slopes[l]) {
+                    *g *= slope;
+                }
+            }
+            if l == 0 {
+                collect(&map, x, gradient);
+                lanes::input_gradient(map.stairs, map.weights, gradient, stride, d_x);
+            } else {
+                collect(&map, &trace.hidden[l - 1], gradient);
+                lanes::input_gradient(map.stairs, map.weights, gradient, stride, below);
+                std::mem::swap(gradient, below);
+            }
+        }
+    }
+
+    /// One sweep through the variables in degree order, using every weight once: what inverts an autoregressive map.
+    ///
+    /// When variable `i` has become known, the hidden units of degree `i + 1` can be computed, and they are never touched again;
+    /// then the outputs of variable `i + 1` are complete. A whole inverse so costs the arithmetic of one forward pass, where one
+    /// pass for each variable (the usual way) costs `inputs` of them.
+    ///
+    /// Calls `solve(i, parameters, x)` for each variable in degree order: `parameters` holds its outputs, and `solve` fills its
+    /// lanes `x`.
+    pub fn sweep(
+        &self,
+        x: &mut [E],
+        stride: usize,
+        trace: &mut Trace<E>,
+        mut solve: impl FnMut(usize, &[E], &mut [E]),
+    ) {
+        let network = &*self.network;
+        let Trace { out: parameters, hidden, .. } = trace;
+        let layers = network.hidden().len();
+        hidden.resize_with(layers, Vec::new);
+        for (h, stairs) in hidden.iter_mut().zip(network.hidden()) {
+            h.resize(stairs.outputs() * stride, E::ZERO);
+        }
+        parameters.resize(network.per_variable() * stride, E::ZERO);
+        let (output, skip) = (self.output_map(), self.skip_map());
+        for variable in 0..network.inputs() {
+            let outputs = variable * network.per_variable()..(variable + 1) * network.per_variable();
+            let last = hidden.last().map_or(&*x, Vec::as_slice);
+            forward(output.stairs, output.weights, Start::Bias(output.bias), outputs.clone(), last, stride, parameters);
+            if let Some(map) = &skip {
+                forward(map.stairs, map.weights, Start::Output, outputs, x, stride, parameters);
+            }
+            solve(variable, parameters, &mut x[variable * stride..(variable + 1) * stride]);
+
+            for l in 0..layers {
+                let units = network.units_of_degree(l, variable + 1);
+                if units.is_empty() {
+                    continue;
+                }
+                let (below, above) = hidden.split_at_mut(l);
+                let below = below.last().map_or(&*x, Vec::as_slice);
+                let places = units.start * stride..units.end * stride;
+                let (z, map) = (&mut above[0][places.clone()], self.hidden_map(l));
+                forward(map.stairs, map.weights, Start::Bias(map.bias), units, below, stride, z);
+                activate(network.activation(), z, None);
+                if network.adds_input(l) {
+                    add(&below[places], z);
+                }
+            }
+        }
+    }
+}
+
+fn add<E: Real>(from: &[E], to: &mut [E]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to += from;
+    }
+}

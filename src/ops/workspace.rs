@@ -1,0 +1,63 @@
+//! Memory that a taped op uses again from step to step.
+
+use super::autoregressive::{Buffers, Record};
+use super::chunks::Chunk;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A place where the buffers of [`super::Kernels::autoregressive`] wait for the next step, so that training allocates nothing once
+/// it is under way. A clone starts with a place of its own, which is empty.
+#[derive(Debug, Default)]
+pub struct Workspace<E>(Arc<Mutex<Option<Box<Memory<E>>>>>);
+
+/// What a step needs.
+#[derive(Debug, Default)]
+pub(super) struct Memory<E> {
+    /// The weights, by link and tensor.
+    pub tensors: Vec<Vec<Vec<E>>>,
+    /// The chunks of the batch.
+    pub chunks: Vec<Recorded<E>>,
+    /// The gradients and scratch space of each shard of the batch.
+    pub shards: Vec<Shard<E>>,
+}
+
+/// A chunk of the batch with a record for each link.
+#[derive(Debug, Default)]
+pub(super) struct Recorded<E> {
+    pub chunk: Chunk<E>,
+    pub records: Vec<Record<E>>,
+    pub buffers: Buffers<E>,
+    /// The gradient at the images, later at the points.
+    pub gradient: Vec<E>,
+    pub d_log_det: Vec<E>,
+}
+
+/// Gradients of all tensors, by link and tensor, summed over a part of the batch.
+#[derive(Debug, Default)]
+pub(super) struct Shard<E> {
+    pub gradients: Vec<Vec<Vec<E>>>,
+    pub buffers: Buffers<E>,
+}
+
+impl<E> Workspace<E> {
+    pub(super) fn take(&self) -> Box<Memory<E>>
+    where
+        Memory<E>: Default,
+    {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+
+    pub(super) fn put(&self, memory: Box<Memory<E>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
+    }
+
+    /// The same place.
+    pub(super) fn share(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<E> Clone for Workspace<E> {
+    fn clone(&self) -> Self {
+        Self(Arc::default())
+    }
+}
