@@ -209,12 +209,13 @@ fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
 }
 
 fn time(objective: &mut dyn Objective, flow: &crate::flow::Flow<f32, dfdx::prelude::Cpu>) -> Result<f64> {
-    objective.evaluate(flow, 0)?;
+    let mut gradients = crate::params::Parameters::snapshot(flow);
+    objective.evaluate(flow, 0, &mut gradients)?;
     let start = Instant::now();
     let mut steps = 0;
     while steps < 3 || (start.elapsed().as_secs_f64() < 0.05 && steps < 1000) {
         steps += 1;
-        objective.evaluate(flow, steps)?;
+        objective.evaluate(flow, steps, &mut gradients)?;
     }
     Ok(start.elapsed().as_secs_f64() / steps as f64)
 }

@@ -77,6 +77,11 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
         self.orientation
     }
 
+    /// Where its weights are.
+    pub fn device(&self) -> &D {
+        self.chain.links()[0].conditioner().tensors()[0].device()
+    }
+
     /// The layers, in the order in which the one-pass direction applies them.
     pub fn layers(&self) -> &[Autoregressive<E, D>] {
         self.chain.links()

@@ -138,47 +138,77 @@ impl Standardisation {
         self.links.get(i).copied().unwrap_or(Link::Identity)
     }
 
+    /// Whether no coordinate has a link that bends.
+    fn is_straight(&self) -> bool {
+        self.links.iter().all(|&link| link == Link::Identity)
+    }
+
+    /// Shift and scale of each coordinate of a row.
+    fn lines<'a>(&'a self) -> impl Iterator<Item = (f64, f64)> + 'a {
+        self.shift.iter().copied().zip(self.scale.iter().copied())
+    }
+
+    /// Σ ln scale.
+    fn log_scale(&self) -> f64 {
+        self.scale.iter().map(|scale| scale.ln()).sum()
+    }
+
     /// From the user's units to the flow's, in place; fills Σ ln du/dz of each row.
     pub fn apply(&self, rows: &mut [f64], log_jacobian: &mut [f64]) {
+        let (straight, log_scale) = (self.is_straight(), self.log_scale());
         for (row, log_jacobian) in rows.chunks_exact_mut(self.shift.len()).zip(log_jacobian) {
-            *log_jacobian = 0.0;
-            for (i, u) in row.iter_mut().enumerate() {
-                let w = self.link(i).inverse(*u);
-                *log_jacobian += self.scale[i].ln() + self.link(i).at(w).1;
-                *u = (w - self.shift[i]) / self.scale[i];
+            *log_jacobian = log_scale;
+            if !straight {
+                for (i, u) in row.iter_mut().enumerate() {
+                    *u = self.link(i).inverse(*u);
+                    *log_jacobian += self.link(i).at(*u).1;
+                }
             }
+            row.iter_mut().zip(self.lines()).for_each(|(w, (shift, scale))| *w = (*w - shift) / scale);
         }
     }
 
     /// From the flow's units to the user's, in place; fills Σ ln du/dz of each row.
     pub fn undo(&self, rows: &mut [f64], log_jacobian: &mut [f64]) {
+        let (straight, log_scale) = (self.is_straight(), self.log_scale());
         for (row, log_jacobian) in rows.chunks_exact_mut(self.shift.len()).zip(log_jacobian) {
-            *log_jacobian = 0.0;
-            for (i, z) in row.iter_mut().enumerate() {
-                let (u, log_slope, _) = self.link(i).at(*z * self.scale[i] + self.shift[i]);
-                *log_jacobian += self.scale[i].ln() + log_slope;
-                *z = u;
+            *log_jacobian = log_scale;
+            row.iter_mut().zip(self.lines()).for_each(|(z, (shift, scale))| *z = *z * scale + shift);
+            if !straight {
+                for (i, w) in row.iter_mut().enumerate() {
+                    let (u, log_slope, _) = self.link(i).at(*w);
+                    *log_jacobian += log_slope;
+                    *w = u;
+                }
             }
         }
     }
 
     /// Turns gradients of log γ(u) by u into those of log γ(u(z)) + Σ ln du/dz by z, at the rows `z`.
     pub fn pull_back(&self, z: &[f64], gradients: &mut [f64]) {
-        let dim = self.shift.len();
-        for (cell, (gradient, z)) in gradients.iter_mut().zip(z).enumerate() {
-            let i = cell % dim;
-            let (_, log_slope, bend) = self.link(i).at(z * self.scale[i] + self.shift[i]);
-            *gradient = self.scale[i] * (*gradient * log_slope.exp() + bend);
+        let (dim, straight) = (self.shift.len(), self.is_straight());
+        for (row, z) in gradients.chunks_exact_mut(dim).zip(z.chunks_exact(dim)) {
+            if !straight {
+                for (i, (gradient, z)) in row.iter_mut().zip(z).enumerate() {
+                    let (_, log_slope, bend) = self.link(i).at(z * self.scale[i] + self.shift[i]);
+                    *gradient = *gradient * log_slope.exp() + bend;
+                }
+            }
+            row.iter_mut().zip(&self.scale).for_each(|(gradient, scale)| *gradient *= scale);
         }
     }
 
     /// Turns gradients of log p(z) by z into those of log p(u) = log p(z(u)) − Σ ln du/dz by u, at the rows `z`.
     pub fn push_forward(&self, z: &[f64], gradients: &mut [f64]) {
-        let dim = self.shift.len();
-        for (cell, (gradient, z)) in gradients.iter_mut().zip(z).enumerate() {
-            let i = cell % dim;
-            let (_, log_slope, bend) = self.link(i).at(z * self.scale[i] + self.shift[i]);
-            *gradient = (*gradient / self.scale[i] - bend) * (-log_slope).exp();
+        let (dim, straight) = (self.shift.len(), self.is_straight());
+        for (row, z) in gradients.chunks_exact_mut(dim).zip(z.chunks_exact(dim)) {
+            row.iter_mut().zip(&self.scale).for_each(|(gradient, scale)| *gradient /= scale);
+            if !straight {
+                for (i, (gradient, z)) in row.iter_mut().zip(z).enumerate() {
+                    let (_, log_slope, bend) = self.link(i).at(z * self.scale[i] + self.shift[i]);
+                    *gradient = (*gradient - bend) * (-log_slope).exp();
+                }
+            }
         }
     }
 

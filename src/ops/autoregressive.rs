@@ -4,7 +4,8 @@ use super::chunks::Chunk;
 use super::packed::{PackedNetwork, FEW};
 use super::real::Real;
 use super::transform::Transform;
-use super::weighted::{reset, Scratch, Trace, WeightedNetwork};
+use super::weight_gradient::Shared;
+use super::weighted::{reset, Gradients, Scratch, Trace, WeightedNetwork};
 use std::sync::Arc;
 
 /// `y_i = τ(x_i; c_i(x_<i))` for a masked network c and a transform τ, with weights.
@@ -29,8 +30,8 @@ pub struct Record<E> {
 pub struct Buffers<E> {
     record: Record<E>,
     sorted: Vec<E>,
-    d_out: Vec<E>,
     ones: Vec<E>,
+    gradients: Gradients<E>,
     scratch: Scratch<E>,
     rows: Vec<E>,
 }
@@ -99,23 +100,42 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
     }
 
     /// Turns the gradient at the images (`gradient`, laid out like a chunk's points) in place into that at the points, given the gradients
-    /// of the log-dets; adds the gradients of the tensors, where asked, to `tensors`.
+    /// of the log-dets; fills `gradients` for [`AutoregressiveMap::add_weight_gradients`].
     pub fn backward(
         &self,
-        chunk: &Chunk<E>,
+        stride: usize,
         record: &Record<E>,
+        gradients: &mut Gradients<E>,
         gradient: &mut [E],
         d_log_det: &[E],
-        tensors: Option<&mut [Vec<E>]>,
         buffers: &mut Buffers<E>,
     ) {
-        let Buffers { sorted, d_out, scratch, .. } = buffers;
-        let stride = chunk.stride();
+        let Buffers { sorted, scratch, .. } = buffers;
+        let Record { x, trace, kept } = record;
         self.gather(gradient, stride, sorted);
-        d_out.resize(record.trace.out.len(), E::ZERO);
-        self.transform.backward_lanes(stride, &record.x, &record.kept, sorted, d_log_det, d_out);
-        self.network.backward(&record.x, &record.trace, d_out, chunk.rows(), stride, sorted, tensors, scratch);
+        gradients.out.resize(trace.out.len(), E::ZERO);
+        self.transform.backward_lanes(stride, x, kept, sorted, d_log_det, &mut gradients.out);
+        self.network.backward(trace, gradients, stride, sorted, scratch);
         self.scatter(sorted, stride, gradient);
+    }
+
+    /// Adds the gradients of one of the network's jobs; see [`WeightedNetwork::add_weight_gradients`]. `passes` are chunks with their
+    /// records after [`AutoregressiveMap::backward`].
+    ///
+    /// # Safety
+    /// No two calls for the same job may overlap in time.
+    pub unsafe fn add_weight_gradients<'a>(
+        &self,
+        job: (usize, usize),
+        passes: impl Iterator<Item = (&'a Chunk<E>, &'a Record<E>, &'a Gradients<E>)>,
+        tensors: &[Shared<'_, E>],
+        buffer: &mut Vec<E>,
+    ) {
+        let passes = passes.map(|(chunk, record, gradients)| {
+            (chunk.rows(), chunk.stride(), record.x.as_slice(), &record.trace, gradients)
+        });
+        // SAFETY: the caller's promise.
+        unsafe { self.network.add_weight_gradients(job, passes, tensors, buffer) }
     }
 
     /// Carries a chunk through the other direction in one sweep.
@@ -175,12 +195,12 @@ impl<E: Real> Buffers<E> {
         records: &[Record<E>],
         gradient: &mut [E],
     ) {
-        let mut ones = std::mem::take(&mut self.ones);
+        let (mut ones, mut gradients) = (std::mem::take(&mut self.ones), std::mem::take(&mut self.gradients));
         ones.clear();
         ones.resize(chunk.stride(), E::ONE);
         for (map, record) in maps.iter().zip(records).rev() {
-            map.backward(chunk, record, gradient, &ones, None, self);
+            map.backward(chunk.stride(), record, &mut gradients, gradient, &ones, self);
         }
-        self.ones = ones;
+        (self.ones, self.gradients) = (ones, gradients);
     }
 }

@@ -141,6 +141,11 @@ impl Network {
         tensors
     }
 
+    /// The number of hidden units and outputs.
+    pub fn units(&self) -> usize {
+        self.hidden.iter().chain([&self.output]).map(|stairs| stairs.outputs()).sum()
+    }
+
     /// The number of multiplications for one row.
     pub fn weights(&self) -> usize {
         let maps = self.hidden.iter().chain([&self.output]).chain(&self.skip);

@@ -6,6 +6,7 @@ pub struct Staircase {
     inputs: usize,
     reach: Vec<usize>,
     offsets: Vec<usize>,
+    first_outputs: Vec<usize>,
 }
 
 impl Staircase {
@@ -23,7 +24,8 @@ impl Staircase {
             total += length;
         }
         offsets.push(total);
-        Self { inputs, reach, offsets }
+        let first_outputs = (0..inputs).map(|k| reach.partition_point(|&reach| reach <= k)).collect();
+        Self { inputs, reach, offsets, first_outputs }
     }
 
     /// The number of inputs.
@@ -51,14 +53,19 @@ impl Staircase {
         self.offsets[j]
     }
 
-    /// Where the weights of output `first` and of each later one begin.
-    pub fn offsets(&self, first: usize) -> &[usize] {
-        &self.offsets[first..self.reach.len()]
+    /// Where the weights of each of these outputs begin.
+    pub fn offsets(&self, outputs: std::ops::Range<usize>) -> &[usize] {
+        &self.offsets[outputs]
+    }
+
+    /// How many inputs are seen at all.
+    pub fn seen(&self) -> usize {
+        self.reach.last().copied().unwrap_or(0)
     }
 
     /// The first output that sees input `k` (the number of outputs if none does).
     pub fn first_output_of(&self, k: usize) -> usize {
-        self.reach.partition_point(|&reach| reach <= k)
+        self.first_outputs[k]
     }
 }
 

@@ -1,10 +1,11 @@
 //! The kernels on slices as one differentiable tensor op: `Kernels<f32> for Cpu`.
 
-use super::autoregressive::AutoregressiveMap;
+use super::autoregressive::{AutoregressiveMap, Buffers};
 use super::chunks::{for_each_piece, to_lanes, to_rows, CHUNK};
 use super::transform::Transform;
-use super::weighted::{reset, WeightedNetwork};
-use super::workspace::{Memory, Recorded, Shard, Workspace};
+use super::weight_gradient::Shared;
+use super::weighted::{reset, Gradients, WeightedNetwork};
+use super::workspace::{Memory, Recorded, Workspace};
 use super::{Kernels, Link, Mapped, Points};
 use crate::error::Result;
 use dfdx::prelude::*;
@@ -21,10 +22,13 @@ impl Kernels<f32> for Cpu {
         let maps = take_weights(links, &mut memory);
         let work = rows * maps.iter().map(AutoregressiveMap::work).sum::<usize>();
 
-        let points = x.as_vec();
-        memory.chunks.resize_with(rows.div_ceil(CHUNK), Recorded::default);
+        let mut points = std::mem::take(&mut memory.points);
+        points.resize(rows * dim, 0.0);
+        x.copy_into(&mut points);
+        let chunk_rows = even_chunks(rows);
+        memory.chunks.resize_with(rows.div_ceil(chunk_rows), Recorded::default);
         for_each_piece(
-            memory.chunks.iter_mut().zip(points.chunks(CHUNK * dim)),
+            memory.chunks.iter_mut().zip(points.chunks(chunk_rows * dim)),
             work,
             || (),
             |(), (Recorded { chunk, records, buffers, .. }, points)| {
@@ -37,13 +41,18 @@ impl Kernels<f32> for Cpu {
                 }
             },
         );
-        let (mut y, mut log_det) = (points, Vec::with_capacity(rows));
-        for (points, Recorded { chunk, .. }) in y.chunks_mut(CHUNK * dim).zip(&memory.chunks) {
+        let mut sums = std::mem::take(&mut memory.sums);
+        sums.clear();
+        for (points, Recorded { chunk, .. }) in points.chunks_mut(chunk_rows * dim).zip(&memory.chunks) {
             chunk.store(dim, points, |value| value);
-            log_det.extend(chunk.log_det[..chunk.rows()].iter().map(|&sum| sum as f32));
+            sums.extend(chunk.log_det[..chunk.rows()].iter().map(|&sum| sum as f32));
         }
-        let y = x.device().try_tensor_from_vec(y, (rows, dim))?;
-        let log_det = x.device().try_tensor_from_vec(log_det, (rows,))?;
+        // Made by the device, which may keep their memory from step to step.
+        let mut y = x.device().try_zeros_like(&(rows, dim))?;
+        y.copy_from(&points);
+        let mut log_det = x.device().try_zeros_like(&(rows,))?;
+        log_det.copy_from(&sums);
+        (memory.points, memory.sums) = (points, sums);
 
         if !T::OWNS_TAPE {
             give_back(maps, memory, workspace);
@@ -53,34 +62,20 @@ impl Kernels<f32> for Cpu {
         let tensors: Vec<_> = links.iter().flat_map(|link| &link.tensors).map(|tensor| tensor.ghost()).collect();
         let workspace = workspace.share();
         tape.add_backward_op(move |gradients| {
-            let d_y = std::mem::take(&mut **gradients.get_or_alloc_mut(&y_ghost)?);
-            let d_log_det = std::mem::take(&mut **gradients.get_or_alloc_mut(&log_det_ghost)?);
-            backward(&maps, &mut memory, &d_y, &d_log_det, 2 * work);
-            let d_x = &mut **gradients.get_or_alloc_mut(&x_ghost)?;
-            for (d_x, chunk) in d_x.chunks_mut(CHUNK * dim).zip(&memory.chunks) {
-                to_rows(dim, &chunk.gradient, chunk.chunk.stride(), d_x, |d_x, value| *d_x += value);
-            }
-            let (first, others) = memory.shards.split_first_mut().expect("at least one shard");
+            exchange(&mut memory.points, gradients.get_or_alloc_mut(&y_ghost)?);
+            exchange(&mut memory.sums, gradients.get_or_alloc_mut(&log_det_ghost)?);
+            // The weight gradients are added straight to the library's buffers.
             let mut sums = Vec::with_capacity(tensors.len());
             for ghost in &tensors {
                 sums.push(std::mem::take(&mut **gradients.get_or_alloc_mut(ghost)?));
             }
-            let places: Vec<(usize, usize)> =
-                first.gradients.iter().enumerate().flat_map(|(l, link)| (0..link.len()).map(move |t| (l, t))).collect();
-            let values: usize = sums.iter().map(Vec::len).sum();
-            let (first, others) = (&*first, &*others);
-            for_each_piece(
-                sums.iter_mut().zip(places),
-                values,
-                || (),
-                |(), (sum, (l, t))| {
-                    for shard in std::iter::once(first).chain(others) {
-                        sum.iter_mut().zip(&shard.gradients[l][t]).for_each(|(sum, &value)| *sum += value);
-                    }
-                },
-            );
+            backward(&maps, &mut memory, &mut sums, chunk_rows, work);
             for (ghost, sum) in tensors.iter().zip(sums) {
                 **gradients.get_or_alloc_mut(ghost)? = sum;
+            }
+            let d_x = &mut **gradients.get_or_alloc_mut(&x_ghost)?;
+            for (d_x, chunk) in d_x.chunks_mut(chunk_rows * dim).zip(&memory.chunks) {
+                to_rows(dim, &chunk.gradient, chunk.chunk.stride(), d_x, |d_x, value| *d_x += value);
             }
             give_back(maps, memory, &workspace);
             Ok(())
@@ -119,57 +114,86 @@ fn give_back<M: Transform>(
     workspace.put(memory);
 }
 
-/// Weights beyond which a shard of the batch is made of several chunks, since each shard has gradients of its own to sum.
-const MANY_WEIGHTS: usize = 100_000;
-
-/// How many shards `chunks` chunks make: always the same, whatever the number of threads, since it decides the order of summation.
-fn shards(chunks: usize, weights: usize) -> usize {
-    if weights < MANY_WEIGHTS {
-        chunks.min(16)
-    } else {
-        chunks.min(4).max(chunks / 4)
-    }
-}
-
-/// Carries the gradients back through every chunk; those of the tensors end in `memory.shards`, those of the points in the chunks.
+/// Carries the gradients back through every chunk: those of the images and log-dets are in `memory.points` and `memory.sums`, those
+/// of the points end in the chunks, those of the tensors are added to `tensors`.
 fn backward<M: Transform>(
     maps: &[AutoregressiveMap<f32, M>],
     memory: &mut Memory<f32>,
-    d_y: &[f32],
-    d_log_det: &[f32],
+    tensors: &mut [Vec<f32>],
+    chunk_rows: usize,
     work: usize,
 ) {
-    let dim = d_y.len() / d_log_det.len();
-    let weights: usize = maps.iter().flat_map(|map| map.network().tensors()).map(Vec::len).sum();
-    let count = memory.chunks.len();
-    let per_shard = count.div_ceil(shards(count, weights));
-    memory.shards.resize_with(count.div_ceil(per_shard), Shard::default);
-    let parts = memory
-        .chunks
-        .chunks_mut(per_shard)
-        .zip(&mut memory.shards)
-        .zip(d_y.chunks(per_shard * CHUNK * dim).zip(d_log_det.chunks(per_shard * CHUNK)));
-    for_each_piece(
-        parts,
-        work,
-        || (),
-        |(), ((chunks, Shard { gradients, buffers }), (d_y, d_log_det))| {
-            gradients.resize_with(maps.len(), Vec::new);
-            for (map, gradients) in maps.iter().zip(&mut *gradients) {
-                let tensors = map.network().tensors();
-                gradients.resize_with(tensors.len(), Vec::new);
-                gradients.iter_mut().zip(tensors).for_each(|(gradient, tensor)| reset(gradient, tensor.len()));
-            }
-            for ((recorded, d_y), d_sums) in chunks.iter_mut().zip(d_y.chunks(CHUNK * dim)).zip(d_log_det.chunks(CHUNK))
-            {
-                let Recorded { chunk, records, gradient, d_log_det, .. } = recorded;
-                to_lanes(dim, d_y, chunk.stride(), gradient, |value| value);
-                reset(d_log_det, chunk.stride());
-                d_log_det[..d_sums.len()].copy_from_slice(d_sums);
-                for ((map, record), gradients) in maps.iter().zip(records).zip(&mut *gradients).rev() {
-                    map.backward(chunk, record, gradient, d_log_det, Some(gradients), buffers);
-                }
-            }
-        },
-    );
+    let Memory { chunks, points, sums, .. } = memory;
+    let (rows, dim) = (sums.len(), points.len() / sums.len());
+    for (recorded, (d_y, d_sums)) in chunks.iter_mut().zip(points.chunks(chunk_rows * dim).zip(sums.chunks(chunk_rows)))
+    {
+        let Recorded { chunk, gradient, d_log_det, .. } = recorded;
+        to_lanes(dim, d_y, chunk.stride(), gradient, |value| value);
+        reset(d_log_det, chunk.stride());
+        d_log_det[..d_sums.len()].copy_from_slice(d_sums);
+    }
+    let mut end = maps.len();
+    let mut tensors = tensors;
+    while end > 0 {
+        // What one half of a turn leaves for the other should still be near; but each turn costs two hand-overs between threads.
+        let mut start = end - 1;
+        let values = |map: &AutoregressiveMap<f32, M>| rows * map.network().network().units();
+        while start > 0 && maps[start - 1..end].iter().map(values).sum::<usize>() < NEAR {
+            start -= 1;
+        }
+        let first_tensor = maps[..start].iter().map(|map| map.network().tensors().len()).sum();
+        let (before, here) = tensors.split_at_mut(first_tensor);
+        turn(&maps[start..end], start, chunks, here, work * (end - start) / maps.len());
+        (tensors, end) = (before, start);
+    }
+}
+
+/// Numbers that a processor's outer cache holds besides what else a step needs.
+const NEAR: usize = 2_000_000;
+
+/// The backward pass of consecutive `maps`, of which the first is number `first`: first through every chunk, then for every weight.
+fn turn<M: Transform>(
+    maps: &[AutoregressiveMap<f32, M>],
+    first: usize,
+    chunks: &mut [Recorded<f32>],
+    tensors: &mut [Vec<f32>],
+    work: usize,
+) {
+    for_each_piece(chunks.iter_mut(), work, Buffers::default, |buffers, recorded| {
+        let Recorded { chunk, records, gradients, gradient, d_log_det, .. } = recorded;
+        gradients.resize_with(maps.len(), Gradients::default);
+        for ((map, record), gradients) in maps.iter().zip(&records[first..]).zip(gradients).rev() {
+            map.backward(chunk.stride(), record, gradients, gradient, d_log_det, buffers);
+        }
+    });
+    // Every weight's sum over the rows is made by one thread, in the order of the rows.
+    let mut tensors = tensors.iter_mut();
+    let mut jobs = Vec::new();
+    let mut shared = Vec::new();
+    for (l, map) in maps.iter().enumerate() {
+        let count = map.network().tensors().len();
+        shared.push(tensors.by_ref().take(count).map(|tensor| Shared::new(tensor)).collect::<Vec<_>>());
+        jobs.extend(map.network().gradient_jobs().into_iter().map(|job| (l, job)));
+    }
+    let (chunks, shared) = (&*chunks, &shared);
+    for_each_piece(jobs, work, Vec::new, |buffer, (l, job)| {
+        let passes = chunks.iter().map(|recorded| {
+            let Recorded { chunk, records, gradients, .. } = recorded;
+            (chunk, &records[first + l], &gradients[l])
+        });
+        // SAFETY: no two jobs of the list are the same.
+        unsafe { maps[l].add_weight_gradients(job, passes, &shared[l], buffer) }
+    });
+}
+
+/// Rows of a chunk that divide `rows` about evenly.
+fn even_chunks(rows: usize) -> usize {
+    // A multiple of four, because a chunk whose rows fill its lanes wastes none.
+    rows.div_ceil(rows.div_ceil(CHUNK)).next_multiple_of(4)
+}
+
+/// Takes a gradient out of the library without a copy, and leaves a buffer of the same length in its place.
+fn exchange(buffer: &mut Vec<f32>, gradient: &mut Vec<f32>) {
+    buffer.resize(gradient.len(), 0.0);
+    std::mem::swap(buffer, gradient);
 }

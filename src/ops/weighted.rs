@@ -1,10 +1,12 @@
 //! A masked network with its weights, on slices: forward and backward pass over a chunk of rows, and the sequential sweep.
 
 use super::activation::{activate, Activation};
+use super::elementwise::{add, keep_where_positive, multiply};
 use super::lanes::{self, forward, Start};
 use super::network::Network;
 use super::real::Real;
 use super::staircase::Staircase;
+use super::weight_gradient::{self, Part, Shared, BLOCK};
 use std::sync::Arc;
 
 /// A [`Network`] with weights. All buffers are unit-major: `stride` lanes to a unit.
@@ -23,12 +25,20 @@ pub struct Trace<E> {
     slopes: Vec<Vec<E>>,
 }
 
+/// What a backward pass leaves for the gradients of the weights.
+#[derive(Debug, Clone, Default)]
+pub struct Gradients<E> {
+    /// The gradient at the outputs: to be filled before the backward pass.
+    pub out: Vec<E>,
+    /// The gradients at the pre-activations.
+    hidden: Vec<Vec<E>>,
+}
+
 /// Buffers of a backward pass that can be used again for the next.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch<E> {
     gradient: Vec<E>,
     below: Vec<E>,
-    panels: Vec<E>,
 }
 
 /// Empties a buffer and fills it with `len` zeros, without giving its memory back.
@@ -126,7 +136,7 @@ impl<E: Real> WeightedNetwork<E> {
 
     /// Fills `trace.out` at inputs `x` in degree order; with room for a backward pass if `record`.
     pub fn forward(&self, x: &[E], stride: usize, trace: &mut Trace<E>, record: bool) {
-        let Trace { out, hidden, slopes } = trace;
+        let Trace { out, hidden, slopes, .. } = trace;
         let layers = self.network.hidden().len();
         hidden.resize_with(layers, Vec::new);
         slopes.resize_with(if record { layers } else { 0 }, Vec::new);
@@ -157,42 +167,28 @@ impl<E: Real> WeightedNetwork<E> {
         }
     }
 
-    /// Adds the gradient of the inputs to `d_x` and, where asked, those of the tensors, summed over `rows` rows, to `gradients`. `x` and
-    /// `trace` are those of the forward pass.
-    #[allow(clippy::too_many_arguments)]
+    /// Adds the gradient of the inputs to `d_x`, given that of the outputs in `gradients` and the trace of a recorded forward pass;
+    /// fills the rest of `gradients`.
     pub fn backward(
         &self,
-        x: &[E],
         trace: &Trace<E>,
-        d_out: &[E],
-        rows: usize,
+        gradients: &mut Gradients<E>,
         stride: usize,
         d_x: &mut [E],
-        mut gradients: Option<&mut [Vec<E>]>,
         scratch: &mut Scratch<E>,
     ) {
-        let Scratch { gradient, below, panels } = scratch;
-        let mut collect = |map: &Map<E>, input: &[E], d: &[E]| {
-            let Some(gradients) = gradients.as_deref_mut() else { return };
-            if let Some(place) = map.places[0] {
-                lanes::panels(map.stairs.inputs(), stride, input, panels);
-                lanes::weight_gradient(map.stairs, rows, panels, d, stride, &mut gradients[place]);
-            }
-            if let Some(place) = map.places[1] {
-                lanes::row_sums(rows, stride, d, &mut gradients[place]);
-            }
-        };
+        let Scratch { gradient, below } = scratch;
+        let Trace { hidden, slopes, .. } = trace;
+        let Gradients { out: d_out, hidden: d_hidden } = gradients;
         if let Some(map) = self.skip_map() {
-            collect(&map, x, d_out);
             lanes::input_gradient(map.stairs, map.weights, d_out, stride, d_x);
         }
         let map = self.output_map();
-        let Some(last) = self.network.hidden().len().checked_sub(1) else {
-            collect(&map, x, d_out);
+        let Some(last) = hidden.len().checked_sub(1) else {
             lanes::input_gradient(map.stairs, map.weights, d_out, stride, d_x);
             return;
         };
-        collect(&map, &trace.hidden[last], d_out);
+        d_hidden.resize_with(hidden.len(), Vec::new);
         reset(gradient, map.stairs.inputs() * stride);
         lanes::input_gradient(map.stairs, map.weights, d_out, stride, gradient);
         for l in (0..=last).rev() {
@@ -204,22 +200,63 @@ impl<E: Real> WeightedNetwork<E> {
             } else if l > 0 {
                 below.resize(map.stairs.inputs() * stride, E::ZERO);
             }
+            let d_z = &mut d_hidden[l];
+            std::mem::swap(d_z, gradient);
             if self.slopes_are_signs(l) {
-                for (g, &h) in gradient.iter_mut().zip(&trace.hidden[l]) {
-                    *g = if h > E::ZERO { *g } else { E::ZERO };
-                }
+                keep_where_positive(&hidden[l], d_z);
             } else {
-                for (g, &slope) in gradient.iter_mut().zip(&trace.slopes[l]) {
-                    *g *= slope;
-                }
+                multiply(&slopes[l], d_z);
             }
             if l == 0 {
-                collect(&map, x, gradient);
-                lanes::input_gradient(map.stairs, map.weights, gradient, stride, d_x);
+                lanes::input_gradient(map.stairs, map.weights, d_z, stride, d_x);
             } else {
-                collect(&map, &trace.hidden[l - 1], gradient);
-                lanes::input_gradient(map.stairs, map.weights, gradient, stride, below);
+                lanes::input_gradient(map.stairs, map.weights, d_z, stride, below);
                 std::mem::swap(gradient, below);
+            }
+        }
+    }
+
+    /// The jobs of which the weight gradients are made: a map, counted through the hidden layers, the output layer and the skip, and a
+    /// block of its inputs.
+    pub fn gradient_jobs(&self) -> Vec<(usize, usize)> {
+        let Maps { hidden, output, skip } = self.maps();
+        let maps = hidden.iter().chain([&output]).chain(&skip);
+        let blocks = maps.map(|map| map.stairs.seen().div_ceil(BLOCK).max(1));
+        blocks.enumerate().flat_map(|(m, blocks)| (0..blocks).map(move |block| (m, block))).collect()
+    }
+
+    /// Adds the gradients that belong to one of [`WeightedNetwork::gradient_jobs`], summed over the rows of all `passes` (number of rows,
+    /// lanes, inputs, trace, gradients after a backward pass), to `tensors`, which are those of the tensors.
+    ///
+    /// # Safety
+    /// No two calls for the same job may overlap in time.
+    pub unsafe fn add_weight_gradients<'a>(
+        &self,
+        (m, block): (usize, usize),
+        passes: impl Iterator<Item = (usize, usize, &'a [E], &'a Trace<E>, &'a Gradients<E>)>,
+        tensors: &[Shared<'_, E>],
+        buffer: &mut Vec<E>,
+    ) {
+        let layers = self.network.hidden().len();
+        let (map, below) = match m {
+            m if m < layers => (self.hidden_map(m), m.checked_sub(1)),
+            m if m == layers => (self.output_map(), m.checked_sub(1)),
+            _ => (self.skip_map().expect("a job of a network with a skip"), None),
+        };
+        let parts: Vec<Part<E>> = passes
+            .map(|(rows, stride, x, trace, gradients)| {
+                let x = below.map_or(x, |l| &trace.hidden[l]);
+                let dy = if m < layers { &gradients.hidden[m] } else { &gradients.out };
+                Part { rows, stride, x, dy }
+            })
+            .collect();
+        // SAFETY: the caller's promise; and the bias belongs to the job of block 0.
+        unsafe {
+            if let Some(place) = map.places[0] {
+                weight_gradient::add_block(map.stairs, block, &parts, &tensors[place], buffer);
+            }
+            if let (Some(place), 0) = (map.places[1], block) {
+                weight_gradient::add_row_sums(&parts, &tensors[place]);
             }
         }
     }
@@ -273,11 +310,5 @@ impl<E: Real> WeightedNetwork<E> {
                 }
             }
         }
-    }
-}
-
-fn add<E: Real>(from: &[E], to: &mut [E]) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to += from;
     }
 }

@@ -2,6 +2,7 @@
 
 use super::autoregressive::{Buffers, Record};
 use super::chunks::Chunk;
+use super::weighted::Gradients;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A place where the buffers of [`super::Kernels::autoregressive`] wait for the next step, so that training allocates nothing once
@@ -14,10 +15,11 @@ pub struct Workspace<E>(Arc<Mutex<Option<Box<Memory<E>>>>>);
 pub(super) struct Memory<E> {
     /// The weights, by link and tensor.
     pub tensors: Vec<Vec<Vec<E>>>,
+    /// Row-major points or their gradients, and one number to a row.
+    pub points: Vec<E>,
+    pub sums: Vec<E>,
     /// The chunks of the batch.
     pub chunks: Vec<Recorded<E>>,
-    /// The gradients and scratch space of each shard of the batch.
-    pub shards: Vec<Shard<E>>,
 }
 
 /// A chunk of the batch with a record for each link.
@@ -25,17 +27,12 @@ pub(super) struct Memory<E> {
 pub(super) struct Recorded<E> {
     pub chunk: Chunk<E>,
     pub records: Vec<Record<E>>,
+    /// For the maps whose weight gradients are made together.
+    pub gradients: Vec<Gradients<E>>,
     pub buffers: Buffers<E>,
     /// The gradient at the images, later at the points.
     pub gradient: Vec<E>,
     pub d_log_det: Vec<E>,
-}
-
-/// Gradients of all tensors, by link and tensor, summed over a part of the batch.
-#[derive(Debug, Default)]
-pub(super) struct Shard<E> {
-    pub gradients: Vec<Vec<Vec<E>>>,
-    pub buffers: Buffers<E>,
 }
 
 impl<E> Workspace<E> {

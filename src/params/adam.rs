@@ -1,7 +1,9 @@
 //! The Adam optimiser over flat parameter slices, with a state that can be saved.
 
+use super::pieces::{for_each, PIECE};
 use super::tensors_file::{load, save, NamedTensor};
 use crate::error::{Error, Result};
+use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -43,13 +45,19 @@ impl Adam {
         self.step
     }
 
-    /// θ ← θ − rate · m̂ / (√v̂ + ε), with bias-corrected moments of the gradients, each gradient first multiplied by `factor`
-    /// (the clipping).
+    /// θ' = θ − rate · m̂ / (√v̂ + ε), with bias-corrected moments of the gradients, each gradient first multiplied by `factor` (the
+    /// clipping); θ stays as it was, so that a step can be taken back.
     ///
     /// # Panics
-    /// If there are not as many tensors as at the start.
-    pub fn update(&mut self, rate: f64, factor: f32, values: &mut [Vec<f32>], gradients: &[Vec<f32>]) {
-        assert!(values.len() == self.first.len() && gradients.len() == self.first.len());
+    /// If the tensors are not those of the start.
+    pub fn update(
+        &mut self,
+        rate: f64,
+        factor: f32,
+        values: &[Vec<f32>],
+        gradients: &[Vec<f32>],
+        next: &mut [Vec<f32>],
+    ) {
         self.step += 1;
         let (beta1, beta2) = (self.config.beta1 as f32, self.config.beta2 as f32);
         let steps = self.step.min(i32::MAX as u64) as i32;
@@ -57,15 +65,30 @@ impl Adam {
         let unbias = (1.0 / (1.0 - self.config.beta2.powi(steps))) as f32;
         let epsilon = self.config.epsilon as f32;
         let moments = self.first.iter_mut().zip(&mut self.second);
-        for ((values, gradients), (first, second)) in values.iter_mut().zip(gradients).zip(moments) {
-            let moments = first.iter_mut().zip(second);
-            for ((value, &gradient), (m, v)) in values.iter_mut().zip(gradients).zip(moments) {
-                let gradient = gradient * factor;
-                *m = beta1 * *m + (1.0 - beta1) * gradient;
-                *v = beta2 * *v + (1.0 - beta2) * gradient * gradient;
-                *value -= step_size * *m / ((*v * unbias).sqrt() + epsilon);
-            }
-        }
+        let tensors = values.iter().zip(gradients).zip(next).zip(moments).flat_map(
+            |(((values, gradients), next), (first, second))| {
+                assert!([gradients.len(), next.len(), first.len()] == [values.len(); 3], "tensors of one length");
+                values
+                    .chunks(PIECE)
+                    .zip(gradients.chunks(PIECE))
+                    .zip(next.chunks_mut(PIECE))
+                    .zip(first.chunks_mut(PIECE).zip(second.chunks_mut(PIECE)))
+            },
+        );
+        for_each(tensors, |(((values, gradients), next), (first, second))| {
+            Arch::new().dispatch(Update {
+                betas: [beta1, beta2],
+                factor,
+                step_size,
+                unbias,
+                epsilon,
+                values,
+                gradients,
+                next,
+                first,
+                second,
+            });
+        });
     }
 
     /// Writes the whole state to a file.
@@ -99,6 +122,37 @@ impl Adam {
     }
 }
 
+/// One update of a piece of a tensor, as what `pulp` compiles once per instruction set.
+struct Update<'a> {
+    betas: [f32; 2],
+    factor: f32,
+    step_size: f32,
+    unbias: f32,
+    epsilon: f32,
+    values: &'a [f32],
+    gradients: &'a [f32],
+    next: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+}
+
+impl WithSimd for Update<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { betas: [beta1, beta2], factor, step_size, unbias, epsilon, .. } = self;
+        let moments = self.first.iter_mut().zip(self.second);
+        for (((&value, &gradient), next), (m, v)) in self.values.iter().zip(self.gradients).zip(self.next).zip(moments)
+        {
+            let gradient = gradient * factor;
+            *m = beta1 * *m + (1.0 - beta1) * gradient;
+            *v = beta2 * *v + (1.0 - beta2) * gradient * gradient;
+            *next = value - step_size * *m / ((*v * unbias).sqrt() + epsilon);
+        }
+    }
+}
+
 /// What a saved state says besides its moments.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -116,12 +170,19 @@ mod tests {
         vec![vec![(step as f32).sin(), 0.5, 0.0], vec![-1.0 / (step + 1) as f32]]
     }
 
+    fn update(adam: &mut Adam, values: &mut Vec<Vec<f32>>, step: usize) {
+        let mut next = values.clone();
+        adam.update(0.01, 1.0, values, &gradient(step), &mut next);
+        *values = next;
+    }
+
     #[test]
     fn the_first_step_has_the_size_of_the_rate() {
         let mut adam = Adam::new(AdamConfig::default(), [1]);
-        let mut values = vec![vec![0.0f32]];
-        adam.update(0.1, 1.0, &mut values, &[vec![-3.0]]);
-        assert!((values[0][0] - 0.1).abs() < 1e-6);
+        let values = vec![vec![0.0f32]];
+        let mut next = values.clone();
+        adam.update(0.1, 1.0, &values, &[vec![-3.0]], &mut next);
+        assert!((next[0][0] - 0.1).abs() < 1e-6);
     }
 
     #[test]
@@ -130,14 +191,14 @@ mod tests {
         let path = directory.path().join("adam.safetensors");
         let mut adam = Adam::new(AdamConfig::default(), [3, 1]);
         let mut values = vec![vec![1.0f32; 3], vec![2.0]];
-        (0..10).for_each(|step| adam.update(0.01, 1.0, &mut values, &gradient(step)));
+        (0..10).for_each(|step| update(&mut adam, &mut values, step));
         adam.save(&path).expect("saved");
         let mut resumed = Adam::load(&path).expect("loaded");
         assert_eq!(resumed, adam);
         let mut resumed_values = values.clone();
         for step in 10..20 {
-            adam.update(0.01, 1.0, &mut values, &gradient(step));
-            resumed.update(0.01, 1.0, &mut resumed_values, &gradient(step));
+            update(&mut adam, &mut values, step);
+            update(&mut resumed, &mut resumed_values, step);
         }
         assert_eq!(values, resumed_values);
     }

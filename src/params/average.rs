@@ -1,5 +1,8 @@
 //! An exponential moving average of parameters.
 
+use super::pieces::{for_each, PIECE};
+use pulp::{Arch, Simd, WithSimd};
+
 /// Running averages θ̄ ← δ θ̄ + (1 − δ) θ, corrected for their start at zero, so that early averages are not behind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Average {
@@ -18,11 +21,11 @@ impl Average {
     pub fn update(&mut self, values: &[Vec<f32>]) {
         self.weight = self.decay * self.weight + (1.0 - self.decay);
         let (keep, take) = (self.decay as f32, (1.0 - self.decay) as f32);
-        for (sums, values) in self.sums.iter_mut().zip(values) {
-            for (sum, &value) in sums.iter_mut().zip(values) {
-                *sum = keep * *sum + take * value;
-            }
-        }
+        let pairs = self.sums.iter_mut().zip(values);
+        let pieces = pairs.flat_map(|(sums, values)| sums.chunks_mut(PIECE).zip(values.chunks(PIECE)));
+        for_each(pieces, |(sums, values): (&mut [f32], &[f32])| {
+            Arch::new().dispatch(Update { keep, take, sums, values });
+        });
     }
 
     /// The averages; nothing before the first update.
@@ -31,6 +34,25 @@ impl Average {
             let scale = (1.0 / self.weight) as f32;
             self.sums.iter().map(|sums| sums.iter().map(|sum| sum * scale).collect()).collect()
         })
+    }
+}
+
+/// One update of a piece of a tensor, as what `pulp` compiles once per instruction set.
+struct Update<'a> {
+    keep: f32,
+    take: f32,
+    sums: &'a mut [f32],
+    values: &'a [f32],
+}
+
+impl WithSimd for Update<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (sum, &value) in self.sums.iter_mut().zip(self.values) {
+            *sum = self.keep * *sum + self.take * value;
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod adam;
 mod average;
+mod pieces;
 mod tensors_file;
 
 pub use adam::{Adam, AdamConfig};
 pub use average::Average;
+pub use pieces::norm;
 pub use tensors_file::{load, save, NamedTensor};
 
 use crate::error::Result;
@@ -35,9 +37,8 @@ pub trait Parameters<E: Dtype, D: CopySlice<E>> {
     /// # Panics
     /// If the snapshot was taken of something of another shape.
     fn restore(&mut self, snapshot: &[Vec<E>]) {
-        for (tensor, values) in self.parameters_mut().into_iter().zip(snapshot) {
-            tensor.copy_from(values);
-        }
+        let pairs = self.parameters_mut().into_iter().zip(snapshot);
+        pairs.for_each(|(tensor, values)| tensor.copy_from(values));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Maximum likelihood: the mean negative log density of data, in batches drawn without replacement.
 
-use super::objective::gradients_of;
+use super::objective::{gradients_of, tensor};
 use super::{Objective, Outcome};
 use crate::error::Result;
 use crate::flow::Flow;
@@ -55,7 +55,7 @@ impl MaximumLikelihood {
 }
 
 impl Objective for MaximumLikelihood {
-    fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64) -> Result<Outcome> {
+    fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
         let (epoch, part) = (step / self.steps_per_epoch(), (step % self.steps_per_epoch()) as usize);
         if self.epoch != Some(epoch) {
             self.shuffle(epoch);
@@ -64,11 +64,12 @@ impl Objective for MaximumLikelihood {
         for &row in &self.permutation[part * self.batch..(part + 1) * self.batch] {
             rows.extend_from_slice(&self.train[row as usize * self.dim..][..self.dim]);
         }
-        let x = Cpu::default().try_tensor_from_vec(rows, (self.batch, self.dim))?;
+        let x = tensor(flow, (self.batch, self.dim), &rows)?;
         let log_prob = flow.log_prob(x.leaky_trace())?;
         let loss = log_prob.try_mean::<Rank0, Axis<0>>()?.try_negate()?;
         let value = f64::from(loss.array()) + self.log_jacobians[0];
-        Ok(Outcome { loss: value, gradients: gradients_of(flow, loss)?, ess: None, failed_rows: 0 })
+        gradients_of(flow, loss, gradients)?;
+        Ok(Outcome { loss: value, ess: None, failed_rows: 0 })
     }
 
     /// The mean log density of the validation rows, in the user's units.

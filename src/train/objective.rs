@@ -10,8 +10,6 @@ use dfdx::prelude::*;
 pub struct Outcome {
     /// The loss in nats, in the user's units.
     pub loss: f64,
-    /// The gradient of each parameter, in the order of the flow's parameters.
-    pub gradients: Vec<Vec<f32>>,
     /// ESS/N of the batch, where the objective has importance weights.
     pub ess: Option<f64>,
     /// Rows that the target could not evaluate, or that have density zero.
@@ -20,11 +18,11 @@ pub struct Outcome {
 
 /// A loss over the parameters of a flow.
 pub trait Objective {
-    /// The loss and its gradients at step `step`.
+    /// The loss at step `step`; fills `gradients`, which come with the lengths of the flow's parameters and in their order.
     ///
     /// # Errors
     /// If the target asks for the run to stop, or the tensor library fails.
-    fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64) -> Result<Outcome>;
+    fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome>;
 
     /// A score on data kept aside, higher is better; none where there is no such data.
     fn validate(&self, _flow: &Flow<f32, Cpu>) -> Option<f64> {
@@ -32,12 +30,22 @@ pub trait Objective {
     }
 }
 
-/// Runs the backward pass of `loss` and collects the gradients of the flow's parameters.
+/// Runs the backward pass of `loss` and exchanges the gradients of the flow's parameters for the buffers in `gradients`.
 pub(super) fn gradients_of(
     flow: &Flow<f32, Cpu>,
     loss: Tensor<Rank0, f32, Cpu, OwnedTape<f32, Cpu>>,
-) -> Result<Vec<Vec<f32>>> {
-    let mut gradients = loss.try_backward()?;
-    let tensors = flow.parameters().into_iter();
-    tensors.map(|(_, tensor)| Ok(std::mem::take(&mut **gradients.get_or_alloc_mut(tensor)?))).collect()
+    gradients: &mut [Vec<f32>],
+) -> Result<()> {
+    let mut found = loss.try_backward()?;
+    for ((_, tensor), gradient) in flow.parameters().into_iter().zip(gradients) {
+        std::mem::swap(&mut **found.get_or_alloc_mut(tensor)?, gradient);
+    }
+    Ok(())
+}
+
+/// A tensor with these values, in memory that the device keeps for its like.
+pub(super) fn tensor<S: Shape>(flow: &Flow<f32, Cpu>, shape: S, values: &[f32]) -> Result<Tensor<S, f32, Cpu>> {
+    let mut tensor = flow.device().try_zeros_like(&shape)?;
+    tensor.copy_from(values);
+    Ok(tensor)
 }

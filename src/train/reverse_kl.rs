@@ -1,6 +1,6 @@
 //! Reverse KL against an unnormalized target, which may be a frozen teacher.
 
-use super::objective::gradients_of;
+use super::objective::{gradients_of, tensor};
 use super::{Objective, Outcome};
 use crate::error::{Error, Result};
 use crate::flow::{Flow, Standardisation};
@@ -27,30 +27,30 @@ impl<'a> ReverseKl<'a> {
 }
 
 impl Objective for ReverseKl<'_> {
-    fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64) -> Result<Outcome> {
+    fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
         let (batch, dim) = (self.batch, flow.dim());
         let mut noise = vec![0.0; batch * dim];
         self.stream.normals(step * batch as u64, dim, &mut noise);
-        let device = Cpu::default();
-        let noise = device.try_tensor_from_vec(noise.iter().map(|&z| z as f32).collect(), (batch, dim))?;
+        let single: Vec<f32> = noise.iter().map(|&z| z as f32).collect();
+        let noise = tensor(flow, (batch, dim), &single)?;
         let (x, log_q) = flow.push(noise.leaky_trace())?;
 
-        let z: Vec<f64> = x.as_vec().into_iter().map(f64::from).collect();
+        let z: Vec<f64> = values_of(&x).into_iter().map(f64::from).collect();
         let (mut points, mut log_jacobian) = (z.clone(), vec![0.0; batch]);
         self.standardisation.undo(&mut points, &mut log_jacobian);
-        let (mut values, mut gradients) = (vec![0.0; batch], vec![0.0; batch * dim]);
+        let (mut values, mut slopes) = (vec![0.0; batch], vec![0.0; batch * dim]);
         let mut faults = Faults::default();
-        evaluate_in_pieces(self.target, &points, &mut values, Some(&mut gradients), &mut faults)
+        evaluate_in_pieces(self.target, &points, &mut values, Some(&mut slopes), &mut faults)
             .map_err(|fatal| Error::Target(fatal.0))?;
         faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
 
         // A row that failed or has density zero keeps its place in the batch but adds no gradient.
-        self.standardisation.pull_back(&z, &mut gradients);
+        self.standardisation.pull_back(&z, &mut slopes);
         let share = 1.0 / batch as f32;
         let mut shares = vec![share; batch];
         let mut pull = Vec::with_capacity(batch * dim);
         let mut usable = 0;
-        for (row, gradient) in gradients.chunks_exact(dim).enumerate() {
+        for (row, gradient) in slopes.chunks_exact(dim).enumerate() {
             if values[row].is_finite() && gradient.iter().all(|g| g.is_finite()) {
                 usable += 1;
                 pull.extend(gradient.iter().map(|g| -(*g as f32) * share));
@@ -64,22 +64,18 @@ impl Objective for ReverseKl<'_> {
             return Err(Error::Target(format!("none of the {batch} draws of step {step} could be used: {reason}")));
         }
         let log_q_values =
-            log_q.as_vec().into_iter().zip(log_jacobian).map(|(q, log_jacobian)| f64::from(q) - log_jacobian);
+            values_of(&log_q).into_iter().zip(log_jacobian).map(|(q, log_jacobian)| f64::from(q) - log_jacobian);
         let log_weights: Vec<f64> = values.iter().zip(log_q_values).map(|(value, q)| value - q).collect();
         let finite = log_weights.iter().zip(&shares).filter(|(_, &share)| share > 0.0).map(|(w, _)| *w);
         let loss_value = -finite.sum::<f64>() / usable as f64;
 
-        let shares = device.try_tensor_from_vec(shares, (batch,))?;
-        let pull = device.try_tensor_from_vec(pull, (batch, dim))?;
+        let shares = tensor(flow, (batch,), &shares)?;
+        let pull = tensor(flow, (batch, dim), &pull)?;
         let entropy = log_q.try_mul(shares)?.try_sum::<Rank0, Axis<0>>()?;
         let energy = x.try_mul(pull)?.try_sum::<Rank0, Axes2<0, 1>>()?;
-        let loss = energy.try_add(entropy)?;
-        Ok(Outcome {
-            loss: loss_value,
-            gradients: gradients_of(flow, loss)?,
-            ess: Some(batch_ess(&log_weights)),
-            failed_rows: batch - usable,
-        })
+        gradients_of(flow, energy.try_add(entropy)?, gradients)?;
+        let ess = Some(batch_ess(&log_weights));
+        Ok(Outcome { loss: loss_value, ess, failed_rows: batch - usable })
     }
 }
 
@@ -92,4 +88,11 @@ fn batch_ess(log_weights: &[f64]) -> f64 {
         .filter(|w| w.is_finite())
         .fold((0.0, 0.0), |(sum, squares), w| (sum + w, squares + w * w));
     sum * sum / (log_weights.len() as f64 * squares)
+}
+
+/// The values of a tensor that an op has just made, and that lie in order.
+fn values_of<S: Shape, T: Tape<f32, Cpu>>(tensor: &Tensor<S, f32, Cpu, T>) -> Vec<f32> {
+    let mut values = vec![0.0; tensor.shape().num_elements()];
+    tensor.copy_into(&mut values);
+    values
 }

@@ -3,8 +3,8 @@
 use super::{Objective, Outcome, Settings};
 use crate::error::Result;
 use crate::flow::Flow;
-use crate::params::{Adam, AdamConfig, Average, Parameters};
-use dfdx::prelude::Cpu;
+use crate::params::{norm, Adam, AdamConfig, Average, Parameters};
+use dfdx::prelude::*;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -87,16 +87,20 @@ pub fn train(
     let mut average = (settings.average > 0.0).then(|| Average::new(settings.average, lengths()));
     let mut last_good = values.clone();
     let mut best: Option<(f64, Vec<Vec<f32>>)> = None;
+    let mut gradients = values.clone();
     let (mut skipped, mut in_a_row, mut without_gain, mut failed_rows) = (0, 0, 0, 0);
     let mut reason = StopReason::Steps;
     let mut taken = 0;
 
+    // The tensors of a step are those of the step before, in other words.
+    let device = flow.device().clone();
+    device.try_enable_cache()?;
     for step in 0..settings.steps {
         if interrupt.load(Ordering::Relaxed) {
             reason = StopReason::Interrupted;
             break;
         }
-        let Outcome { loss, gradients, ess, failed_rows: failed } = objective.evaluate(flow, step)?;
+        let Outcome { loss, ess, failed_rows: failed } = objective.evaluate(flow, step, &mut gradients)?;
         taken = step + 1;
         failed_rows += failed as u64;
         let rate = settings.rate.rate(step, settings.steps);
@@ -104,9 +108,10 @@ pub fn train(
         let mut validation = None;
         if loss.is_finite() && norm.is_finite() {
             in_a_row = 0;
-            last_good.clone_from(&values);
             let factor = if settings.clip > 0.0 && norm > settings.clip { settings.clip / norm } else { 1.0 };
-            adam.update(rate, factor as f32, &mut values, &gradients);
+            // The values of before stay in `last_good`, in case they turn out to have been the last good ones.
+            adam.update(rate, factor as f32, &values, &gradients, &mut last_good);
+            std::mem::swap(&mut values, &mut last_good);
             flow.restore(&values);
             if let Some(average) = &mut average {
                 average.update(&values);
@@ -148,6 +153,7 @@ pub fn train(
         }
     }
 
+    device.try_disable_cache()?;
     let best_validation = best.as_ref().map(|(score, _)| *score);
     let kept = match (best, reason) {
         (Some((_, weights)), _) => weights,
@@ -157,9 +163,4 @@ pub fn train(
     flow.restore(&kept);
     let seconds = start.elapsed().as_secs_f64();
     Ok(Trained { reason, steps: taken, skipped_steps: skipped, failed_rows, best_validation, seconds })
-}
-
-/// The Euclidean norm over all tensors, in `f64`.
-fn norm(gradients: &[Vec<f32>]) -> f64 {
-    gradients.iter().flatten().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt()
 }
