@@ -31,7 +31,7 @@ struct Lines;
 
 impl Observer for Lines {
     fn step(&mut self, progress: &Progress) {
-        if progress.step % 500 == 0 {
+        if progress.step.is_multiple_of(500) {
             println!("step {}: loss {:.4}, ESS {:.3}", progress.step, progress.loss, progress.ess.unwrap_or(f64::NAN));
         }
     }

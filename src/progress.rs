@@ -71,7 +71,7 @@ impl Observer for Console {
         }
         if let Some(bar) = &self.bar {
             bar.set_position(progress.step);
-            if progress.step % 20 == 0 {
+            if progress.step.is_multiple_of(20) {
                 bar.set_message(self.status());
             }
         } else if self.last_line.elapsed() >= LINE_EVERY {

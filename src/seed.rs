@@ -60,7 +60,7 @@ impl Stream {
     ///
     /// A fixed number of words for each normal ([`normal_pair`]) keeps every row addressable.
     pub fn normals(&self, first: u64, dim: usize, out: &mut [f64]) {
-        assert!(dim > 0 && out.len() % dim == 0, "whole rows of normals");
+        assert!(dim > 0 && out.len().is_multiple_of(dim), "whole rows of normals");
         let pairs = dim.div_ceil(2);
         let mut rng = ChaCha8Rng::from_seed(self.key);
         rng.set_word_pos(u128::from(first) * (pairs as u128) * 4);

@@ -28,7 +28,7 @@ impl Table {
                 return Err(Error::invalid(format!("column `{name}` occurs twice; names must differ")));
             }
         }
-        if values.is_empty() || values.len() % names.len() != 0 {
+        if values.is_empty() || !values.len().is_multiple_of(names.len()) {
             let (found, columns) = (values.len(), names.len());
             return Err(Error::invalid(format!(
                 "{found} values in {columns} columns; whole rows, at least one, are right"

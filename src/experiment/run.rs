@@ -239,7 +239,10 @@ const RECORD_EVERY: u64 = 10;
 
 impl Observer for Recorder<'_> {
     fn step(&mut self, progress: &Progress) {
-        if progress.step % RECORD_EVERY == 0 || progress.step == progress.steps || progress.validation.is_some() {
+        if progress.step.is_multiple_of(RECORD_EVERY)
+            || progress.step == progress.steps
+            || progress.validation.is_some()
+        {
             #[derive(serde::Serialize)]
             struct Line<'a> {
                 stage: &'a str,

@@ -73,7 +73,7 @@ impl Transform for Affine {
 
 /// Whole variables of whole groups of lanes, and two numbers to each variable in all `others`.
 fn check(stride: usize, len: usize, others: &[usize], lanes: usize) {
-    assert!(stride % LANES == 0 && len % stride == 0 && lanes == stride, "whole groups of lanes");
+    assert!(stride.is_multiple_of(LANES) && len.is_multiple_of(stride) && lanes == stride, "whole groups of lanes");
     assert!(others.iter().all(|&other| other == 2 * len), "two numbers for each variable");
 }
 

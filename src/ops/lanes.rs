@@ -42,7 +42,7 @@ pub fn forward<E: Real>(
     stride: usize,
     out: &mut [E],
 ) {
-    assert!(stride % LANES == 0 && weights.len() == stairs.weights() && outputs.end <= stairs.outputs());
+    assert!(stride.is_multiple_of(LANES) && weights.len() == stairs.weights() && outputs.end <= stairs.outputs());
     assert!(out.len() >= outputs.len() * stride);
     if let (Start::Bias(bias), false) = (start, outputs.is_empty()) {
         assert!(bias.len() >= outputs.end);
@@ -58,7 +58,7 @@ pub fn forward<E: Real>(
 /// # Panics
 /// As [`forward`].
 pub fn input_gradient<E: Real>(stairs: &Staircase, weights: &[E], dy: &[E], stride: usize, dx: &mut [E]) {
-    assert!(stride % LANES == 0 && weights.len() == stairs.weights());
+    assert!(stride.is_multiple_of(LANES) && weights.len() == stairs.weights());
     assert!(dy.len() >= stairs.outputs() * stride && dx.len() >= stairs.inputs() * stride);
     Arch::new().dispatch(InputGradient { stairs, weights, dy, stride, dx });
 }

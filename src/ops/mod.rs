@@ -2,6 +2,7 @@
 //!
 //! The only room with custom backward code and hand-written kernels. `stock` composes the library's own ops and is the oracle; `taped`
 //! wraps the kernels on slices, which the frozen flow calls directly. `lanes` has the products, `autoregressive` the maps made of them.
+#![allow(clippy::needless_range_loop, reason = "kernels count registers and layers through several arrays at a time")]
 
 pub mod activation;
 pub mod affine;

@@ -12,7 +12,7 @@ type Square<E> = [[E; LANES]; LANES];
 /// # Panics
 /// If a slice is too short, or `stride` is not a multiple of [`LANES`].
 pub fn panels<E: Real>(units: usize, stride: usize, x: &[E], out: &mut [E], rows: usize) {
-    assert!(stride % LANES == 0 && stride <= rows && x.len() >= units * stride);
+    assert!(stride.is_multiple_of(LANES) && stride <= rows && x.len() >= units * stride);
     let transpose = Transpose::best();
     for (p, panel) in out.chunks_mut(LANES * rows).enumerate().take(units.div_ceil(LANES)) {
         for (b, block) in panel[..LANES * stride].chunks_exact_mut(LANES * LANES).enumerate() {
