@@ -24,7 +24,7 @@ pub trait Watcher: Observer {
 }
 
 /// Batch sizes at which speeds are compared.
-pub const COMPARED_BATCHES: [usize; 3] = [1, 64, 4096];
+pub const COMPARED_BATCHES: [usize; 4] = [1, 64, 4096, 65_536];
 
 /// Runs `plan` into `folder`; `input` is the experiment's text. Returns the record that was written.
 ///

@@ -3,6 +3,7 @@
 use super::{Flow, FrozenFlow, Method, Orientation, Standardisation};
 use crate::error::Result;
 use crate::ops::real::Real;
+use crate::seed::Stream;
 use crate::target::{Density, Fatal, Faults};
 use dfdx::prelude::Cpu;
 
@@ -70,6 +71,20 @@ impl<F: Real> FrozenModel<F> {
     /// If the slices are not `log_prob.len()` × dim.
     pub fn push(&self, method: Method, noise: &[f64], points: &mut [f64], log_prob: &mut [f64]) {
         self.flow.push_with(method, noise, points, log_prob);
+        self.carry_out(points, log_prob);
+    }
+
+    /// Fills `points` and their log densities with draws from the base noise of rows `first ..` of `stream`.
+    ///
+    /// # Panics
+    /// As [`FrozenModel::push`].
+    pub fn draw(&self, method: Method, stream: &Stream, first: u64, points: &mut [f64], log_prob: &mut [f64]) {
+        self.flow.draw(method, stream, first, points, log_prob);
+        self.carry_out(points, log_prob);
+    }
+
+    /// From the flow's units to the user's, in place.
+    fn carry_out(&self, points: &mut [f64], log_prob: &mut [f64]) {
         let mut log_jacobian = vec![0.0; log_prob.len()];
         self.standardisation.undo(points, &mut log_jacobian);
         subtract(log_prob, &log_jacobian);
