@@ -53,7 +53,7 @@ pub fn accumulate<E: Real>(
     let depths = || starts.windows(2).map(|pair| pair[1] - pair[0]);
     assert!(starts.windows(2).all(|pair| pair[0] <= pair[1]) && depths().is_sorted(), "panels grow deeper");
     assert!(starts[count] * PANEL <= values.len());
-    assert!((rows - 1) * x_stride + depths().last().unwrap_or(0) <= x.len());
+    assert!((rows - 1) * x_stride + depths().next_back().unwrap_or(0) <= x.len());
     assert!((rows - 1) * out_stride + count * PANEL <= out.len());
     if let Start::Bias(bias) = start {
         assert!(bias.len() >= count * PANEL);
