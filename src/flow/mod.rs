@@ -4,11 +4,13 @@ mod config;
 mod frozen;
 mod model;
 mod model_file;
+mod pass;
 mod standardisation;
 
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
 pub use model::{FrozenModel, Model};
+pub use pass::Pass;
 pub use standardisation::{Link, Standardisation};
 
 use crate::bijection::{Autoregressive, Bijection, Chain};
