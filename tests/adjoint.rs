@@ -169,6 +169,27 @@ fn a_pass_gives_the_scores_and_gradients_of_its_flow() {
 }
 
 #[test]
+fn the_path_gradient_is_the_total_one_without_the_score() {
+    // d/dθ [log q(x(θ); θ)] = ∂ log q/∂x · ∂x/∂θ + ∂ log q(x; θ)/∂θ, each found by another way through the flow.
+    for_all(|name, config, dim| {
+        let rows = 67;
+        let flow = random_flow::<f64>(dim, config, Orientation::Sampling);
+        let mut pass = Pass::<f64>::default();
+        let noise = normal_rows(rows, dim, "noise");
+        let (mut x, mut log_q, mut scores) = (vec![0.0; rows * dim], vec![0.0; rows], vec![0.0; rows * dim]);
+        pass.push(&flow, &noise, &mut x, &mut log_q).expect("pushed");
+        pass.score(&mut scores);
+        let zeros: Vec<Vec<f64>> = flow.snapshot().iter().map(|tensor| vec![0.0; tensor.len()]).collect();
+        let (mut total, mut path) = (zeros.clone(), zeros);
+        pass.add_gradients_of_push(&vec![0.0; rows * dim], &vec![1.0; rows], &mut total);
+        pass.add_gradients_of_push(&scores, &vec![0.0; rows], &mut path);
+        pass.log_prob(&flow, &x, &mut log_q).expect("asked");
+        pass.add_gradients_of_surprise(&vec![1.0; rows], &mut total);
+        assert!(disagreement(path.concat(), total.concat()) < DOUBLE, "{name}");
+    });
+}
+
+#[test]
 fn a_pass_refuses_a_flow_that_does_not_sample_in_one_pass() {
     let flow = random_flow::<f64>(2, &FlowConfig::default(), Orientation::Density);
     let error = Pass::<f64>::default().push(&flow, &[0.0; 2], &mut [0.0; 2], &mut [0.0]).expect_err("refused");
