@@ -187,21 +187,21 @@ fn seconds(plan: &Plan) -> Result<Option<f64>> {
 const MOST_WORK_TO_TRY: usize = 1_000_000_000;
 
 fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
-    let batch = stage.settings().batch;
     match stage {
-        StagePlan::FitTeacher(_) => {
+        StagePlan::FitTeacher(settings) => {
             let model = plan.new_model(Orientation::Density)?;
-            time(&mut plan.likelihood(batch)?, &model.flow)
+            time(&mut plan.likelihood(settings.batch)?, &model.flow)
         }
-        StagePlan::TrainStudent(against, _) => {
+        StagePlan::TrainStudent(against, ..) => {
             let model = plan.new_model(Orientation::Sampling)?;
             match (against, &plan.target) {
                 (Against::Target, Some(target)) => {
-                    time(&mut plan.reverse_kl(target.as_ref(), batch, stage), &model.flow)
+                    time(plan.divergence(target.as_ref(), None, stage)?.as_mut(), &model.flow)
                 }
                 _ => {
                     let teacher = plan.new_model(Orientation::Density)?.freeze::<f32>();
-                    time(&mut plan.reverse_kl(&teacher, batch, stage), &model.flow)
+                    let mut objective = plan.divergence(&teacher, Some(&teacher), stage)?;
+                    time(objective.as_mut(), &model.flow)
                 }
             }
         }

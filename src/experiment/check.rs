@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::flow::{FlowConfig, Standardisation};
 use crate::seed::Seed;
 use crate::target::Density;
-use crate::train::Settings;
+use crate::train::{Divergence, Settings};
 use std::path::Path;
 
 /// An experiment that can be run.
@@ -43,8 +43,8 @@ pub struct Plan {
 pub enum StagePlan {
     /// Fit the teacher to the data.
     FitTeacher(Settings),
-    /// Train the student by reverse KL.
-    TrainStudent(Against, Settings),
+    /// Train the student.
+    TrainStudent(Against, Divergence, Settings),
 }
 
 impl StagePlan {
@@ -52,15 +52,23 @@ impl StagePlan {
     pub fn name(&self) -> &'static str {
         match self {
             StagePlan::FitTeacher(_) => "teacher, maximum likelihood",
-            StagePlan::TrainStudent(Against::Teacher, _) => "student, reverse KL against the teacher",
-            StagePlan::TrainStudent(Against::Target, _) => "student, reverse KL against the target",
+            StagePlan::TrainStudent(against, Divergence { reverse, forward, .. }, _) => {
+                match (against, *reverse > 0.0, *forward > 0.0) {
+                    (Against::Teacher, true, false) => "student, reverse KL against the teacher",
+                    (Against::Teacher, true, true) => "student, reverse and forward KL against the teacher",
+                    (Against::Teacher, false, _) => "student, forward KL against the teacher",
+                    (Against::Target, true, false) => "student, reverse KL against the target",
+                    (Against::Target, true, true) => "student, reverse KL against the target and forward KL on data",
+                    (Against::Target, false, _) => "student, forward KL on data",
+                }
+            }
         }
     }
 
     /// How it trains.
     pub fn settings(&self) -> &Settings {
         match self {
-            StagePlan::FitTeacher(settings) | StagePlan::TrainStudent(_, settings) => settings,
+            StagePlan::FitTeacher(settings) | StagePlan::TrainStudent(_, _, settings) => settings,
         }
     }
 }
@@ -154,7 +162,9 @@ impl Plan {
         }
         let stages = spec.stages.iter().map(|stage| match stage {
             StageSpec::MaximumLikelihood(settings) => StagePlan::FitTeacher(*settings),
-            StageSpec::ReverseKl { against, training } => StagePlan::TrainStudent(*against, *training),
+            &StageSpec::ReverseKl { against, gradient, reverse, forward, anneal, training } => {
+                StagePlan::TrainStudent(against, Divergence { gradient, reverse, forward, anneal }, training)
+            }
         });
         let stages = stages.collect();
         spec.teacher.clone_from(&teacher);
@@ -177,7 +187,7 @@ impl Plan {
     /// What the student was last trained against.
     pub fn student_against(&self) -> Option<Against> {
         self.stages.iter().rev().find_map(|stage| match stage {
-            StagePlan::TrainStudent(against, _) => Some(*against),
+            StagePlan::TrainStudent(against, ..) => Some(*against),
             StagePlan::FitTeacher(_) => None,
         })
     }
@@ -242,11 +252,18 @@ fn faults_of_stages(spec: &Spec, faults: &mut Vec<String>) {
                 teacher_fitted = true;
                 settings
             }
-            StageSpec::ReverseKl { against, training } => {
-                if *against == Against::Teacher && !teacher_fitted {
+            &StageSpec::ReverseKl { against, gradient, reverse, forward, anneal, ref training } => {
+                let divergence = Divergence { gradient, reverse, forward, anneal };
+                faults.extend(divergence.faults().into_iter().map(|fault| format!("{at}: {fault}")));
+                if against == Against::Target && forward > 0.0 && spec.data.is_none() {
+                    faults.push(format!(
+                        "{at}: forward is {forward}, but there is no `data` whose rows could be draws of the target"
+                    ));
+                }
+                if against == Against::Teacher && !teacher_fitted {
                     faults.push(format!("{at} trains against the teacher, but no stage before it fits one"));
                 }
-                if *against == Against::Target && spec.target.is_none() {
+                if against == Against::Target && spec.target.is_none() {
                     faults.push(format!("{at} trains against the target, but there is no `target`"));
                 }
                 training

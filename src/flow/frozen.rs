@@ -1,7 +1,6 @@
 //! A flow without tape or device: packed weights, slices in and out, for draws, evaluation and a teacher that no longer learns.
 
 use super::{Flow, Orientation, HALF_LOG_TAU};
-use crate::error::{Error, Result};
 use crate::ops::autoregressive::{AutoregressiveMap, Buffers, Record};
 use crate::ops::chunks::{chunk_rows, for_each_piece, to_rows, Chunk};
 use crate::ops::real::Real;
@@ -160,17 +159,12 @@ impl<F: Real> FrozenFlow<F> {
         self.maps.iter().map(AutoregressiveMap::work).sum()
     }
 
-    /// Fills `log_prob` and its gradient at the rows of `points`.
-    ///
-    /// # Errors
-    /// In the `Sampling` orientation, where the density is not the one-pass direction.
+    /// Fills `log_prob` and its gradient at the rows of `points`: by a pass and its way back in the `Density` orientation, by a sequential
+    /// sweep and its adjoint in the `Sampling` orientation.
     ///
     /// # Panics
     /// If the slices are not `log_prob.len()` × dim.
-    pub fn log_prob_and_gradient(&self, points: &[f64], log_prob: &mut [f64], gradients: &mut [f64]) -> Result<()> {
-        if self.orientation != Orientation::Density {
-            return Err(Error::invalid("the gradient of log_prob needs a flow in the Density orientation"));
-        }
+    pub fn log_prob_and_gradient(&self, points: &[f64], log_prob: &mut [f64], gradients: &mut [f64]) {
         let (rows, dim) = (log_prob.len(), self.dim);
         assert!(points.len() == rows * dim && gradients.len() == rows * dim, "rows × dim numbers");
         let size = chunk_rows(rows);
@@ -179,16 +173,26 @@ impl<F: Real> FrozenFlow<F> {
             let Scratch { chunk, buffers, records, gradient, .. } = scratch;
             chunk.load(dim, points, F::of);
             records.resize_with(self.maps.len(), Record::default);
-            self.maps.iter().zip(&mut *records).for_each(|(map, record)| map.forward_recorded(chunk, record));
+            let forward = self.orientation == Orientation::Density;
+            if forward {
+                self.maps.iter().zip(&mut *records).for_each(|(map, record)| map.forward_recorded(chunk, record));
+            } else {
+                for (map, record) in self.maps.iter().zip(&mut *records).rev() {
+                    map.inverse_recorded(chunk, record, buffers);
+                }
+            }
             add_base(chunk, values);
             // ∂(−½‖z‖²)/∂z = −z starts the way back.
             gradient.clear();
             gradient.extend(chunk.points.iter().map(|&z| -z));
-            buffers.backward(&self.maps, chunk, records, gradient);
+            if forward {
+                buffers.backward(&self.maps, chunk, records, gradient);
+            } else {
+                buffers.adjoint(&self.maps, chunk.stride(), records, gradient);
+            }
             to_rows(dim, gradient, chunk.stride(), gradients, |to, value| *to = value.widen());
         };
         for_each_piece(pieces, 2 * rows * self.work(), Scratch::default, evaluate);
-        Ok(())
     }
 }
 
@@ -202,7 +206,7 @@ fn add_base<F: Real>(chunk: &Chunk<F>, log_prob: &mut [f64]) {
 }
 
 /// log N(z; 0, I).
-fn standard_normal(z: impl ExactSizeIterator<Item = f64>) -> f64 {
+pub(crate) fn standard_normal(z: impl ExactSizeIterator<Item = f64>) -> f64 {
     let dim = z.len() as f64;
     -0.5 * z.map(|z| z * z).sum::<f64>() - dim * HALF_LOG_TAU
 }

@@ -4,11 +4,14 @@ mod config;
 mod frozen;
 mod model;
 mod model_file;
+mod pass;
 mod standardisation;
 
 pub use config::FlowConfig;
+pub(crate) use frozen::standard_normal;
 pub use frozen::{FrozenFlow, Method};
 pub use model::{FrozenModel, Model};
+pub use pass::Pass;
 pub use standardisation::{Link, Standardisation};
 
 use crate::bijection::{Autoregressive, Bijection, Chain};
@@ -95,12 +98,12 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
         match self.orientation {
             Orientation::Density => {
                 let (noise, log_det) = self.chain.forward(x)?;
-                tensor_result(standard_normal(noise)?.try_add(log_det))
+                tensor_result(base_log_prob(noise)?.try_add(log_det))
             }
             Orientation::Sampling => {
                 let (x, tape) = untaped(x, "log_prob", "Sampling")?;
                 let (noise, log_det) = self.chain.inverse(&x)?;
-                Ok(tensor_result(standard_normal(noise)?.try_add(log_det))?.put_tape(tape))
+                Ok(tensor_result(base_log_prob(noise)?.try_add(log_det))?.put_tape(tape))
             }
         }
     }
@@ -112,14 +115,14 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
     pub fn push<T: Tape<E, D>>(&self, noise: Points<E, D, T>) -> Result<Mapped<E, D, T>> {
         match self.orientation {
             Orientation::Sampling => {
-                let base = standard_normal(noise.with_empty_tape())?;
+                let base = base_log_prob(noise.with_empty_tape())?;
                 let (x, log_det) = self.chain.forward(noise)?;
                 Ok((x, tensor_result(base.try_sub(log_det))?))
             }
             Orientation::Density => {
                 let (noise, tape) = untaped(noise, "push", "Density")?;
                 let (x, log_det) = self.chain.inverse(&noise)?;
-                let log_prob = tensor_result(standard_normal(noise)?.try_sub(log_det))?;
+                let log_prob = tensor_result(base_log_prob(noise)?.try_sub(log_det))?;
                 Ok((x.put_tape(tape), log_prob.put_tape(T::default())))
             }
         }
@@ -132,7 +135,7 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
 }
 
 /// log N(z; 0, I) of each row.
-fn standard_normal<E: Real, D: Kernels<E>, T: Tape<E, D>>(z: Points<E, D, T>) -> Result<Rows<E, D, T>> {
+fn base_log_prob<E: Real, D: Kernels<E>, T: Tape<E, D>>(z: Points<E, D, T>) -> Result<Rows<E, D, T>> {
     let (_, width) = *z.shape();
     let squares: Rows<E, D, T> = tensor_result(z.try_square().and_then(|s| s.try_sum::<(usize,), Axis<1>>()))?;
     let half = tensor_result(squares.try_mul(E::of(-0.5)))?;

@@ -5,8 +5,10 @@
 #![allow(clippy::needless_range_loop, reason = "kernels count registers and layers through several arrays at a time")]
 
 pub mod activation;
+mod adjoint;
 pub mod affine;
 pub mod autoregressive;
+pub mod batch;
 pub mod chunks;
 pub mod elementwise;
 pub mod lanes;

@@ -81,6 +81,18 @@ impl Transform for Transformer {
         self.transform().backward_lanes(stride, x, kept, d_y, d_log_det, d_parameters);
     }
 
+    fn adjoint_lanes<E: Real>(
+        &self,
+        stride: usize,
+        x: &[E],
+        kept: &[E],
+        d_x: &mut [E],
+        d_log_det: &[E],
+        d_parameters: &mut [E],
+    ) {
+        self.transform().adjoint_lanes(stride, x, kept, d_x, d_log_det, d_parameters);
+    }
+
     fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]) {
         self.transform().inverse_lanes(stride, y, parameters, log_det);
     }
