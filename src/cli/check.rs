@@ -25,6 +25,7 @@ struct Findings {
     name: String,
     dim: usize,
     coordinates: Vec<String>,
+    native: Option<String>,
     rows: Option<[usize; 3]>,
     dropped_rows: usize,
     teacher_parameters: Option<usize>,
@@ -68,6 +69,7 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         name: plan.spec.name.clone(),
         dim: plan.dim,
         coordinates: plan.names.clone(),
+        native: plan.native.clone(),
         rows: rows(plan),
         dropped_rows: plan.data.as_ref().map_or(0, |data| data.dropped),
         teacher_parameters: parameters(&plan.teacher),
@@ -246,6 +248,9 @@ fn describe(findings: &Findings) -> String {
     };
     line(format!("{}: fine", findings.name));
     line(format!("  coordinates  {} ({})", findings.dim, shorten(&findings.coordinates)));
+    if let Some(native) = &findings.native {
+        line(format!("  native       allowed to {native}"));
+    }
     if let Some([train, validation, test]) = findings.rows {
         line(format!("  rows         {train} to fit, {validation} to validate, {test} to test"));
     }

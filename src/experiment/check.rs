@@ -1,5 +1,6 @@
 //! From what was written to what can be run: every fault of an experiment, found before anything is trained.
 
+use super::native::Native;
 use super::prepare::{self, Divided, Prepared};
 use super::spec::{Against, SourceSpec, Spec, StageSpec, StudentSpec, VERSION};
 use crate::data::{self, Table};
@@ -36,6 +37,8 @@ pub struct Plan {
     pub stages: Vec<StagePlan>,
     /// Draws of the target from elsewhere.
     pub reference: Option<Table>,
+    /// What of other people's code runs in it.
+    pub native: Option<String>,
 }
 
 /// One thing to do.
@@ -80,12 +83,13 @@ const MOST_ROWS: usize = 100_000_000;
 const PREVIEW_DRAWS: usize = 2_000;
 
 impl Plan {
-    /// Checks `spec`, which was read from `path`: builds the target, reads the data, resolves the flows.
+    /// Checks `spec`, which was read from `path`: builds the target, reads the data, resolves the flows. A target that runs code which
+    /// the experiment names is refused.
     ///
     /// # Errors
     /// With all faults of the experiment, each naming its field, its value and what would be right.
     pub fn new(spec: Spec, path: &Path) -> Result<Self> {
-        Self::build_for(spec, path, usize::MAX)
+        Self::with_permission(spec, path, Native::Refuse)
     }
 
     /// The same with a few exact draws in the place of many: enough to check and to time, too few to fit.
@@ -93,20 +97,37 @@ impl Plan {
     /// # Errors
     /// As [`Plan::new`].
     pub fn preview(spec: Spec, path: &Path) -> Result<Self> {
-        Self::build_for(spec, path, PREVIEW_DRAWS)
+        Self::preview_with_permission(spec, path, Native::Refuse)
     }
 
-    fn build_for(spec: Spec, path: &Path, most_draws: usize) -> Result<Self> {
-        Self::build(spec, path, most_draws).map_err(|error| match error {
+    /// [`Plan::new`], which may run code that the experiment names if `native` says so.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn with_permission(spec: Spec, path: &Path, native: Native) -> Result<Self> {
+        Self::build_for(spec, path, usize::MAX, native)
+    }
+
+    /// [`Plan::preview`], which may run code that the experiment names if `native` says so.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn preview_with_permission(spec: Spec, path: &Path, native: Native) -> Result<Self> {
+        Self::build_for(spec, path, PREVIEW_DRAWS, native)
+    }
+
+    fn build_for(spec: Spec, path: &Path, most_draws: usize, native: Native) -> Result<Self> {
+        Self::build(spec, path, most_draws, native).map_err(|error| match error {
             Error::Invalid(message) => Error::input(path, message),
             other => other,
         })
     }
 
-    fn build(mut spec: Spec, path: &Path, most_draws: usize) -> Result<Self> {
+    fn build(mut spec: Spec, path: &Path, most_draws: usize, native: Native) -> Result<Self> {
         let mut faults = Vec::new();
         faults_of_header(&spec, &mut faults);
         let folder = path.parent().unwrap_or(Path::new("."));
+        refuse(path, spec.target.iter().filter_map(|target| target.forbidden(folder, native)).collect())?;
         let target = spec.target.as_ref().and_then(|target| match target.build(folder) {
             Ok(target) => Some(target),
             Err(fault) => {
@@ -167,6 +188,7 @@ impl Plan {
             }
         });
         let stages = stages.collect();
+        let native = spec.target.as_ref().and_then(|target| target.native(folder));
         spec.teacher.clone_from(&teacher);
         Ok(Self {
             spec,
@@ -181,6 +203,7 @@ impl Plan {
             student,
             stages,
             reference,
+            native,
         })
     }
 
