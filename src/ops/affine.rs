@@ -92,7 +92,7 @@ fn check(stride: usize, len: usize, others: &[usize], lanes: usize) {
 
 /// (s, eˢ, ds/draw) at one raw log scale.
 #[inline(always)]
-fn scale<E: Real>(bound: E, inverse: E, raw: E) -> (E, E, E) {
+pub(super) fn scale<E: Real>(bound: E, inverse: E, raw: E) -> (E, E, E) {
     let t = Real::tanh(raw * inverse);
     let s = bound * t;
     (s, Real::exp(s), E::ONE - t * t)
@@ -100,7 +100,7 @@ fn scale<E: Real>(bound: E, inverse: E, raw: E) -> (E, E, E) {
 
 /// The group of lanes at `at`.
 #[inline(always)]
-fn group<E: Real>(values: &[E], at: usize) -> [E; LANES] {
+pub(super) fn group<E: Real>(values: &[E], at: usize) -> [E; LANES] {
     let mut group = [E::ZERO; LANES];
     group.copy_from_slice(&values[at..at + LANES]);
     group

@@ -62,8 +62,8 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
 
     /// The elementary operations for one row, roughly.
     pub fn work(&self) -> usize {
-        // A transform costs about as much as 20 multiplications.
-        self.network.network().weights() + 20 * self.order.len()
+        // A transform costs about as much as 10 multiplications for each of its parameters.
+        self.network.network().weights() + 10 * self.transform.per_variable() * self.order.len()
     }
 
     /// Carries a chunk through the one-pass direction.

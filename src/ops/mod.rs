@@ -17,6 +17,7 @@ pub mod network;
 mod packed;
 mod panels;
 pub mod real;
+pub mod spline;
 pub mod staircase;
 mod stock;
 mod taped;
