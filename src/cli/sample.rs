@@ -50,10 +50,8 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let bar = RowBar::new(global.quiet || options.output.is_none(), options.n);
     for first in (0..options.n).step_by(ROWS as usize) {
         let rows = ROWS.min(options.n - first) as usize;
-        let mut z = vec![0.0; rows * dim];
-        noise.normals(first, dim, &mut z);
         let (mut points, mut log_prob) = (vec![0.0; rows * dim], vec![0.0; rows]);
-        model.push(Method::Cached, &z, &mut points, &mut log_prob);
+        model.draw(Method::Cached, &noise, first, &mut points, &mut log_prob);
         if options.round {
             model.round_integers(&mut points);
         }

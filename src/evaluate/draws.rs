@@ -24,10 +24,8 @@ pub fn log_weights_of_draws(
     let mut failed = 0;
     for first in (0..draws).step_by(ROWS) {
         let rows = ROWS.min(draws - first);
-        let mut z = vec![0.0; rows * dim];
-        noise.normals(first as u64, dim, &mut z);
         let (mut points, mut log_q) = (vec![0.0; rows * dim], vec![0.0; rows]);
-        model.push(Method::Cached, &z, &mut points, &mut log_q);
+        model.draw(Method::Cached, noise, first as u64, &mut points, &mut log_q);
         let mut values = vec![0.0; rows];
         let mut faults = Faults::default();
         evaluate_in_pieces(density, &points, &mut values, None, &mut faults).map_err(|fatal| Error::Target(fatal.0))?;
@@ -62,9 +60,7 @@ pub fn draws_of(model: &FrozenModel<f64>, draws: usize, noise: &Stream) -> Vec<f
     let mut points = vec![0.0; draws * dim];
     for (piece, points) in points.chunks_mut(ROWS * dim).enumerate() {
         let rows = points.len() / dim;
-        let mut z = vec![0.0; rows * dim];
-        noise.normals((piece * ROWS) as u64, dim, &mut z);
-        model.push(Method::Cached, &z, points, &mut vec![0.0; rows]);
+        model.draw(Method::Cached, noise, (piece * ROWS) as u64, points, &mut vec![0.0; rows]);
     }
     points
 }

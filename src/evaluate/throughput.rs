@@ -52,11 +52,10 @@ pub fn measure<F: Real>(
 fn rate<F: Real>(model: &FrozenModel<F>, method: Method, batch: usize) -> f64 {
     let dim = model.dim();
     let noise = Seed(0).stream("throughput");
-    let (mut z, mut points, mut log_prob) = (vec![0.0; batch * dim], vec![0.0; batch * dim], vec![0.0; batch]);
+    let (mut points, mut log_prob) = (vec![0.0; batch * dim], vec![0.0; batch]);
     let mut drawn = 0u64;
     let mut draw = || {
-        noise.normals(drawn, dim, &mut z);
-        model.push(method, &z, &mut points, &mut log_prob);
+        model.draw(method, &noise, drawn, &mut points, &mut log_prob);
         drawn += batch as u64;
     };
     let start = Instant::now();

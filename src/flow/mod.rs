@@ -1,11 +1,13 @@
 //! A base density carried through bijections, in one of two orientations.
 
+mod base;
 mod config;
 mod frozen;
 mod model;
 mod model_file;
 mod standardisation;
 
+pub use base::{Base, BaseConfig, Normal, StudentT};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
 pub use model::{FrozenModel, Model};
@@ -19,8 +21,10 @@ use crate::ops::transform::Transform;
 use crate::ops::{Kernels, Mapped, Points, Rows};
 use crate::params::Parameters;
 use crate::seed::Stream;
+use base::LearnedBase;
 use dfdx::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Which question a flow answers in one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,12 +38,13 @@ pub enum Orientation {
 /// log of the standard normal density is −½‖z‖² minus this for each dimension.
 pub(crate) const HALF_LOG_TAU: f64 = 0.918_938_533_204_672_8;
 
-/// A standard normal carried through a chain of autoregressive bijections.
+/// A base density carried through a chain of autoregressive bijections.
 #[derive(Debug, Clone)]
 pub struct Flow<E: Real, D: Kernels<E>> {
     dim: usize,
     config: FlowConfig,
     orientation: Orientation,
+    base: LearnedBase<E, D>,
     chain: Chain<Autoregressive<E, D>>,
 }
 
@@ -59,7 +64,8 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
             Ok(Autoregressive::new(conditioner, config.transformer))
         });
         let chain = Chain::new(links.collect::<Result<Vec<_>>>()?)?;
-        Ok(Self { dim, config: config.clone(), orientation, chain })
+        let base = LearnedBase::new(device, dim, config.base, &stream.child("base"))?;
+        Ok(Self { dim, config: config.clone(), orientation, base, chain })
     }
 
     /// The number of coordinates.
@@ -75,6 +81,16 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
     /// Which direction takes one pass.
     pub fn orientation(&self) -> Orientation {
         self.orientation
+    }
+
+    /// A copy of its base, on slices.
+    pub fn base(&self) -> Arc<dyn Base> {
+        self.base.on_slices()
+    }
+
+    /// The number of standard normals that one draw takes.
+    pub fn noise_width(&self) -> usize {
+        self.config.base.noise_width(self.dim)
     }
 
     /// Where its weights are.
@@ -95,31 +111,33 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
         match self.orientation {
             Orientation::Density => {
                 let (noise, log_det) = self.chain.forward(x)?;
-                tensor_result(standard_normal(noise)?.try_add(log_det))
+                tensor_result(self.base.log_prob(noise)?.try_add(log_det))
             }
             Orientation::Sampling => {
                 let (x, tape) = untaped(x, "log_prob", "Sampling")?;
                 let (noise, log_det) = self.chain.inverse(&x)?;
-                Ok(tensor_result(standard_normal(noise)?.try_add(log_det))?.put_tape(tape))
+                Ok(tensor_result(self.base.log_prob(noise)?.try_add(log_det))?.put_tape(tape))
             }
         }
     }
 
-    /// The point of each row of base `noise`, and its log density. Differentiable in the `Sampling` orientation only.
+    /// The point of each row of base `noise` (rows × [`Flow::noise_width`] standard normals), and its log density. Differentiable in the
+    /// `Sampling` orientation only.
     ///
     /// # Errors
     /// If a tape rides on `noise` in the `Density` orientation, or the tensor library fails.
     pub fn push<T: Tape<E, D>>(&self, noise: Points<E, D, T>) -> Result<Mapped<E, D, T>> {
         match self.orientation {
             Orientation::Sampling => {
-                let base = standard_normal(noise.with_empty_tape())?;
-                let (x, log_det) = self.chain.forward(noise)?;
+                let (z, base) = self.base.push(noise)?;
+                let (x, log_det) = self.chain.forward(z)?;
                 Ok((x, tensor_result(base.try_sub(log_det))?))
             }
             Orientation::Density => {
                 let (noise, tape) = untaped(noise, "push", "Density")?;
-                let (x, log_det) = self.chain.inverse(&noise)?;
-                let log_prob = tensor_result(standard_normal(noise)?.try_sub(log_det))?;
+                let (z, base) = self.base.push(noise)?;
+                let (x, log_det) = self.chain.inverse(&z)?;
+                let log_prob = tensor_result(base.try_sub(log_det))?;
                 Ok((x.put_tape(tape), log_prob.put_tape(T::default())))
             }
         }
@@ -129,14 +147,6 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
     pub fn freeze<F: Real>(&self) -> FrozenFlow<F> {
         FrozenFlow::new(self)
     }
-}
-
-/// log N(z; 0, I) of each row.
-fn standard_normal<E: Real, D: Kernels<E>, T: Tape<E, D>>(z: Points<E, D, T>) -> Result<Rows<E, D, T>> {
-    let (_, width) = *z.shape();
-    let squares: Rows<E, D, T> = tensor_result(z.try_square().and_then(|s| s.try_sum::<(usize,), Axis<1>>()))?;
-    let half = tensor_result(squares.try_mul(E::of(-0.5)))?;
-    tensor_result(half.try_sub(E::of(width as f64 * HALF_LOG_TAU)))
 }
 
 fn untaped<E: Real, D: Kernels<E>, T: Tape<E, D>>(
@@ -156,10 +166,14 @@ fn tensor_result<T, R: std::fmt::Debug>(result: std::result::Result<T, R>) -> Re
 
 impl<E: Real, D: Kernels<E>> Parameters<E, D> for Flow<E, D> {
     fn parameters(&self) -> Vec<(String, &Rows<E, D>)> {
-        self.chain.parameters()
+        let mut parameters = self.chain.parameters();
+        parameters.extend(self.base.parameters());
+        parameters
     }
 
     fn parameters_mut(&mut self) -> Vec<&mut Rows<E, D>> {
-        self.chain.parameters_mut()
+        let mut parameters = self.chain.parameters_mut();
+        parameters.extend(self.base.parameters_mut());
+        parameters
     }
 }

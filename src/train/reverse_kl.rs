@@ -29,10 +29,11 @@ impl<'a> ReverseKl<'a> {
 impl Objective for ReverseKl<'_> {
     fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
         let (batch, dim) = (self.batch, flow.dim());
-        let mut noise = vec![0.0; batch * dim];
-        self.stream.normals(step * batch as u64, dim, &mut noise);
+        let width = flow.noise_width();
+        let mut noise = vec![0.0; batch * width];
+        self.stream.normals(step * batch as u64, width, &mut noise);
         let single: Vec<f32> = noise.iter().map(|&z| z as f32).collect();
-        let noise = tensor(flow, (batch, dim), &single)?;
+        let noise = tensor(flow, (batch, width), &single)?;
         let (x, log_q) = flow.push(noise.leaky_trace())?;
 
         let z: Vec<f64> = values_of(&x).into_iter().map(f64::from).collect();
