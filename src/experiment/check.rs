@@ -2,6 +2,7 @@
 
 use super::prepare::{self, Divided, Prepared};
 use super::spec::{Against, SourceSpec, Spec, StageSpec, StudentSpec, VERSION};
+use super::whiten::whiten;
 use crate::data::{self, Table};
 use crate::error::{Error, Result};
 use crate::flow::{FlowConfig, Standardisation};
@@ -28,6 +29,8 @@ pub struct Plan {
     pub data: Option<Divided>,
     /// From the user's units to those that the flows see.
     pub standardisation: Standardisation,
+    /// How they were whitened, for people.
+    pub whitening_note: Option<String>,
     /// The teacher's shape.
     pub teacher: Option<FlowConfig>,
     /// The student's shape.
@@ -149,6 +152,9 @@ impl Plan {
             Some(Prepared { data, standardisation, integers }) => (Some(data), standardisation, integers),
             None => (None, Standardisation::identity(dim), Vec::new()),
         };
+        let train = data.as_ref().map(|data| data.train.as_slice());
+        let (standardisation, whitening_note) =
+            whiten(spec.whitening, standardisation, target.as_deref(), train, &names, seed)?;
         if teacher.is_none() && spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_))) {
             teacher = Some(FlowConfig::default());
         }
@@ -167,6 +173,7 @@ impl Plan {
             target,
             data,
             standardisation,
+            whitening_note,
             teacher,
             student,
             stages,

@@ -9,6 +9,7 @@ mod run;
 mod set;
 mod spec;
 mod target_spec;
+mod whiten;
 
 pub use check::{Plan, StagePlan};
 pub use evaluation::{score_student, score_teacher, StudentScores, TeacherScores};
@@ -16,5 +17,7 @@ pub use folder::{Folder, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 pub use prepare::Divided;
 pub use report::{Record, Scores, StageRecord, Status};
 pub use run::{run, Watcher};
-pub use spec::{Against, DataSpec, EvaluationSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec, TransformSpec};
+pub use spec::{
+    Against, DataSpec, EvaluationSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec, TransformSpec, Whitening,
+};
 pub use target_spec::TargetSpec;

@@ -56,6 +56,9 @@ pub fn run(
     if let Some(dropped) = plan.data.as_ref().map(|data| data.dropped).filter(|&dropped| dropped > 0) {
         watcher.note(&format!("{dropped} rows with a missing value were left out"));
     }
+    if let Some(note) = &plan.whitening_note {
+        watcher.note(note);
+    }
     let mut models = Models::default();
     let mut metrics = String::new();
     for stage in &plan.stages {

@@ -6,12 +6,14 @@ mod frozen;
 mod model;
 mod model_file;
 mod standardisation;
+mod standardised;
 
 pub use base::{Base, BaseConfig, Normal, StudentT};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
 pub use model::{FrozenModel, Model};
-pub use standardisation::{Link, Standardisation};
+pub use standardisation::{Link, Standardisation, MOST_WHITENED};
+pub use standardised::Standardised;
 
 use crate::bijection::{Autoregressive, Bijection, Chain};
 use crate::conditioner::Made;
