@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use flowdistill::flow::{Base, BaseConfig, FlowConfig, Model, Orientation, Standardisation, StudentT};
+use flowdistill::flow::{Base, BaseConfig, Flow, FlowConfig, Mixture, Model, Orientation, Standardisation, StudentT};
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
 
@@ -15,7 +15,19 @@ fn bases(dim: usize) -> Vec<(String, Box<dyn Base>)> {
         let raw: Vec<f64> = (0..dim).map(|j| raws[(first + j) % raws.len()]).collect();
         bases.push((format!("Student-t, from {first}"), Box::new(StudentT::new(&raw))));
     }
+    bases.push(("mixture".into(), Box::new(mixture(dim, &mixture_parameters(dim)))));
     bases
+}
+
+/// Means, log scales and logits of three components, one after another.
+fn mixture_parameters(dim: usize) -> Vec<f64> {
+    let mut parameters = normal_rows(1, 6 * dim + 3, "mixture");
+    parameters[..3 * dim].iter_mut().for_each(|mean| *mean *= 3.0);
+    parameters
+}
+
+fn mixture(dim: usize, parameters: &[f64]) -> Mixture {
+    Mixture::new(dim, &parameters[..3 * dim], &parameters[3 * dim..6 * dim], &parameters[6 * dim..])
 }
 
 /// ∫ f over the real line by the midpoint rule in z = sinh(t).
@@ -37,36 +49,26 @@ fn densities_of_one_coordinate_integrate_to_one() {
 #[test]
 fn draws_follow_the_density() {
     let rows = 20_000;
-    for (name, base) in bases(3) {
+    for (name, base) in bases(1) {
         let width = base.noise_width();
         let noise = normal_rows(rows, width, &name);
-        let mut points = vec![0.0; rows * 3];
-        points.chunks_exact_mut(3).zip(noise.chunks_exact(width)).for_each(|(z, noise)| base.push(noise, z));
-        for j in 0..3 {
-            let mut column: Vec<f64> = points.iter().skip(j).step_by(3).copied().collect();
-            column.sort_by(f64::total_cmp);
-            // The marginal's density up to a factor, since the coordinates are independent; summed up on sinh-spaced points.
-            let (n, range) = (400_000, 45.0);
-            let h = 2.0 * range / n as f64;
-            let (mut sum, mut next, mut worst) = (0.0, 0, 0.0f64);
-            let density = |z: f64| {
-                let mut point = [0.0; 3];
-                point[j] = z;
-                base.log_prob(&point).exp()
-            };
-            let total: f64 =
-                (0..n).map(|i| -range + (i as f64 + 0.5) * h).map(|t: f64| density(t.sinh()) * t.cosh() * h).sum();
-            for i in 0..n {
-                let t: f64 = -range + (i as f64 + 0.5) * h;
-                sum += density(t.sinh()) * t.cosh() * h;
-                while next < rows && column[next] <= (t + 0.5 * h).sinh() {
-                    worst = worst.max((sum / total - next as f64 / rows as f64).abs());
-                    next += 1;
-                }
+        let mut points = vec![0.0; rows];
+        points.chunks_exact_mut(1).zip(noise.chunks_exact(width)).for_each(|(z, noise)| base.push(noise, z));
+        points.sort_by(f64::total_cmp);
+        // The density is summed up on sinh-spaced points.
+        let (n, range) = (400_000, 45.0);
+        let h = 2.0 * range / f64::from(n);
+        let (mut sum, mut next, mut worst) = (0.0, 0, 0.0f64);
+        for i in 0..n {
+            let t = -range + (f64::from(i) + 0.5) * h;
+            sum += base.log_prob(&[t.sinh()]).exp() * t.cosh() * h;
+            while next < rows && points[next] <= (t + 0.5 * h).sinh() {
+                worst = worst.max((sum - next as f64 / rows as f64).abs());
+                next += 1;
             }
-            // Kolmogorov's distribution: exceeded by one sample in 10⁵, and there are 15.
-            assert!(worst < 2.47 / (rows as f64).sqrt(), "{name}, coordinate {j}: {worst}");
         }
+        // Kolmogorov's distribution: exceeded by one sample in 10⁵, and there are 6.
+        assert!(worst < 2.47 / (rows as f64).sqrt(), "{name}: {worst}");
     }
 }
 
@@ -117,6 +119,73 @@ fn scores_and_slopes_are_central_differences() {
 }
 
 #[test]
+fn slopes_of_a_mixture_are_central_differences() {
+    for dim in [1, 3] {
+        let parameters = mixture_parameters(dim);
+        for row in 0..20 {
+            let noise = normal_rows(1, dim + 1, &format!("noise {row}"));
+            let base = mixture(dim, &parameters);
+            let mut z = vec![0.0; dim];
+            base.push(&noise, &mut z);
+            let mut slopes = vec![0.0; parameters.len()];
+            base.log_prob_slopes(&z, &mut slopes);
+            let mut of_push = vec![vec![0.0; dim]; parameters.len()];
+            for (tensor, first) in [0, 3 * dim].into_iter().enumerate() {
+                let (mut places, mut slopes) = (vec![0; dim], vec![0.0; dim]);
+                base.push_slopes(tensor, &noise, &mut places, &mut slopes);
+                (0..dim).for_each(|j| of_push[first + places[j]][j] = slopes[j]);
+            }
+            for p in 0..parameters.len() {
+                let moved = |shift: f64| {
+                    let mut moved = parameters.clone();
+                    moved[p] += shift;
+                    mixture(dim, &moved)
+                };
+                let difference = (moved(1e-5).log_prob(&z) - moved(-1e-5).log_prob(&z)) / 2e-5;
+                assert!(disagreement([slopes[p]], [difference]) < 1e-6, "parameter {p}: {} {difference}", slopes[p]);
+                let (mut up, mut down) = (vec![0.0; dim], vec![0.0; dim]);
+                moved(1e-5).push(&noise, &mut up);
+                moved(-1e-5).push(&noise, &mut down);
+                let differences = up.iter().zip(&down).map(|(up, down)| (up - down) / 2e-5);
+                assert!(disagreement(of_push[p].clone(), differences) < 1e-6, "push, parameter {p}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mixture_is_fitted_to_draws_of_its_like() {
+    // Four modes, two of them heavy, with scales of their own.
+    let centres = [[-6.0, 0.0], [6.0, 0.0], [0.0, 7.0], [0.0, -7.0]];
+    let normals = normal_rows(5000, 2, "draws");
+    let draws: Vec<f64> = normals
+        .chunks(2)
+        .enumerate()
+        .flat_map(|(row, z)| {
+            let k = [0, 0, 0, 1, 1, 2, 2, 2, 2, 3][row % 10];
+            [centres[k][0] + z[0], centres[k][1] + 0.5 * z[1]]
+        })
+        .collect();
+    let config = FlowConfig { layers: 1, base: BaseConfig::Mixture { components: 4 }, ..FlowConfig::default() };
+    for orientation in [Orientation::Density, Orientation::Sampling] {
+        let mut flow =
+            Flow::<f32, _>::new(&Default::default(), 2, &config, orientation, &Seed(1).stream("init")).expect("a flow");
+        flow.fit_base(&draws, &Seed(1).stream("fit")).expect("fitted");
+        let snapshot = flow.snapshot();
+        let [means, log_scales, logits] = &snapshot[snapshot.len() - 3..] else { panic!("three tensors") };
+        for (k, weight) in [0.3, 0.2, 0.4, 0.1].into_iter().enumerate() {
+            let near = |found: &usize| (0..2).all(|j| (f64::from(means[2 * found + j]) - centres[k][j]).abs() < 0.15);
+            let found = (0..4).find(near).unwrap_or_else(|| panic!("no component at mode {k}: {means:?}"));
+            let total: f64 = logits.iter().map(|&l| f64::from(l).exp()).sum();
+            assert!((f64::from(logits[found]).exp() / total - weight).abs() < 0.02, "weight of mode {k}");
+            for (j, scale) in [1.0f64, 0.5].into_iter().enumerate() {
+                assert!((f64::from(log_scales[2 * found + j]) - scale.ln()).abs() < 0.1, "scale of mode {k}");
+            }
+        }
+    }
+}
+
+#[test]
 fn draws_far_out_are_finite() {
     let base = StudentT::new(&[StudentT::raw(0.5), StudentT::raw(1000.0), 200.0]);
     let mut z = [0.0; 3];
@@ -141,10 +210,15 @@ fn model(base: BaseConfig) -> Model {
 fn model_files_carry_the_base() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("model.safetensors");
-    let model = model(BaseConfig::StudentT { freedom: 3.0 });
+    for base in [BaseConfig::StudentT { freedom: 3.0 }, BaseConfig::Mixture { components: 4 }] {
+        comes_back(&path, &model(base));
+    }
+}
+
+fn comes_back(path: &std::path::Path, model: &Model) {
     assert_eq!(model.flow.parameter_count(), model.flow.config().parameters(3));
-    model.save(&path).expect("saved");
-    let loaded = Model::load(&path).expect("loaded");
+    model.save(path).expect("saved");
+    let loaded = Model::load(path).expect("loaded");
     assert_eq!(loaded.flow.config(), model.flow.config());
     assert_eq!(loaded.flow.snapshot(), model.flow.snapshot());
     let draws = |model: &Model| {
@@ -153,7 +227,7 @@ fn model_files_carry_the_base() {
         model.freeze::<f64>().draw(flowdistill::flow::Method::Cached, &stream, 5, &mut points, &mut log_prob);
         (points, log_prob)
     };
-    assert_eq!(draws(&model), draws(&loaded));
+    assert_eq!(draws(model), draws(&loaded));
 }
 
 #[test]
@@ -184,5 +258,11 @@ fn wrong_bases_are_refused() {
         let faults = config.faults(3);
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains("base: freedom is") && faults[0].contains("0.5 to 1000"), "{faults:?}");
+    }
+    for components in [0, 257, usize::MAX] {
+        let config = FlowConfig { base: BaseConfig::Mixture { components }, ..FlowConfig::default() };
+        let faults = config.faults(3);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains("base: components is") && faults[0].contains("1 to 256"), "{faults:?}");
     }
 }

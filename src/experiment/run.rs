@@ -196,7 +196,12 @@ impl Plan {
             Orientation::Sampling => (&self.student, "student/init"),
         };
         let config = config.as_ref().ok_or_else(|| Error::invalid("a stage without its flow"))?;
-        let flow = Flow::new(&Cpu::default(), self.dim, config, orientation, &self.seed.stream(stream))?;
+        let mut flow = Flow::new(&Cpu::default(), self.dim, config, orientation, &self.seed.stream(stream))?;
+        if let Some(data) = self.data.as_ref().filter(|_| config.base.is_fitted()) {
+            let mut rows = data.train.clone();
+            self.standardisation.apply(&mut rows, &mut vec![0.0; data.train.len() / self.dim]);
+            flow.fit_base(&rows, &self.seed.stream(stream).child("base/fit"))?;
+        }
         Ok(Model {
             flow,
             standardisation: self.standardisation.clone(),

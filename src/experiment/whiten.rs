@@ -7,17 +7,17 @@ use crate::seed::Seed;
 use crate::target::{laplace, Density};
 
 /// Starts of the search for the mode: the centre of the coordinates, and points around it.
-const STARTS: u64 = 8;
+pub(super) const STARTS: u64 = 8;
 
 /// The standardisation that `whitening` asks for in the place of `fitted`, and a line for people. `train` are the rows that the teacher is
-/// fitted to, in the user's units.
+/// fitted to, in the user's units; the mode is looked for from `starts` points.
 pub(super) fn whiten(
     whitening: Whitening,
     fitted: Standardisation,
     target: Option<&dyn Density>,
     train: Option<&[f64]>,
     names: &[String],
-    seed: Seed,
+    (seed, starts): (Seed, u64),
 ) -> Result<(Standardisation, Option<String>)> {
     let dim = names.len();
     if whitening != Whitening::None && dim > MOST_WHITENED {
@@ -36,12 +36,14 @@ pub(super) fn whiten(
             // The search is in the flow's coordinates as they would be without whitening.
             let standardised = Standardised { target, standardisation: &fitted };
             let stream = seed.stream("whitening/starts");
-            let mut starts = vec![vec![0.0; dim]];
-            for start in 1..STARTS {
+            let start_at = |start: u64| {
                 let mut point = vec![0.0; dim];
-                stream.normals(start, dim, &mut point);
-                starts.push(point);
-            }
+                if start > 0 {
+                    stream.normals(start, dim, &mut point);
+                }
+                point
+            };
+            let starts: Vec<Vec<f64>> = (0..starts).map(start_at).collect();
             let found = laplace(&standardised, &starts)
                 .map_err(|fault| Error::invalid(format!("whitening: {fault}; `Draws` or `None` may be right")))?;
             let [arrived, tried] = found.arrived;

@@ -112,7 +112,7 @@ impl FlowConfig {
             faults.push("orders is empty; at least one order is right".into());
         }
         faults.extend(self.transformer.fault().map(|fault| format!("transformer: {fault}")));
-        faults.extend(self.base.fault(dim).map(|fault| format!("base: {fault}")));
+        faults.extend(self.base.fault().map(|fault| format!("base: {fault}")));
         if faults.is_empty() && self.multiplications(dim) > 1 << 31 {
             let millions = self.multiplications(dim) / 1_000_000;
             faults.push(format!("the flow has {millions} million weights; at most 2147 million is right"));

@@ -8,7 +8,7 @@ mod model_file;
 mod standardisation;
 mod standardised;
 
-pub use base::{Base, BaseConfig, Normal, StudentT};
+pub use base::{Base, BaseConfig, Mixture, Normal, Strata, StudentT};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
 pub use model::{FrozenModel, Model};
@@ -93,6 +93,24 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
     /// The number of standard normals that one draw takes.
     pub fn noise_width(&self) -> usize {
         self.config.base.noise_width(self.dim)
+    }
+
+    /// Fits a base that is fitted to draws, which are `rows` (row-major) carried to the base; leaves any other as it is.
+    ///
+    /// # Errors
+    /// If the tensor library fails.
+    pub fn fit_base(&mut self, rows: &[f64], stream: &Stream) -> Result<()> {
+        if !self.config.base.is_fitted() || rows.is_empty() {
+            return Ok(());
+        }
+        let x = rows.iter().map(|&value| E::of(value)).collect();
+        let x: Points<E, D> = tensor_result(self.device().try_tensor_from_vec(x, (rows.len() / self.dim, self.dim)))?;
+        let (z, _) = match self.orientation {
+            Orientation::Density => self.chain.forward(x)?,
+            Orientation::Sampling => self.chain.inverse(&x)?,
+        };
+        self.base.fit(&z.as_vec().into_iter().map(E::widen).collect::<Vec<_>>(), stream);
+        Ok(())
     }
 
     /// Where its weights are.

@@ -32,6 +32,10 @@ impl Objective for ReverseKl<'_> {
         let width = flow.noise_width();
         let mut noise = vec![0.0; batch * width];
         self.stream.normals(step * batch as u64, width, &mut noise);
+        let strata = flow.base().strata(batch);
+        if let Some(strata) = &strata {
+            strata.fix(&mut noise, width);
+        }
         let single: Vec<f32> = noise.iter().map(|&z| z as f32).collect();
         let noise = tensor(flow, (batch, width), &single)?;
         let (x, log_q) = flow.push(noise.leaky_trace())?;
@@ -47,14 +51,16 @@ impl Objective for ReverseKl<'_> {
 
         // A row that failed or has density zero keeps its place in the batch but adds no gradient.
         self.standardisation.pull_back(&z, &mut slopes);
-        let share = 1.0 / batch as f32;
-        let mut shares = vec![share; batch];
+        let mut shares = match &strata {
+            None => vec![1.0 / batch as f32; batch],
+            Some(strata) => strata.shares().iter().map(|&share| share as f32).collect(),
+        };
         let mut pull = Vec::with_capacity(batch * dim);
         let mut usable = 0;
         for (row, gradient) in slopes.chunks_exact(dim).enumerate() {
             if values[row].is_finite() && gradient.iter().all(|g| g.is_finite()) {
                 usable += 1;
-                pull.extend(gradient.iter().map(|g| -(*g as f32) * share));
+                pull.extend(gradient.iter().map(|g| -(*g as f32) * shares[row]));
             } else {
                 shares[row] = 0.0;
                 pull.extend(std::iter::repeat_n(0.0, dim));
@@ -67,14 +73,26 @@ impl Objective for ReverseKl<'_> {
         let log_q_values =
             values_of(&log_q).into_iter().zip(log_jacobian).map(|(q, log_jacobian)| f64::from(q) - log_jacobian);
         let log_weights: Vec<f64> = values.iter().zip(log_q_values).map(|(value, q)| value - q).collect();
-        let finite = log_weights.iter().zip(&shares).filter(|(_, &share)| share > 0.0).map(|(w, _)| *w);
-        let loss_value = -finite.sum::<f64>() / usable as f64;
+        let used = || log_weights.iter().zip(&shares).filter(|(_, &share)| share > 0.0);
+        let loss_value = match &strata {
+            None => -used().map(|(w, _)| *w).sum::<f64>() / usable as f64,
+            Some(_) => {
+                let total: f64 = used().map(|(_, share)| f64::from(*share)).sum();
+                -used().map(|(w, share)| w * f64::from(*share)).sum::<f64>() / total
+            }
+        };
+        let losses: Vec<f64> =
+            log_weights.iter().zip(&shares).map(|(w, &share)| if share > 0.0 { -w } else { f64::NAN }).collect();
 
         let shares = tensor(flow, (batch,), &shares)?;
         let pull = tensor(flow, (batch, dim), &pull)?;
         let entropy = log_q.try_mul(shares)?.try_sum::<Rank0, Axis<0>>()?;
         let energy = x.try_mul(pull)?.try_sum::<Rank0, Axes2<0, 1>>()?;
         gradients_of(flow, energy.try_add(entropy)?, gradients)?;
+        // The logits are the last tensor of a base that has strata.
+        if let (Some(strata), Some(logits)) = (&strata, gradients.last_mut()) {
+            strata.add_gradient(&losses, logits);
+        }
         let ess = Some(batch_ess(&log_weights));
         Ok(Outcome { loss: loss_value, ess, failed_rows: batch - usable })
     }

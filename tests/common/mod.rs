@@ -49,6 +49,7 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             "residual",
             FlowConfig { hidden: vec![10, 10, 10], residual: true, activation: Activation::Silu, ..base.clone() },
         ),
+        ("mixture base", FlowConfig { base: BaseConfig::Mixture { components: 3 }, ..base.clone() }),
         ("Student-t base", FlowConfig { base: BaseConfig::StudentT { freedom: 5.0 }, ..base.clone() }),
         (
             "five layers",

@@ -2,12 +2,17 @@
 
 mod config;
 mod digamma;
+mod fit;
+mod mixture;
 mod normal;
+mod strata;
 mod student_t;
 mod taped;
 
 pub use config::BaseConfig;
+pub use mixture::Mixture;
 pub use normal::Normal;
+pub use strata::Strata;
 pub use student_t::StudentT;
 pub(super) use taped::LearnedBase;
 
@@ -42,4 +47,9 @@ pub trait Base: Debug + Send + Sync {
 
     /// Fills the derivatives of [`Base::log_prob`] at `z` by all parameters, tensor after tensor.
     fn log_prob_slopes(&self, _z: &[f64], _slopes: &mut [f64]) {}
+
+    /// How a batch of `rows` is divided where draws depend on a choice without a derivative; none where there is no such choice.
+    fn strata(&self, _rows: usize) -> Option<Strata> {
+        None
+    }
 }

@@ -29,6 +29,14 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
         Ok(Self { dim, config, tensors })
     }
 
+    /// Fits it to draws (row-major), where its kind is fitted.
+    pub fn fit(&mut self, draws: &[f64], stream: &Stream) {
+        if let Some(fitted) = self.config.fitted(self.dim, draws, stream) {
+            let narrow = |values: Vec<f64>| values.into_iter().map(E::of).collect();
+            self.restore(&fitted.into_iter().map(narrow).collect::<Vec<_>>());
+        }
+    }
+
     /// A copy on slices.
     pub fn on_slices(&self) -> Arc<dyn Base> {
         let wide = |tensor| values(tensor).into_iter().map(|value: E| value.widen()).collect();
