@@ -169,7 +169,8 @@ fn a_mixture_is_fitted_to_draws_of_its_like() {
     let config = FlowConfig { layers: 1, base: BaseConfig::Mixture { components: 4 }, ..FlowConfig::default() };
     for orientation in [Orientation::Density, Orientation::Sampling] {
         let mut flow =
-            Flow::<f32, _>::new(&Default::default(), 2, &config, orientation, &Seed(1).stream("init")).expect("a flow");
+            Flow::<f32, dfdx::prelude::Cpu>::new(&Default::default(), 2, &config, orientation, &Seed(1).stream("init"))
+                .expect("a flow");
         flow.fit_base(&draws, &Seed(1).stream("fit")).expect("fitted");
         let snapshot = flow.snapshot();
         let [means, log_scales, logits] = &snapshot[snapshot.len() - 3..] else { panic!("three tensors") };
