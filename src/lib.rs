@@ -68,6 +68,7 @@
 //! ```
 
 pub mod bijection;
+pub mod cholesky;
 pub mod cli;
 pub mod conditioner;
 pub mod data;

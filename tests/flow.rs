@@ -30,7 +30,8 @@ fn push_gives_the_log_prob_of_its_points() {
     {
         let flow = random_flow::<E>(dim, config, orientation);
         for rows in BATCHES {
-            let (x, pushed) = flow.push(tensor::<E>(&normal_rows(rows, dim, "noise"), dim)).expect("push");
+            let width = flow.noise_width();
+            let (x, pushed) = flow.push(tensor::<E>(&normal_rows(rows, width, "noise"), width)).expect("push");
             let asked = flow.log_prob(x).expect("log_prob");
             assert!(disagreement(widen(pushed.as_vec()), widen(asked.as_vec())) < bound, "{name}, {rows} rows");
         }
@@ -41,12 +42,23 @@ fn push_gives_the_log_prob_of_its_points() {
     });
 }
 
+/// The width of what the one-pass direction takes.
+fn inputs<E: Real>(flow: &Flow<E, Cpu>) -> usize
+where
+    Cpu: Kernels<E>,
+{
+    match flow.orientation() {
+        Orientation::Density => flow.dim(),
+        Orientation::Sampling => flow.noise_width(),
+    }
+}
+
 /// The gradients of a loss that touches every output, in the one-pass direction.
 fn parameter_gradients<E: Real>(flow: &Flow<E, Cpu>, rows: &[f64]) -> Vec<Vec<f64>>
 where
     Cpu: Kernels<E>,
 {
-    let x = tensor::<E>(rows, flow.dim()).leaky_trace();
+    let x = tensor::<E>(rows, inputs(flow)).leaky_trace();
     let loss = match flow.orientation() {
         Orientation::Density => flow.log_prob(x).expect("log_prob").mean(),
         Orientation::Sampling => {
@@ -61,9 +73,9 @@ where
 #[test]
 fn every_parameter_has_a_gradient_and_kernels_give_the_gradients_of_stock_ops() {
     for_all(|name, config, dim, orientation| {
-        let rows = normal_rows(67, dim, "rows");
         let flow = random_flow::<f32>(dim, config, orientation);
         let oracle = random_flow::<f64>(dim, config, orientation);
+        let rows = normal_rows(67, inputs(&flow), "rows");
         let exact = parameter_gradients(&oracle, &rows);
         let fast = parameter_gradients(&flow, &rows);
         for (((parameter, _), exact), fast) in oracle.parameters().iter().zip(exact).zip(fast) {
@@ -77,10 +89,10 @@ fn every_parameter_has_a_gradient_and_kernels_give_the_gradients_of_stock_ops() 
 #[test]
 fn parameter_gradients_are_central_differences() {
     for_all(|name, config, dim, orientation| {
-        let rows = normal_rows(5, dim, "rows");
         let mut flow = random_flow::<f64>(dim, config, orientation);
+        let rows = normal_rows(5, inputs(&flow), "rows");
         let loss = |flow: &Flow<f64, Cpu>| -> f64 {
-            let x = tensor::<f64>(&rows, dim);
+            let x = tensor::<f64>(&rows, inputs(flow));
             match orientation {
                 Orientation::Density => flow.log_prob(x).expect("log_prob").mean::<Rank0, _>().array(),
                 Orientation::Sampling => {
@@ -111,30 +123,32 @@ fn frozen_equals_taped_by_either_method() {
         let rows = normal_rows(67, dim, "rows");
         let flow = random_flow::<f32>(dim, config, orientation);
         let oracle = random_flow::<f64>(dim, config, orientation);
-        let (x, pushed) = oracle.push(tensor::<f64>(&rows, dim)).expect("push");
+        let width = oracle.noise_width();
+        let noise = normal_rows(67, width, "noise");
+        let (x, pushed) = oracle.push(tensor::<f64>(&noise, width)).expect("push");
         let asked = oracle.log_prob(tensor::<f64>(&rows, dim)).expect("log_prob").as_vec();
         let (x, pushed) = (x.as_vec(), pushed.as_vec());
 
         fn check<F: Real>(
             name: &str,
             frozen: &FrozenFlow<F>,
-            rows: &[f64],
+            (noise, rows): (&[f64], &[f64]),
             exact: (&[f64], &[f64], &[f64]),
             bound: f64,
         ) {
             let (x, pushed, asked) = exact;
             for method in [Method::Cached, Method::Passes] {
                 let (mut points, mut log_prob) = (vec![0.0; rows.len()], vec![0.0; pushed.len()]);
-                frozen.push_with(method, rows, &mut points, &mut log_prob);
+                frozen.push_with(method, noise, &mut points, &mut log_prob);
                 assert!(disagreement(points, x.to_vec()) < bound, "{name}: points, {method:?}");
                 assert!(disagreement(log_prob.clone(), pushed.to_vec()) < bound, "{name}: push, {method:?}");
                 frozen.log_prob_with(method, rows, &mut log_prob);
                 assert!(disagreement(log_prob, asked.to_vec()) < bound, "{name}: log_prob, {method:?}");
             }
         }
-        check(name, &oracle.freeze::<f64>(), &rows, (&x, &pushed, &asked), DOUBLE);
-        check(name, &flow.freeze::<f64>(), &rows, (&x, &pushed, &asked), DOUBLE);
-        check(name, &flow.freeze::<f32>(), &rows, (&x, &pushed, &asked), SINGLE);
+        check(name, &oracle.freeze::<f64>(), (&noise, &rows), (&x, &pushed, &asked), DOUBLE);
+        check(name, &flow.freeze::<f64>(), (&noise, &rows), (&x, &pushed, &asked), DOUBLE);
+        check(name, &flow.freeze::<f32>(), (&noise, &rows), (&x, &pushed, &asked), SINGLE);
     });
 }
 
@@ -142,12 +156,13 @@ fn frozen_equals_taped_by_either_method() {
 fn frozen_rows_do_not_depend_on_their_batch() {
     for_all(|name, config, dim, orientation| {
         let frozen = random_flow::<f32>(dim, config, orientation).freeze::<f32>();
-        let rows = normal_rows(131, dim, "rows");
-        let (mut points, mut log_prob) = (vec![0.0; rows.len()], vec![0.0; 131]);
+        let width = frozen.noise_width();
+        let rows = normal_rows(131, width, "rows");
+        let (mut points, mut log_prob) = (vec![0.0; 131 * dim], vec![0.0; 131]);
         frozen.push(&rows, &mut points, &mut log_prob);
         for (start, len) in [(0, 1), (64, 3), (100, 31)] {
             let (mut few, mut few_log_prob) = (vec![0.0; len * dim], vec![0.0; len]);
-            frozen.push(&rows[start * dim..(start + len) * dim], &mut few, &mut few_log_prob);
+            frozen.push(&rows[start * width..(start + len) * width], &mut few, &mut few_log_prob);
             assert_eq!(few, points[start * dim..(start + len) * dim], "{name}");
             assert_eq!(few_log_prob, log_prob[start..start + len], "{name}");
         }
@@ -220,8 +235,8 @@ fn densities_integrate_to_one() {
         for orientation in ORIENTATIONS {
             let frozen = random_flow::<f64>(2, &config, orientation).freeze::<f64>();
             // The grid follows the draws: a flow with |s| ≤ 2 in each layer can be long and thin.
-            let noise = normal_rows(20_000, 2, "noise");
-            let (mut points, mut log_prob) = (vec![0.0; noise.len()], vec![0.0; 20_000]);
+            let noise = normal_rows(20_000, frozen.noise_width(), "noise");
+            let (mut points, mut log_prob) = (vec![0.0; 40_000], vec![0.0; 20_000]);
             frozen.push(&noise, &mut points, &mut log_prob);
             let range = |axis: usize| {
                 let mut values: Vec<f64> = points.iter().skip(axis).step_by(2).copied().collect();

@@ -13,7 +13,12 @@ fn model() -> Model {
     let config = FlowConfig { layers: 2, hidden: vec![7, 5], activation: Activation::Silu, ..FlowConfig::default() };
     Model {
         flow: random_flow::<f32>(3, &config, Orientation::Sampling),
-        standardisation: Standardisation { shift: vec![1e9, 0.0, -3.0], scale: vec![1e-3, 2.0, 10.0], links: vec![] },
+        standardisation: Standardisation {
+            shift: vec![1e9, 0.0, -3.0],
+            scale: vec![1e-3, 2.0, 10.0],
+            links: vec![],
+            factor: vec![],
+        },
         names: ["a", "b", "c"].map(String::from).to_vec(),
         integers: vec![1],
     }
@@ -64,6 +69,7 @@ fn a_frozen_model_has_the_gradient_of_its_density_behind_links_too() {
         shift: vec![0.5, -1.0, 0.2],
         scale: vec![2.0, 0.5, 1.5],
         links: vec![Link::Identity, Link::Above(2.0), Link::Between(-1.0, 3.0)],
+        factor: vec![1.0, 0.0, 0.0, -0.6, 0.8, 0.0, 0.3, 0.2, 1.1],
     };
     let flow = random_flow::<f32>(3, &config, Orientation::Density);
     let model = Model { flow, standardisation, names: vec![String::new(); 3], integers: vec![] }.freeze::<f64>();
@@ -109,7 +115,7 @@ fn rewrite(path: &Path, edit: impl Fn(&mut Vec<(String, Vec<f32>)>, &mut serde_j
 #[test]
 fn damaged_models_are_refused_with_the_reason() {
     type Edit = fn(&mut Vec<(String, Vec<f32>)>, &mut serde_json::Value);
-    let edits: [(Edit, &str); 13] = [
+    let edits: [(Edit, &str); 14] = [
         (|tensors, _| tensors[0].1[0] = f32::NAN, "must be finite"),
         (|tensors, _| drop(tensors.pop()), "weights"),
         (|tensors, _| tensors.push(("extra".into(), vec![1.0])), "weights"),
@@ -126,6 +132,7 @@ fn damaged_models_are_refused_with_the_reason() {
         (|_, header| header["dim"] = 0.into(), "dimension"),
         (|_, header| header["flow"]["layers"] = 1_000_000_000u64.into(), "layers"),
         (|_, header| header["standardisation"]["scale"][0] = 0.into(), "positive"),
+        (|_, header| header["standardisation"]["factor"] = serde_json::json!(vec![1.0; 9]), "triangular"),
         (|_, header| header["integers"][0] = 3.into(), "whole"),
         (|_, header| header["standardisation"]["links"] = serde_json::json!([{ "Between": [1.0, 0.0] }]), "links"),
         (|_, header| drop(header["names"].as_array_mut().map(Vec::pop)), "names"),

@@ -26,6 +26,7 @@ fn targets() -> Vec<Row> {
         ("mixture", Box::new(mixture()), [1.5, 1.5]),
         ("many well", Box::new(ManyWell::new(6).expect("wells")), [1.5, 1.5]),
         ("student t", Box::new(StudentT::new(3, 2.0).expect("student")), [3.0, 3.0]),
+        ("coupled student t", Box::new(coupled_student()), [3.0, 3.0]),
         ("lattice", Box::new(Lattice::new(3, 0.2, 0.5).expect("a lattice")), [1.0, 1.0]),
         ("logistic regression", Box::new(logistic()), [1.0, 1.0]),
         ("linear regression", Box::new(linear()), [1.0, 1.0]),
@@ -36,6 +37,10 @@ fn targets() -> Vec<Row> {
         ("gaussian in one dimension", Box::new(Gaussian::conditioned(1, 10.0, 1).expect("a gaussian")), [1.5, 1.5]),
         ("normal", Box::new(normal()), [1.5, 1.5]),
     ]
+}
+
+fn coupled_student() -> StudentT {
+    StudentT::new(3, 2.0).and_then(|independent| independent.coupled(0.5)).expect("student")
 }
 
 fn mixture() -> Mixture {
@@ -342,6 +347,12 @@ fn exact_draws_of_the_other_targets_become_known_distributions() {
         let statistic = kolmogorov(sample, |x| 0.5 + 0.5 * x / (2.0 + x * x).sqrt());
         assert!(statistic < KS_BOUND, "student t, {axis}: Kolmogorov-Smirnov {statistic}");
     }
+    let draws = exact_draws(&coupled_student());
+    for axis in 0..3 {
+        let unmix = |x: &[f64]| [x[0], x[1] - 0.5 * x[0], x[2] - 0.5 * (x[0] + x[1] - 0.5 * x[0])][axis];
+        let statistic = kolmogorov(draws.chunks(3).map(unmix).collect(), |x| 0.5 + 0.5 * x / (2.0 + x * x).sqrt());
+        assert!(statistic < KS_BOUND, "coupled student t, {axis}: Kolmogorov-Smirnov {statistic}");
+    }
     let draws = exact_draws(&Ridges::rosenbrock());
     let deviation = 10f64.sqrt();
     assert_standard_normal("rosenbrock, x1", draws.chunks(2).map(|x| (x[0] - 1.0) / deviation).collect());
@@ -456,6 +467,7 @@ fn far_points_have_low_values_and_no_nan() {
 #[test]
 fn wrong_parameters_are_refused() {
     assert!(ManyWell::new(3).is_err() && ManyWell::new(0).is_err());
+    assert!(coupled_student().coupled(1.5).is_err());
     assert!(StudentT::new(2, 0.0).is_err() && StudentT::new(0, 2.0).is_err() && StudentT::new(2, f64::NAN).is_err());
     assert!(Lattice::new(1, 0.1, 0.0).is_err() && Lattice::new(4, 0.3, 0.0).is_err());
     assert!(Lattice::new(4, f64::NAN, 0.5).is_err() && Lattice::new(4, 0.1, -1.0).is_err());

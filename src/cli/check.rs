@@ -31,6 +31,7 @@ struct Findings {
     teacher_parameters: Option<usize>,
     student_parameters: Option<usize>,
     target: Option<TargetFindings>,
+    whitening: Option<String>,
     memory_mib: f64,
     seconds: Option<f64>,
     warnings: Vec<String>,
@@ -75,6 +76,7 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         teacher_parameters: parameters(&plan.teacher),
         student_parameters: parameters(&plan.student),
         target,
+        whitening: plan.whitening_note.clone(),
         memory_mib: memory(plan) / (1 << 20) as f64,
         seconds: seconds(plan)?,
         warnings: warnings(plan),
@@ -265,6 +267,9 @@ fn describe(findings: &Findings) -> String {
             "  gradient     agrees with central differences to {:.1e} (worst in {})",
             target.worst_gradient_error, target.worst_coordinate
         ));
+    }
+    if let Some(whitening) = &findings.whitening {
+        line(format!("  whitening    {whitening}"));
     }
     for (name, parameters) in [("teacher", findings.teacher_parameters), ("student", findings.student_parameters)] {
         if let Some(parameters) = parameters {

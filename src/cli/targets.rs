@@ -29,7 +29,7 @@ const CATALOGUE: [(&str, &str); 23] = [
     ("Mixture(means: [[0.0], [3.0]], deviations: [1.0, 0.5], weights: [2.0, 1.0])", "round modes of your own"),
     ("Funnel(dim: 10)", "scales over several orders of magnitude (Neal 2003)"),
     ("ManyWell(dim: 32)", "modes that double with every second coordinate (Noé et al. 2019)"),
-    ("StudentT(dim: 10, freedom: 2.0)", "heavy tails"),
+    ("StudentT(dim: 10, freedom: 2.0, coupling: 0.0)", "heavy tails, independent or mixed"),
     ("Lattice(side: 8, kappa: 0.2, lambda: 0.5)", "the φ⁴ field on a torus"),
     ("EightSchools()", "a hierarchical posterior, non-centred (Rubin 1981)"),
     ("Gaussian(dim: 20, condition: 1000.0, rotation: 1)", "strong correlations, everything known in closed form"),
@@ -77,7 +77,10 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let mut out = String::new();
     for (ron, about) in CATALOGUE {
         let spec = Spec::parse(&experiment(ron)).map_err(Error::invalid)?;
-        let target = spec.target.filter(|_| !["path:", "library:", "command:"].iter().any(|field| ron.contains(field))).map(|target| target.build(Path::new(".")));
+        let target = spec
+            .target
+            .filter(|_| !["path:", "library:", "command:"].iter().any(|field| ron.contains(field)))
+            .map(|target| target.build(Path::new(".")));
         let target = target.transpose().map_err(Error::invalid)?;
         let dim = target.as_ref().map(|target| target.dim());
         let log_z = target.as_ref().and_then(|target| target.log_normalizer());

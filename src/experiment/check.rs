@@ -3,9 +3,10 @@
 use super::native::Native;
 use super::prepare::{self, Divided, Prepared};
 use super::spec::{Against, SourceSpec, Spec, StageSpec, StudentSpec, VERSION};
+use super::whiten::{self, whiten};
 use crate::data::{self, Table};
 use crate::error::{Error, Result};
-use crate::flow::{FlowConfig, Standardisation};
+use crate::flow::{BaseConfig, FlowConfig, Standardisation};
 use crate::seed::Seed;
 use crate::target::Density;
 use crate::train::{Divergence, Settings};
@@ -29,6 +30,8 @@ pub struct Plan {
     pub data: Option<Divided>,
     /// From the user's units to those that the flows see.
     pub standardisation: Standardisation,
+    /// How they were whitened, for people.
+    pub whitening_note: Option<String>,
     /// The teacher's shape.
     pub teacher: Option<FlowConfig>,
     /// The student's shape.
@@ -142,6 +145,7 @@ impl Plan {
         }
         // Flows of a known dimension are checked before any data is read, and faults so far are reported together.
         let (mut teacher, student) = resolve_flows(&spec, &mut faults);
+        faults_of_strata(&spec, &student, &mut faults);
         if let Some(dim) = target_dim {
             faults_of_flows(&teacher, &student, &spec, dim, &mut faults);
         }
@@ -178,6 +182,10 @@ impl Plan {
             Some(Prepared { data, standardisation, integers }) => (Some(data), standardisation, integers),
             None => (None, Standardisation::identity(dim), Vec::new()),
         };
+        let train = data.as_ref().map(|data| data.train.as_slice());
+        let starts = if most_draws == usize::MAX { whiten::STARTS } else { 1 };
+        let (standardisation, whitening_note) =
+            whiten(spec.whitening, standardisation, target.as_deref(), train, &names, (seed, starts))?;
         if teacher.is_none() && spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_))) {
             teacher = Some(FlowConfig::default());
         }
@@ -199,6 +207,7 @@ impl Plan {
             target,
             data,
             standardisation,
+            whitening_note,
             teacher,
             student,
             stages,
@@ -335,5 +344,19 @@ fn faults_of_flows(
     }
     if let (Some(student), false) = (student, matches!(spec.student, Some(StudentSpec::LikeTeacher))) {
         faults.extend(student.faults(dim).into_iter().map(|fault| format!("student.{fault}")));
+    }
+}
+
+/// Batches that are too small for every component of a student's base to have a row.
+fn faults_of_strata(spec: &Spec, student: &Option<FlowConfig>, faults: &mut Vec<String>) {
+    let Some(BaseConfig::Mixture { components }) = student.as_ref().map(|student| student.base) else { return };
+    for (i, stage) in spec.stages.iter().enumerate() {
+        if let StageSpec::ReverseKl { training: Settings { batch, .. }, .. } = stage {
+            if *batch < components {
+                faults.push(format!(
+                    "stages[{i}]: batch is {batch}; at least {components}, one row for each component of the base, is right"
+                ));
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ mod run;
 mod set;
 mod spec;
 mod target_spec;
+mod whiten;
 
 pub use check::{Plan, StagePlan};
 pub use evaluation::{score_student, score_teacher, StudentScores, TeacherScores};
@@ -18,5 +19,7 @@ pub use native::Native;
 pub use prepare::Divided;
 pub use report::{Record, Scores, StageRecord, Status};
 pub use run::{run, Watcher};
-pub use spec::{Against, DataSpec, EvaluationSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec, TransformSpec};
+pub use spec::{
+    Against, DataSpec, EvaluationSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec, TransformSpec, Whitening,
+};
 pub use target_spec::TargetSpec;

@@ -59,6 +59,9 @@ pub fn run(
     if let Some(dropped) = plan.data.as_ref().map(|data| data.dropped).filter(|&dropped| dropped > 0) {
         watcher.note(&format!("{dropped} rows with a missing value were left out"));
     }
+    if let Some(note) = &plan.whitening_note {
+        watcher.note(note);
+    }
     let mut models = Models::default();
     let mut metrics = String::new();
     for stage in &plan.stages {
@@ -196,7 +199,12 @@ impl Plan {
             Orientation::Sampling => (&self.student, "student/init"),
         };
         let config = config.as_ref().ok_or_else(|| Error::invalid("a stage without its flow"))?;
-        let flow = Flow::new(&Cpu::default(), self.dim, config, orientation, &self.seed.stream(stream))?;
+        let mut flow = Flow::new(&Cpu::default(), self.dim, config, orientation, &self.seed.stream(stream))?;
+        if let Some(data) = self.data.as_ref().filter(|_| config.base.is_fitted()) {
+            let mut rows = data.train.clone();
+            self.standardisation.apply(&mut rows, &mut vec![0.0; data.train.len() / self.dim]);
+            flow.fit_base(&rows, &self.seed.stream(stream).child("base/fit"))?;
+        }
         Ok(Model {
             flow,
             standardisation: self.standardisation.clone(),

@@ -34,6 +34,9 @@ pub struct Spec {
     /// What the teacher is fitted to.
     #[serde(default)]
     pub data: Option<DataSpec>,
+    /// The affine map between the user's coordinates and the flows'.
+    #[serde(default)]
+    pub whitening: Whitening,
     /// The teacher's flow: log densities in one pass.
     #[serde(default)]
     pub teacher: Option<FlowConfig>,
@@ -165,6 +168,18 @@ pub enum SourceSpec {
         #[serde(default)]
         array: Option<String>,
     },
+}
+
+/// What the affine map between the user's coordinates and the flows' is made from; it has a part in teacher and student.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Whitening {
+    /// Shift and scale of the data's columns only, where there are data.
+    #[default]
+    None,
+    /// Mode and curvature of the target.
+    Laplace,
+    /// Mean and covariance of the data that are fitted.
+    Draws,
 }
 
 /// The student's flow.

@@ -61,7 +61,7 @@ pub enum TargetSpec {
         #[serde(default = "thirty_two")]
         dim: usize,
     },
-    /// Independent heavy-tailed coordinates.
+    /// Heavy-tailed coordinates.
     StudentT {
         /// The number of coordinates.
         #[serde(default = "ten")]
@@ -69,6 +69,9 @@ pub enum TargetSpec {
         /// Degrees of freedom.
         #[serde(default = "two")]
         freedom: f64,
+        /// What each coordinate has of those before it.
+        #[serde(default)]
+        coupling: f64,
     },
     /// The φ⁴ field on a periodic square lattice.
     Lattice {
@@ -216,7 +219,9 @@ impl TargetSpec {
             }
             TargetSpec::Funnel { dim } => Box::new(Funnel::new(*dim)?),
             TargetSpec::ManyWell { dim } => Box::new(ManyWell::new(*dim)?),
-            TargetSpec::StudentT { dim, freedom } => Box::new(StudentT::new(*dim, *freedom)?),
+            TargetSpec::StudentT { dim, freedom, coupling } => {
+                Box::new(StudentT::new(*dim, *freedom)?.coupled(*coupling)?)
+            }
             TargetSpec::Lattice { side, kappa, lambda } => Box::new(Lattice::new(*side, *kappa, *lambda)?),
             TargetSpec::EightSchools {} => Box::new(EightSchools),
             TargetSpec::Gaussian { dim, condition, rotation } => {

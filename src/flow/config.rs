@@ -1,5 +1,6 @@
 //! The shape of a flow as people write it and as model files carry it.
 
+use super::BaseConfig;
 use crate::conditioner::{Activation, MadeConfig, Order};
 use crate::ops::transform::Transform;
 use crate::transformer::Transformer;
@@ -23,6 +24,8 @@ pub struct FlowConfig {
     pub skip: bool,
     /// The map of each variable.
     pub transformer: Transformer,
+    /// The density that the layers carry.
+    pub base: BaseConfig,
 }
 
 impl Default for FlowConfig {
@@ -35,6 +38,7 @@ impl Default for FlowConfig {
             residual: false,
             skip: true,
             transformer: Transformer::default(),
+            base: BaseConfig::default(),
         }
     }
 }
@@ -70,7 +74,8 @@ impl FlowConfig {
     /// The number of trainable values on R^`dim`.
     pub fn parameters(&self, dim: usize) -> usize {
         let tensors = self.network(dim).tensors();
-        self.layers * tensors.iter().map(|tensor| tensor.len).sum::<usize>()
+        let base = self.base.tensors(dim).into_iter().map(|(_, len)| len).sum::<usize>();
+        self.layers * tensors.iter().map(|tensor| tensor.len).sum::<usize>() + base
     }
 
     /// The number of multiplications by unmasked weights for one row on R^`dim`.
@@ -107,6 +112,7 @@ impl FlowConfig {
             faults.push("orders is empty; at least one order is right".into());
         }
         faults.extend(self.transformer.fault().map(|fault| format!("transformer: {fault}")));
+        faults.extend(self.base.fault().map(|fault| format!("base: {fault}")));
         if faults.is_empty() && self.multiplications(dim) > 1 << 31 {
             let millions = self.multiplications(dim) / 1_000_000;
             faults.push(format!("the flow has {millions} million weights; at most 2147 million is right"));

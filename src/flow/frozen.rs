@@ -1,12 +1,14 @@
 //! A flow without tape or device: packed weights, slices in and out, for draws, evaluation and a teacher that no longer learns.
 
-use super::{Flow, Orientation, HALF_LOG_TAU};
+use super::{Base, Flow, Orientation};
 use crate::ops::autoregressive::{AutoregressiveMap, Buffers, Record};
-use crate::ops::chunks::{chunk_rows, for_each_piece, to_rows, Chunk};
+use crate::ops::chunks::{chunk_rows, for_each_piece, to_lanes, to_rows, Chunk};
+use crate::ops::pool::{Lent, Pool};
 use crate::ops::real::Real;
 use crate::ops::Kernels;
 use crate::seed::Stream;
 use crate::transformer::Transformer;
+use std::sync::Arc;
 
 /// How the direction that is not the one-pass direction is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +26,9 @@ pub enum Method {
 pub struct FrozenFlow<F> {
     dim: usize,
     orientation: Orientation,
+    base: Arc<dyn Base>,
     maps: Vec<AutoregressiveMap<F, Transformer>>,
+    scratch: Pool<Scratch<F>>,
 }
 
 /// Where the base noise of a draw comes from.
@@ -36,19 +40,20 @@ enum Noise<'a> {
 }
 
 /// The scratch space of one thread.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Scratch<F> {
     chunk: Chunk<F>,
     buffers: Buffers<F>,
     records: Vec<Record<F>>,
     gradient: Vec<F>,
     noise: Vec<f64>,
+    z: Vec<f64>,
 }
 
 impl<F: Real> FrozenFlow<F> {
     pub(super) fn new<E: Real, D: Kernels<E>>(flow: &Flow<E, D>) -> Self {
         let maps = flow.layers().iter().map(|layer| layer.on_slices(true)).collect();
-        Self { dim: flow.dim(), orientation: flow.orientation(), maps }
+        Self { dim: flow.dim(), orientation: flow.orientation(), base: flow.base(), maps, scratch: Pool::default() }
     }
 
     /// The number of coordinates.
@@ -61,10 +66,20 @@ impl<F: Real> FrozenFlow<F> {
         self.orientation
     }
 
+    /// The base density.
+    pub fn base(&self) -> &dyn Base {
+        self.base.as_ref()
+    }
+
+    /// The number of standard normals that one draw takes.
+    pub fn noise_width(&self) -> usize {
+        self.base.noise_width()
+    }
+
     /// Fills `points` and `log_prob` from base `noise`.
     ///
     /// # Panics
-    /// If the slices are not `log_prob.len()` × dim.
+    /// If the slices are not `log_prob.len()` × dim, and those of the noise × [`FrozenFlow::noise_width`].
     pub fn push(&self, noise: &[f64], points: &mut [f64], log_prob: &mut [f64]) {
         self.push_with(Method::Cached, noise, points, log_prob);
     }
@@ -74,7 +89,7 @@ impl<F: Real> FrozenFlow<F> {
     /// # Panics
     /// As [`FrozenFlow::push`].
     pub fn push_with(&self, method: Method, noise: &[f64], points: &mut [f64], log_prob: &mut [f64]) {
-        assert_eq!(noise.len(), points.len(), "rows × dim numbers");
+        assert_eq!(noise.len(), log_prob.len() * self.noise_width(), "rows × noise width numbers");
         self.sample(method, Noise::Given(noise), points, log_prob);
     }
 
@@ -88,28 +103,32 @@ impl<F: Real> FrozenFlow<F> {
 
     fn sample(&self, method: Method, noise: Noise, points: &mut [f64], log_prob: &mut [f64]) {
         let (rows, dim, forward) = (log_prob.len(), self.dim, self.orientation == Orientation::Sampling);
+        let width = self.noise_width();
         assert_eq!(points.len(), rows * dim, "rows × dim numbers");
         let size = chunk_rows(rows);
         let pieces = points.chunks_mut(size * dim).zip(log_prob.chunks_mut(size)).enumerate();
         for_each_piece(
             pieces,
             rows * self.work(),
-            Scratch::default,
-            |scratch: &mut Scratch<F>, (p, (points, values))| {
-                let z = match noise {
-                    Noise::Given(noise) => &noise[p * size * dim..][..points.len()],
+            || self.scratch.lend(),
+            |scratch: &mut Lent<Scratch<F>>, (p, (points, values))| {
+                let Scratch { chunk, buffers, noise: fresh, z, .. } = &mut **scratch;
+                let noise = match noise {
+                    Noise::Given(noise) => &noise[p * size * width..][..values.len() * width],
                     Noise::Fresh(stream, first) => {
-                        scratch.noise.resize(points.len(), 0.0);
-                        stream.normals(first + (p * size) as u64, dim, &mut scratch.noise);
-                        &scratch.noise
+                        fresh.resize(values.len() * width, 0.0);
+                        stream.normals(first + (p * size) as u64, width, fresh);
+                        fresh
                     }
                 };
-                let Scratch { chunk, buffers, .. } = scratch;
+                z.resize(points.len(), 0.0);
+                let rows = z.chunks_exact_mut(dim).zip(noise.chunks_exact(width));
+                rows.for_each(|(z, noise)| self.base.push(noise, z));
                 chunk.load(dim, z, F::of);
                 self.transport(forward, method, chunk, buffers);
                 chunk.store(dim, points, F::widen);
                 for ((value, log_det), z) in values.iter_mut().zip(&chunk.log_det).zip(z.chunks_exact(dim)) {
-                    *value = standard_normal(z.iter().copied()) - log_det;
+                    *value = self.base.log_prob(z) - log_det;
                 }
             },
         );
@@ -132,12 +151,17 @@ impl<F: Real> FrozenFlow<F> {
         assert_eq!(points.len(), rows * dim, "rows × dim numbers");
         let size = chunk_rows(rows);
         let pieces = points.chunks(size * dim).zip(log_prob.chunks_mut(size));
-        for_each_piece(pieces, rows * self.work(), Scratch::default, |scratch: &mut Scratch<F>, (points, values)| {
-            let Scratch { chunk, buffers, .. } = scratch;
-            chunk.load(dim, points, F::of);
-            self.transport(forward, method, chunk, buffers);
-            add_base(chunk, values);
-        });
+        for_each_piece(
+            pieces,
+            rows * self.work(),
+            || self.scratch.lend(),
+            |scratch: &mut Lent<Scratch<F>>, (points, values)| {
+                let Scratch { chunk, buffers, z, .. } = &mut **scratch;
+                chunk.load(dim, points, F::of);
+                self.transport(forward, method, chunk, buffers);
+                self.add_base(chunk, z, values);
+            },
+        );
     }
 
     /// Carries a chunk through the maps, one way or the other.
@@ -169,8 +193,9 @@ impl<F: Real> FrozenFlow<F> {
         assert!(points.len() == rows * dim && gradients.len() == rows * dim, "rows × dim numbers");
         let size = chunk_rows(rows);
         let pieces = points.chunks(size * dim).zip(log_prob.chunks_mut(size)).zip(gradients.chunks_mut(size * dim));
-        let evaluate = |scratch: &mut Scratch<F>, ((points, values), gradients): ((&[f64], &mut [f64]), &mut [f64])| {
-            let Scratch { chunk, buffers, records, gradient, .. } = scratch;
+        let evaluate = |scratch: &mut Lent<Scratch<F>>,
+                        ((points, values), gradients): ((&[f64], &mut [f64]), &mut [f64])| {
+            let Scratch { chunk, buffers, records, gradient, z, .. } = &mut **scratch;
             chunk.load(dim, points, F::of);
             records.resize_with(self.maps.len(), Record::default);
             let forward = self.orientation == Orientation::Density;
@@ -181,10 +206,9 @@ impl<F: Real> FrozenFlow<F> {
                     map.inverse_recorded(chunk, record, buffers);
                 }
             }
-            add_base(chunk, values);
-            // ∂(−½‖z‖²)/∂z = −z starts the way back.
-            gradient.clear();
-            gradient.extend(chunk.points.iter().map(|&z| -z));
+            self.add_base(chunk, z, values);
+            // The gradient of the base's log density starts the way back.
+            self.score(chunk, z, gradient);
             if forward {
                 buffers.backward(&self.maps, chunk, records, gradient);
             } else {
@@ -192,21 +216,25 @@ impl<F: Real> FrozenFlow<F> {
             }
             to_rows(dim, gradient, chunk.stride(), gradients, |to, value| *to = value.widen());
         };
-        for_each_piece(pieces, 2 * rows * self.work(), Scratch::default, evaluate);
+        for_each_piece(pieces, 2 * rows * self.work(), || self.scratch.lend(), evaluate);
     }
-}
 
-/// The log densities of the rows that were carried to base noise.
-fn add_base<F: Real>(chunk: &Chunk<F>, log_prob: &mut [f64]) {
-    let dim = chunk.points.len() / chunk.stride();
-    for (row, (value, log_det)) in log_prob.iter_mut().zip(&chunk.log_det).enumerate() {
-        let z = (0..dim).map(|column| chunk.points[column * chunk.stride() + row].widen());
-        *value = standard_normal(z) + log_det;
+    /// The log densities of the rows that were carried to base draws, which are left in `z`, row-major.
+    fn add_base(&self, chunk: &Chunk<F>, z: &mut Vec<f64>, log_prob: &mut [f64]) {
+        z.resize(log_prob.len() * self.dim, 0.0);
+        chunk.store(self.dim, z, F::widen);
+        for ((value, log_det), z) in log_prob.iter_mut().zip(&chunk.log_det).zip(z.chunks_exact(self.dim)) {
+            *value = self.base.log_prob(z) + log_det;
+        }
     }
-}
 
-/// log N(z; 0, I).
-pub(crate) fn standard_normal(z: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let dim = z.len() as f64;
-    -0.5 * z.map(|z| z * z).sum::<f64>() - dim * HALF_LOG_TAU
+    /// The gradients of the base's log density at the rows of `z`, in the lanes of `chunk`.
+    fn score(&self, chunk: &Chunk<F>, z: &mut [f64], gradient: &mut Vec<F>) {
+        let mut score = vec![0.0; self.dim];
+        for z in z.chunks_exact_mut(self.dim) {
+            self.base.score(z, &mut score);
+            z.copy_from_slice(&score);
+        }
+        to_lanes(self.dim, z, chunk.stride(), gradient, F::of);
+    }
 }

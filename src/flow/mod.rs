@@ -1,18 +1,21 @@
 //! A base density carried through bijections, in one of two orientations.
 
+mod base;
 mod config;
 mod frozen;
 mod model;
 mod model_file;
 mod pass;
 mod standardisation;
+mod standardised;
 
+pub use base::{Base, BaseConfig, Mixture, Normal, Strata, StudentT};
 pub use config::FlowConfig;
-pub(crate) use frozen::standard_normal;
 pub use frozen::{FrozenFlow, Method};
 pub use model::{FrozenModel, Model};
 pub use pass::Pass;
-pub use standardisation::{Link, Standardisation};
+pub use standardisation::{Link, Standardisation, MOST_WHITENED};
+pub use standardised::Standardised;
 
 use crate::bijection::{Autoregressive, Bijection, Chain};
 use crate::conditioner::Made;
@@ -22,8 +25,10 @@ use crate::ops::transform::Transform;
 use crate::ops::{Kernels, Mapped, Points, Rows};
 use crate::params::Parameters;
 use crate::seed::Stream;
+use base::LearnedBase;
 use dfdx::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Which question a flow answers in one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,12 +42,13 @@ pub enum Orientation {
 /// log of the standard normal density is −½‖z‖² minus this for each dimension.
 pub(crate) const HALF_LOG_TAU: f64 = 0.918_938_533_204_672_8;
 
-/// A standard normal carried through a chain of autoregressive bijections.
+/// A base density carried through a chain of autoregressive bijections.
 #[derive(Debug, Clone)]
 pub struct Flow<E: Real, D: Kernels<E>> {
     dim: usize,
     config: FlowConfig,
     orientation: Orientation,
+    base: LearnedBase<E, D>,
     chain: Chain<Autoregressive<E, D>>,
 }
 
@@ -62,7 +68,8 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
             Ok(Autoregressive::new(conditioner, config.transformer))
         });
         let chain = Chain::new(links.collect::<Result<Vec<_>>>()?)?;
-        Ok(Self { dim, config: config.clone(), orientation, chain })
+        let base = LearnedBase::new(device, dim, config.base, &stream.child("base"))?;
+        Ok(Self { dim, config: config.clone(), orientation, base, chain })
     }
 
     /// The number of coordinates.
@@ -78,6 +85,34 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
     /// Which direction takes one pass.
     pub fn orientation(&self) -> Orientation {
         self.orientation
+    }
+
+    /// A copy of its base, on slices.
+    pub fn base(&self) -> Arc<dyn Base> {
+        self.base.on_slices()
+    }
+
+    /// The number of standard normals that one draw takes.
+    pub fn noise_width(&self) -> usize {
+        self.config.base.noise_width(self.dim)
+    }
+
+    /// Fits a base that is fitted to draws, which are `rows` (row-major) carried to the base; leaves any other as it is.
+    ///
+    /// # Errors
+    /// If the tensor library fails.
+    pub fn fit_base(&mut self, rows: &[f64], stream: &Stream) -> Result<()> {
+        if !self.config.base.is_fitted() || rows.is_empty() {
+            return Ok(());
+        }
+        let x = rows.iter().map(|&value| E::of(value)).collect();
+        let x: Points<E, D> = tensor_result(self.device().try_tensor_from_vec(x, (rows.len() / self.dim, self.dim)))?;
+        let (z, _) = match self.orientation {
+            Orientation::Density => self.chain.forward(x)?,
+            Orientation::Sampling => self.chain.inverse(&x)?,
+        };
+        self.base.fit(&z.as_vec().into_iter().map(E::widen).collect::<Vec<_>>(), stream);
+        Ok(())
     }
 
     /// Where its weights are.
@@ -98,31 +133,33 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
         match self.orientation {
             Orientation::Density => {
                 let (noise, log_det) = self.chain.forward(x)?;
-                tensor_result(base_log_prob(noise)?.try_add(log_det))
+                tensor_result(self.base.log_prob(noise)?.try_add(log_det))
             }
             Orientation::Sampling => {
                 let (x, tape) = untaped(x, "log_prob", "Sampling")?;
                 let (noise, log_det) = self.chain.inverse(&x)?;
-                Ok(tensor_result(base_log_prob(noise)?.try_add(log_det))?.put_tape(tape))
+                Ok(tensor_result(self.base.log_prob(noise)?.try_add(log_det))?.put_tape(tape))
             }
         }
     }
 
-    /// The point of each row of base `noise`, and its log density. Differentiable in the `Sampling` orientation only.
+    /// The point of each row of base `noise` (rows × [`Flow::noise_width`] standard normals), and its log density. Differentiable in the
+    /// `Sampling` orientation only.
     ///
     /// # Errors
     /// If a tape rides on `noise` in the `Density` orientation, or the tensor library fails.
     pub fn push<T: Tape<E, D>>(&self, noise: Points<E, D, T>) -> Result<Mapped<E, D, T>> {
         match self.orientation {
             Orientation::Sampling => {
-                let base = base_log_prob(noise.with_empty_tape())?;
-                let (x, log_det) = self.chain.forward(noise)?;
+                let (z, base) = self.base.push(noise)?;
+                let (x, log_det) = self.chain.forward(z)?;
                 Ok((x, tensor_result(base.try_sub(log_det))?))
             }
             Orientation::Density => {
                 let (noise, tape) = untaped(noise, "push", "Density")?;
-                let (x, log_det) = self.chain.inverse(&noise)?;
-                let log_prob = tensor_result(base_log_prob(noise)?.try_sub(log_det))?;
+                let (z, base) = self.base.push(noise)?;
+                let (x, log_det) = self.chain.inverse(&z)?;
+                let log_prob = tensor_result(base.try_sub(log_det))?;
                 Ok((x.put_tape(tape), log_prob.put_tape(T::default())))
             }
         }
@@ -132,14 +169,6 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
     pub fn freeze<F: Real>(&self) -> FrozenFlow<F> {
         FrozenFlow::new(self)
     }
-}
-
-/// log N(z; 0, I) of each row.
-fn base_log_prob<E: Real, D: Kernels<E>, T: Tape<E, D>>(z: Points<E, D, T>) -> Result<Rows<E, D, T>> {
-    let (_, width) = *z.shape();
-    let squares: Rows<E, D, T> = tensor_result(z.try_square().and_then(|s| s.try_sum::<(usize,), Axis<1>>()))?;
-    let half = tensor_result(squares.try_mul(E::of(-0.5)))?;
-    tensor_result(half.try_sub(E::of(width as f64 * HALF_LOG_TAU)))
 }
 
 fn untaped<E: Real, D: Kernels<E>, T: Tape<E, D>>(
@@ -159,10 +188,14 @@ fn tensor_result<T, R: std::fmt::Debug>(result: std::result::Result<T, R>) -> Re
 
 impl<E: Real, D: Kernels<E>> Parameters<E, D> for Flow<E, D> {
     fn parameters(&self) -> Vec<(String, &Rows<E, D>)> {
-        self.chain.parameters()
+        let mut parameters = self.chain.parameters();
+        parameters.extend(self.base.parameters());
+        parameters
     }
 
     fn parameters_mut(&mut self) -> Vec<&mut Rows<E, D>> {
-        self.chain.parameters_mut()
+        let mut parameters = self.chain.parameters_mut();
+        parameters.extend(self.base.parameters_mut());
+        parameters
     }
 }

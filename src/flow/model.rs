@@ -64,26 +64,31 @@ impl<F: Real> FrozenModel<F> {
         self.flow.orientation()
     }
 
-    /// Fills `points` and their log densities from standard normal `noise`, computing a sequential direction by `method`.
+    /// The number of standard normals that one draw takes.
+    pub fn noise_width(&self) -> usize {
+        self.flow.noise_width()
+    }
+
+    /// Fills `points` and their log densities with the draws of rows `first ..` of `stream`, computing a sequential direction by
+    /// `method`.
     ///
     /// # Panics
     /// If the slices are not `log_prob.len()` × dim.
-    pub fn push(&self, method: Method, noise: &[f64], points: &mut [f64], log_prob: &mut [f64]) {
-        self.flow.push_with(method, noise, points, log_prob);
-        self.carry_out(points, log_prob);
-    }
-
-    /// Fills `points` and their log densities with draws from the base noise of rows `first ..` of `stream`.
-    ///
-    /// # Panics
-    /// As [`FrozenModel::push`].
     pub fn draw(&self, method: Method, stream: &Stream, first: u64, points: &mut [f64], log_prob: &mut [f64]) {
         self.flow.draw(method, stream, first, points, log_prob);
-        self.carry_out(points, log_prob);
+        self.to_users_units(points, log_prob);
     }
 
-    /// From the flow's units to the user's, in place.
-    fn carry_out(&self, points: &mut [f64], log_prob: &mut [f64]) {
+    /// [`FrozenModel::draw`] from given standard normals, [`FrozenModel::noise_width`] to a row.
+    ///
+    /// # Panics
+    /// If the slices are not `log_prob.len()` × dim, and those of the noise × the noise width.
+    pub fn push(&self, method: Method, noise: &[f64], points: &mut [f64], log_prob: &mut [f64]) {
+        self.flow.push_with(method, noise, points, log_prob);
+        self.to_users_units(points, log_prob);
+    }
+
+    fn to_users_units(&self, points: &mut [f64], log_prob: &mut [f64]) {
         let mut log_jacobian = vec![0.0; log_prob.len()];
         self.standardisation.undo(points, &mut log_jacobian);
         subtract(log_prob, &log_jacobian);

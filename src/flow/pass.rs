@@ -1,7 +1,6 @@
 //! A batch of rows on its way through a flow that still learns, on slices and with a record: what objectives for a sampler are made of.
 
-use super::frozen::standard_normal;
-use super::{Flow, Orientation};
+use super::{Base, Flow, Normal, Orientation};
 use crate::bijection::Autoregressive;
 use crate::error::{Error, Result};
 use crate::ops::autoregressive::AutoregressiveMap;
@@ -10,27 +9,47 @@ use crate::ops::real::Real;
 use crate::ops::Kernels;
 use crate::params::copy_values;
 use crate::transformer::Transformer;
+use std::sync::Arc;
 
 /// A batch carried through a flow in the `Sampling` orientation. Its memory is used again from step to step.
 ///
 /// Slices are row-major and in the flow's coordinates.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pass<E> {
     maps: Vec<AutoregressiveMap<E, Transformer>>,
+    base: Arc<dyn Base>,
+    /// The lengths of the base's tensors, which come after those of the maps.
+    base_tensors: Vec<usize>,
     batch: Batch<E>,
+    /// The standard normals of the draws.
     noise: Vec<f64>,
+    /// The draws of the base.
+    z: Vec<f64>,
     scaled: Vec<f64>,
     sums: Vec<f64>,
 }
 
+impl<E: Real> Default for Pass<E> {
+    fn default() -> Self {
+        let [noise, z, scaled, sums] = [const { Vec::new() }; 4];
+        let base = Arc::new(Normal { dim: 0 });
+        Self { maps: Vec::new(), base, base_tensors: Vec::new(), batch: Batch::default(), noise, z, scaled, sums }
+    }
+}
+
 impl<E: Real> Pass<E> {
-    /// Fills `points` and their log densities from base `noise`.
+    /// The base as it was at the last [`Pass::push`] or [`Pass::log_prob`].
+    pub fn base(&self) -> &dyn Base {
+        self.base.as_ref()
+    }
+
+    /// Fills `points` and their log densities from standard normals, [`Base::noise_width`] to a row.
     ///
     /// # Errors
     /// In the `Density` orientation.
     ///
     /// # Panics
-    /// If the slices are not `log_prob.len()` × dim.
+    /// If the slices are not `log_prob.len()` × dim, and those of the noise × the noise width.
     pub fn push<D: Kernels<E>>(
         &mut self,
         flow: &Flow<E, D>,
@@ -39,11 +58,16 @@ impl<E: Real> Pass<E> {
         log_prob: &mut [f64],
     ) -> Result<()> {
         self.take_weights(flow)?;
-        self.batch.forward(&self.maps, noise, points, log_prob);
+        let (dim, width) = (flow.dim(), self.base.noise_width());
+        assert_eq!(noise.len(), log_prob.len() * width, "rows × noise width numbers");
         self.noise.clear();
         self.noise.extend_from_slice(noise);
-        for (value, z) in log_prob.iter_mut().zip(noise.chunks_exact(flow.dim())) {
-            *value = standard_normal(z.iter().copied()) - *value;
+        self.z.resize(log_prob.len() * dim, 0.0);
+        let rows = self.z.chunks_exact_mut(dim).zip(noise.chunks_exact(width));
+        rows.for_each(|(z, noise)| self.base.push(noise, z));
+        self.batch.forward(&self.maps, &self.z, points, log_prob);
+        for (value, z) in log_prob.iter_mut().zip(self.z.chunks_exact(dim)) {
+            *value = self.base.log_prob(z) - *value;
         }
         Ok(())
     }
@@ -54,13 +78,13 @@ impl<E: Real> Pass<E> {
     /// In the `Density` orientation.
     ///
     /// # Panics
-    /// As [`Pass::push`].
+    /// If the slices are not `log_prob.len()` × dim.
     pub fn log_prob<D: Kernels<E>>(&mut self, flow: &Flow<E, D>, points: &[f64], log_prob: &mut [f64]) -> Result<()> {
         self.take_weights(flow)?;
-        self.noise.resize(points.len(), 0.0);
-        self.batch.inverse(&self.maps, points, &mut self.noise, log_prob);
-        for (value, z) in log_prob.iter_mut().zip(self.noise.chunks_exact(flow.dim())) {
-            *value += standard_normal(z.iter().copied());
+        self.z.resize(points.len(), 0.0);
+        self.batch.inverse(&self.maps, points, &mut self.z, log_prob);
+        for (value, z) in log_prob.iter_mut().zip(self.z.chunks_exact(flow.dim())) {
+            *value += self.base.log_prob(z);
         }
         Ok(())
     }
@@ -70,8 +94,7 @@ impl<E: Real> Pass<E> {
     /// # Panics
     /// If there was none, or `scores` is not as long as its points.
     pub fn score(&mut self, scores: &mut [f64]) {
-        self.scaled.clear();
-        self.scaled.extend(self.noise.iter().map(|z| -z));
+        self.base_scores();
         self.batch.adjoint(&self.maps, &self.scaled, scores);
     }
 
@@ -83,7 +106,27 @@ impl<E: Real> Pass<E> {
     pub fn add_gradients_of_push(&mut self, d_points: &[f64], d_log_prob: &[f64], gradients: &mut [Vec<E>]) {
         self.sums.clear();
         self.sums.extend(d_log_prob.iter().map(|d| -d));
-        self.batch.add_weight_gradients(&self.maps, d_points, &self.sums, gradients);
+        let (of_maps, of_base) = gradients.split_at_mut(gradients.len() - self.base_tensors.len());
+        self.batch.add_weight_gradients(&self.maps, d_points, &self.sums, of_maps);
+        if of_base.is_empty() {
+            return;
+        }
+        // What reaches the draws of the base through the maps, and through its own log density.
+        let dim = self.base.dim();
+        self.base_scores();
+        let mut d_z = vec![0.0; self.z.len()];
+        self.batch.d_points(&mut d_z);
+        let rows = d_z.chunks_exact_mut(dim).zip(self.scaled.chunks_exact(dim)).zip(d_log_prob);
+        rows.for_each(|((d_z, score), d)| d_z.iter_mut().zip(score).for_each(|(d_z, score)| *d_z += d * score));
+        let (mut places, mut slopes) = (vec![0; dim], vec![0.0; dim]);
+        for (t, gradient) in of_base.iter_mut().enumerate() {
+            for (noise, d_z) in self.noise.chunks_exact(self.base.noise_width()).zip(d_z.chunks_exact(dim)) {
+                self.base.push_slopes(t, noise, &mut places, &mut slopes);
+                let cells = places.iter().zip(&slopes).zip(d_z);
+                cells.for_each(|((&place, slope), d_z)| gradient[place] += E::of(slope * d_z));
+            }
+        }
+        self.add_base_gradients(d_log_prob, of_base);
     }
 
     /// Adds Σ_rows −share · ∂ log q(x)/∂θ at the points of the last [`Pass::log_prob`] to `gradients`.
@@ -91,21 +134,45 @@ impl<E: Real> Pass<E> {
     /// # Panics
     /// As [`Pass::add_gradients_of_push`].
     pub fn add_gradients_of_surprise(&mut self, shares: &[f64], gradients: &mut [Vec<E>]) {
-        let dim = self.noise.len() / shares.len();
-        self.scaled.clear();
-        for (z, share) in self.noise.chunks_exact(dim).zip(shares) {
-            self.scaled.extend(z.iter().map(|z| -z * share));
-        }
-        self.batch.add_adjoint_weight_gradients(&self.maps, &self.scaled, shares, gradients);
+        self.base_scores();
+        let scores = self.scaled.chunks_exact_mut(self.base.dim()).zip(shares);
+        scores.for_each(|(score, share)| score.iter_mut().for_each(|score| *score *= share));
+        let (of_maps, of_base) = gradients.split_at_mut(gradients.len() - self.base_tensors.len());
+        self.batch.add_adjoint_weight_gradients(&self.maps, &self.scaled, shares, of_maps);
+        let negated: Vec<f64> = shares.iter().map(|share| -share).collect();
+        self.add_base_gradients(&negated, of_base);
     }
 
-    /// Brings the maps up to date with the flow.
+    /// Adds Σ_rows factor · ∂ log b(z)/∂θ at fixed draws z of the base.
+    fn add_base_gradients(&self, factors: &[f64], gradients: &mut [Vec<E>]) {
+        if gradients.is_empty() {
+            return;
+        }
+        let mut slopes = vec![0.0; self.base_tensors.iter().sum()];
+        for (z, factor) in self.z.chunks_exact(self.base.dim()).zip(factors) {
+            self.base.log_prob_slopes(z, &mut slopes);
+            let all = gradients.iter_mut().flatten().zip(&slopes);
+            all.for_each(|(gradient, slope)| *gradient += E::of(factor * slope));
+        }
+    }
+
+    /// Fills `scaled` with ∂ log b(z)/∂z.
+    fn base_scores(&mut self) {
+        let dim = self.base.dim();
+        self.scaled.resize(self.z.len(), 0.0);
+        let rows = self.scaled.chunks_exact_mut(dim).zip(self.z.chunks_exact(dim));
+        rows.for_each(|(score, z)| self.base.score(z, score));
+    }
+
+    /// Brings the maps and the base up to date with the flow.
     fn take_weights<D: Kernels<E>>(&mut self, flow: &Flow<E, D>) -> Result<()> {
         if flow.orientation() != Orientation::Sampling {
             return Err(Error::invalid("a pass of draws needs a flow in the Sampling orientation"));
         }
+        self.base = flow.base();
+        self.base_tensors = flow.config().base.tensors(flow.dim()).into_iter().map(|(_, len)| len).collect();
         let is_of = |(map, layer): (&AutoregressiveMap<E, Transformer>, &Autoregressive<E, D>)| {
-            std::sync::Arc::ptr_eq(map.network().network(), layer.conditioner().network())
+            Arc::ptr_eq(map.network().network(), layer.conditioner().network())
         };
         if self.maps.len() != flow.layers().len() || !self.maps.iter().zip(flow.layers()).all(is_of) {
             self.maps = flow.layers().iter().map(|layer| layer.on_slices(false)).collect();

@@ -1,5 +1,6 @@
-//! The way between the user's coordinates and those that a flow sees: links for bounded columns, shift and scale.
+//! The way between the user's coordinates and those that a flow sees: links for bounded columns, shift, scale and a triangular factor.
 
+use crate::cholesky;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +58,8 @@ impl Link {
     }
 }
 
-/// u = link(shift + scale · z), coordinate by coordinate. It is part of the model: log p(u) = log p(z) − Σ ln du/dz.
+/// u = link(shift + scale · (F z)), with a lower-triangular F where the coordinates are whitened. It is part of the model:
+/// log p(u) = log p(z) − ln det du/dz.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Standardisation {
@@ -68,12 +70,70 @@ pub struct Standardisation {
     /// The links; none is the identity for all.
     #[serde(default)]
     pub links: Vec<Link>,
+    /// F, row-major, with a positive diagonal; empty is the identity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub factor: Vec<f64>,
 }
+
+/// The largest number of coordinates that are whitened; a factor is a matrix, and a part of the model file.
+pub const MOST_WHITENED: usize = 1024;
 
 impl Standardisation {
     /// Leaves everything as it is.
     pub fn identity(dim: usize) -> Self {
-        Self { shift: vec![0.0; dim], scale: vec![1.0; dim], links: Vec::new() }
+        Self { shift: vec![0.0; dim], scale: vec![1.0; dim], links: Vec::new(), factor: Vec::new() }
+    }
+
+    /// That which turns a density with this mean and covariance (row-major), both behind `links`, into one with mean 0 and covariance I.
+    /// Also the multiple of the variances that had to be added to them for a positive definite matrix; 0 for none.
+    ///
+    /// # Errors
+    /// If a number is not finite, a variance is not positive, or there are more than [`MOST_WHITENED`] coordinates.
+    pub fn whitening(mean: Vec<f64>, covariance: &[f64], links: Vec<Link>) -> Result<(Self, f64)> {
+        let dim = mean.len();
+        if dim > MOST_WHITENED {
+            return Err(Error::invalid(format!("whitening of {dim} coordinates; at most {MOST_WHITENED} are right")));
+        }
+        let scale: Vec<f64> = (0..dim).map(|i| covariance[i * dim + i].sqrt()).collect();
+        if let Some(i) = (0..dim).find(|&i| !(scale[i] > 0.0 && scale[i].is_finite() && mean[i].is_finite())) {
+            let (mean, scale) = (mean[i], scale[i]);
+            let message = format!("coordinate {} has mean {mean} and standard deviation {scale}", i + 1);
+            return Err(Error::invalid(format!(
+                "{message}; finite numbers, the latter positive, are right to whiten by"
+            )));
+        }
+        let correlation: Vec<f64> =
+            (0..dim * dim).map(|cell| covariance[cell] / (scale[cell / dim] * scale[cell % dim])).collect();
+        let (factor, ridge) = cholesky::regularised(&correlation, dim).map_err(Error::invalid)?;
+        Ok((Self { shift: mean, scale, links, factor }, ridge))
+    }
+
+    /// [`Standardisation::whitening`] by the mean and covariance of `rows` (row-major) behind `links`.
+    ///
+    /// # Errors
+    /// As [`Standardisation::fit`], or with too many coordinates.
+    pub fn whitening_of(rows: &[f64], names: &[String], links: Vec<Link>) -> Result<(Self, f64)> {
+        let fitted = Self::fit(rows, names, links, true)?;
+        let dim = names.len();
+        if dim > MOST_WHITENED {
+            return Err(Error::invalid(format!("whitening of {dim} coordinates; at most {MOST_WHITENED} are right")));
+        }
+        let mut standardised = rows.to_vec();
+        fitted.apply(&mut standardised, &mut vec![0.0; rows.len() / dim]);
+        let mut covariance = vec![0.0; dim * dim];
+        for row in standardised.chunks_exact(dim) {
+            for (i, sums) in covariance.chunks_exact_mut(dim).enumerate() {
+                sums[..=i].iter_mut().zip(row).for_each(|(sum, z)| *sum += row[i] * z);
+            }
+        }
+        let n = (rows.len() / dim) as f64;
+        for i in 0..dim {
+            for j in 0..=i {
+                let value = covariance[i * dim + j] / n * fitted.scale[i] * fitted.scale[j];
+                (covariance[i * dim + j], covariance[j * dim + i]) = (value, value);
+            }
+        }
+        Self::whitening(fitted.shift, &covariance, fitted.links)
     }
 
     /// The given links, with mean and standard deviation of each column of `rows` (row-major) behind its link, summed in two
@@ -148,12 +208,21 @@ impl Standardisation {
         self.shift.iter().copied().zip(self.scale.iter().copied())
     }
 
-    /// Σ ln scale.
+    /// Σ ln scale + ln det F.
     fn log_scale(&self) -> f64 {
-        self.scale.iter().map(|scale| scale.ln()).sum()
+        let diagonal = self.factor.iter().step_by(self.shift.len() + 1);
+        self.scale.iter().chain(diagonal).map(|scale| scale.ln()).sum()
     }
 
-    /// From the user's units to the flow's, in place; fills Σ ln du/dz of each row.
+    /// The coordinates behind their links, shift + scale · (F z), of a row `z`, in place.
+    fn undo_lines(&self, row: &mut [f64]) {
+        if !self.factor.is_empty() {
+            cholesky::multiply(&self.factor, row);
+        }
+        row.iter_mut().zip(self.lines()).for_each(|(z, (shift, scale))| *z = *z * scale + shift);
+    }
+
+    /// From the user's units to the flow's, in place; fills ln det du/dz of each row.
     pub fn apply(&self, rows: &mut [f64], log_jacobian: &mut [f64]) {
         let (straight, log_scale) = (self.is_straight(), self.log_scale());
         for (row, log_jacobian) in rows.chunks_exact_mut(self.shift.len()).zip(log_jacobian) {
@@ -165,15 +234,18 @@ impl Standardisation {
                 }
             }
             row.iter_mut().zip(self.lines()).for_each(|(w, (shift, scale))| *w = (*w - shift) / scale);
+            if !self.factor.is_empty() {
+                cholesky::solve(&self.factor, row);
+            }
         }
     }
 
-    /// From the flow's units to the user's, in place; fills Σ ln du/dz of each row.
+    /// From the flow's units to the user's, in place; fills ln det du/dz of each row.
     pub fn undo(&self, rows: &mut [f64], log_jacobian: &mut [f64]) {
         let (straight, log_scale) = (self.is_straight(), self.log_scale());
         for (row, log_jacobian) in rows.chunks_exact_mut(self.shift.len()).zip(log_jacobian) {
             *log_jacobian = log_scale;
-            row.iter_mut().zip(self.lines()).for_each(|(z, (shift, scale))| *z = *z * scale + shift);
+            self.undo_lines(row);
             if !straight {
                 for (i, w) in row.iter_mut().enumerate() {
                     let (u, log_slope, _) = self.link(i).at(*w);
@@ -184,28 +256,40 @@ impl Standardisation {
         }
     }
 
-    /// Turns gradients of log γ(u) by u into those of log γ(u(z)) + Σ ln du/dz by z, at the rows `z`.
+    /// Turns gradients of log γ(u) by u into those of log γ(u(z)) + ln det du/dz by z, at the rows `z`.
     pub fn pull_back(&self, z: &[f64], gradients: &mut [f64]) {
         let (dim, straight) = (self.shift.len(), self.is_straight());
+        let mut behind = vec![0.0; dim];
         for (row, z) in gradients.chunks_exact_mut(dim).zip(z.chunks_exact(dim)) {
             if !straight {
-                for (i, (gradient, z)) in row.iter_mut().zip(z).enumerate() {
-                    let (_, log_slope, bend) = self.link(i).at(z * self.scale[i] + self.shift[i]);
+                behind.copy_from_slice(z);
+                self.undo_lines(&mut behind);
+                for (i, (gradient, w)) in row.iter_mut().zip(&behind).enumerate() {
+                    let (_, log_slope, bend) = self.link(i).at(*w);
                     *gradient = *gradient * log_slope.exp() + bend;
                 }
             }
             row.iter_mut().zip(&self.scale).for_each(|(gradient, scale)| *gradient *= scale);
+            if !self.factor.is_empty() {
+                cholesky::multiply_transposed(&self.factor, row);
+            }
         }
     }
 
-    /// Turns gradients of log p(z) by z into those of log p(u) = log p(z(u)) − Σ ln du/dz by u, at the rows `z`.
+    /// Turns gradients of log p(z) by z into those of log p(u) = log p(z(u)) − ln det du/dz by u, at the rows `z`.
     pub fn push_forward(&self, z: &[f64], gradients: &mut [f64]) {
         let (dim, straight) = (self.shift.len(), self.is_straight());
+        let mut behind = vec![0.0; dim];
         for (row, z) in gradients.chunks_exact_mut(dim).zip(z.chunks_exact(dim)) {
+            if !self.factor.is_empty() {
+                cholesky::solve_transposed(&self.factor, row);
+            }
             row.iter_mut().zip(&self.scale).for_each(|(gradient, scale)| *gradient /= scale);
             if !straight {
-                for (i, (gradient, z)) in row.iter_mut().zip(z).enumerate() {
-                    let (_, log_slope, bend) = self.link(i).at(z * self.scale[i] + self.shift[i]);
+                behind.copy_from_slice(z);
+                self.undo_lines(&mut behind);
+                for (i, (gradient, w)) in row.iter_mut().zip(&behind).enumerate() {
+                    let (_, log_slope, bend) = self.link(i).at(*w);
                     *gradient = (*gradient - bend) * (-log_slope).exp();
                 }
             }
@@ -234,6 +318,20 @@ impl Standardisation {
                 "a standardisation with a shift that is not finite or a scale that is not positive",
             ));
         }
-        Ok(())
+        self.validate_factor(dim)
+    }
+
+    fn validate_factor(&self, dim: usize) -> Result<()> {
+        let sound = |(cell, value): (usize, &f64)| match (cell / dim).cmp(&(cell % dim)) {
+            std::cmp::Ordering::Less => *value == 0.0,
+            std::cmp::Ordering::Equal => value.is_finite() && *value > 0.0,
+            std::cmp::Ordering::Greater => value.is_finite(),
+        };
+        let square = dim <= MOST_WHITENED && self.factor.len() == dim * dim;
+        if self.factor.is_empty() || (square && self.factor.iter().enumerate().all(sound)) {
+            return Ok(());
+        }
+        let right = format!("a lower-triangular matrix of {dim} × {dim} with a positive diagonal");
+        Err(Error::invalid(format!("a standardisation with a factor that is not {right}")))
     }
 }

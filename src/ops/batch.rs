@@ -167,6 +167,18 @@ impl<E: Real> Batch<E> {
         backward(maps, &mut self.memory, tensors, even_chunks(self.rows), work(maps, self.rows));
     }
 
+    /// Fills the gradient at the points that the last [`Batch::add_weight_gradients`] ended with.
+    ///
+    /// # Panics
+    /// If `d_points` is not as long as the points.
+    pub fn d_points(&self, d_points: &mut [f64]) {
+        assert_eq!(d_points.len(), self.rows * self.dim, "rows × dim numbers");
+        let chunks = d_points.chunks_mut(even_chunks(self.rows) * self.dim).zip(&self.memory.chunks);
+        for (d_points, Recorded { chunk, gradient, .. }) in chunks {
+            to_rows(self.dim, gradient, chunk.stride(), d_points, |to, value| *to = value.widen());
+        }
+    }
+
     /// Lays gradients out in the chunks.
     fn start_gradients(&mut self, d_points: &[f64], d_log_det: &[f64]) {
         let (dim, chunk_rows) = (self.dim, even_chunks(self.rows));

@@ -16,6 +16,7 @@ mod masked_linear;
 pub mod network;
 mod packed;
 mod panels;
+pub mod pool;
 pub mod real;
 pub mod spline;
 pub mod staircase;

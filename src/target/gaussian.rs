@@ -1,6 +1,7 @@
 //! The multivariate normal distribution.
 
 use super::{Pointwise, Sampler};
+use crate::cholesky;
 use crate::seed::{normal_pair, Seed};
 use rand::RngCore;
 use std::f64::consts::TAU;
@@ -40,7 +41,7 @@ impl Gaussian {
                 }
             }
         }
-        let factor = cholesky(&covariance, dim)?;
+        let factor = factor_of(&covariance, dim)?;
         let log_det: f64 = (0..dim).map(|i| factor[i * dim + i].ln()).sum();
         Ok(Self { constant: -0.5 * dim as f64 * TAU.ln() - log_det, mean, factor })
     }
@@ -51,28 +52,10 @@ impl Gaussian {
     /// If A is not positive definite.
     pub(super) fn from_precision(precision: &[f64], b: &[f64]) -> Result<(Self, f64), String> {
         let dim = b.len();
-        let factor = cholesky(precision, dim)?;
-        // The columns of A⁻¹ solve L Lᵀ x = e.
-        let mut covariance = vec![0.0; dim * dim];
-        for (k, column) in covariance.chunks_exact_mut(dim).enumerate() {
-            column[k] = 1.0;
-            for i in 0..dim {
-                let dot: f64 = (0..i).map(|j| factor[i * dim + j] * column[j]).sum();
-                column[i] = (column[i] - dot) / factor[i * dim + i];
-            }
-            for i in (0..dim).rev() {
-                let dot: f64 = (i + 1..dim).map(|j| factor[j * dim + i] * column[j]).sum();
-                column[i] = (column[i] - dot) / factor[i * dim + i];
-            }
-        }
+        let factor = factor_of(precision, dim)?;
+        let covariance = cholesky::inverse(&factor, dim);
         let mean = covariance.chunks_exact(dim).map(|row| row.iter().zip(b).map(|(c, b)| c * b).sum()).collect();
         let log_det = 2.0 * (0..dim).map(|i| factor[i * dim + i].ln()).sum::<f64>();
-        // Rounding makes the two halves differ in the last bits.
-        for i in 0..dim {
-            for j in 0..i {
-                covariance[i * dim + j] = covariance[j * dim + i];
-            }
-        }
         Ok((Self::new(mean, covariance)?, log_det))
     }
 
@@ -108,26 +91,10 @@ impl Gaussian {
     }
 }
 
-/// The lower Cholesky factor of a symmetric matrix, which is refused where a pivot is not above the rounding of its diagonal entry.
-fn cholesky(matrix: &[f64], dim: usize) -> Result<Vec<f64>, String> {
-    let mut factor = vec![0.0; dim * dim];
-    for i in 0..dim {
-        for j in 0..=i {
-            let dot: f64 = (0..j).map(|k| factor[i * dim + k] * factor[j * dim + k]).sum();
-            let rest = matrix[i * dim + j] - dot;
-            if i == j {
-                let rounding = dim as f64 * f64::EPSILON * matrix[i * dim + i];
-                // NaN comes of entries so far apart that their products overflow.
-                if rest.is_nan() || rest <= rounding {
-                    return Err(format!("covariance is not positive definite: pivot {} is {rest:.3e}", i + 1));
-                }
-                factor[i * dim + i] = rest.sqrt();
-            } else {
-                factor[i * dim + j] = rest / factor[j * dim + j];
-            }
-        }
-    }
-    Ok(factor)
+/// The lower Cholesky factor of a covariance matrix.
+fn factor_of(matrix: &[f64], dim: usize) -> Result<Vec<f64>, String> {
+    cholesky::factor(matrix, dim)
+        .map_err(|(i, pivot)| format!("covariance is not positive definite: pivot {} is {pivot:.3e}", i + 1))
 }
 
 /// Orthonormal rows, from normal vectors by Gram and Schmidt's process, done twice for orthogonality to rounding.

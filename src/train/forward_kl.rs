@@ -25,7 +25,6 @@ pub struct ForwardKl<'a> {
     validation: Vec<f64>,
     validation_log_jacobian: f64,
     pass: Pass<f32>,
-    noise: Vec<f64>,
     points: Vec<f64>,
     log_jacobian: Vec<f64>,
     log_q: Vec<f64>,
@@ -45,7 +44,6 @@ impl<'a> ForwardKl<'a> {
             validation: Vec::new(),
             validation_log_jacobian: 0.0,
             pass: Pass::default(),
-            noise: Vec::new(),
             points: Vec::new(),
             log_jacobian: Vec::new(),
             log_q: Vec::new(),
@@ -66,7 +64,7 @@ impl<'a> ForwardKl<'a> {
 impl Objective for ForwardKl<'_> {
     fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
         let (batch, dim) = (self.batch, flow.dim());
-        let Self { points, noise, log_jacobian, log_q, .. } = self;
+        let Self { points, log_jacobian, log_q, .. } = self;
         [&mut *log_jacobian, log_q].into_iter().for_each(|sums| sums.resize(batch, 0.0));
         points.resize(batch * dim, 0.0);
         match &mut self.draws {
@@ -76,9 +74,7 @@ impl Objective for ForwardKl<'_> {
                 }
             }
             Draws::Fresh(teacher, stream) => {
-                noise.resize(batch * dim, 0.0);
-                stream.normals(step * batch as u64, dim, noise);
-                teacher.push(Method::Cached, noise, points, log_q);
+                teacher.draw(Method::Cached, stream, step * batch as u64, points, log_q);
             }
         }
         self.standardisation.apply(points, log_jacobian);

@@ -3,7 +3,7 @@
 use super::annealing::{ess, Annealing};
 use super::{Objective, Outcome};
 use crate::error::{Error, Result};
-use crate::flow::{standard_normal, Flow, Pass, Standardisation};
+use crate::flow::{Flow, Pass, Standardisation};
 use crate::seed::Stream;
 use crate::target::{evaluate_in_pieces, Density, Faults};
 use dfdx::prelude::Cpu;
@@ -80,12 +80,17 @@ impl<'a> ReverseKl<'a> {
 
 impl Objective for ReverseKl<'_> {
     fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
-        let (batch, dim) = (self.batch, flow.dim());
+        let (batch, dim, width) = (self.batch, flow.dim(), flow.noise_width());
         let Memory { noise, draws, log_q, points, log_jacobian, values, slopes, scores, to_target, to_base, shares } =
             &mut self.memory;
-        [&mut *noise, draws, points, slopes, scores].into_iter().for_each(|rows| rows.resize(batch * dim, 0.0));
+        noise.resize(batch * width, 0.0);
+        [&mut *draws, points, slopes, scores].into_iter().for_each(|rows| rows.resize(batch * dim, 0.0));
         [&mut *log_q, log_jacobian, values, shares].into_iter().for_each(|sums| sums.resize(batch, 0.0));
-        self.stream.normals(step * batch as u64, dim, noise);
+        self.stream.normals(step * batch as u64, width, noise);
+        let strata = flow.base().strata(batch);
+        if let Some(strata) = &strata {
+            strata.fix(noise, width);
+        }
         self.pass.push(flow, noise, draws, log_q)?;
 
         points.copy_from_slice(draws);
@@ -97,17 +102,22 @@ impl Objective for ReverseKl<'_> {
         self.standardisation.pull_back(draws, slopes);
 
         // A row that failed or has density zero keeps its place in the batch but adds no gradient.
-        let share = 1.0 / batch as f64;
-        let (mut usable, mut loss) = (0, 0.0);
+        match &strata {
+            None => shares.fill(1.0 / batch as f64),
+            Some(strata) => shares.copy_from_slice(strata.shares()),
+        }
+        let (mut usable, mut loss, mut share_in_use) = (0, 0.0, 0.0);
         to_target.clear();
         for (row, slope) in slopes.chunks_exact(dim).enumerate() {
             let log_weight = values[row] + log_jacobian[row] - log_q[row];
             to_target.push(log_weight);
             let used = values[row].is_finite() && slope.iter().all(|slope| slope.is_finite());
-            shares[row] = if used { share } else { 0.0 };
             if used {
                 usable += 1;
-                loss -= log_weight;
+                share_in_use += shares[row];
+                loss -= shares[row] * log_weight;
+            } else {
+                shares[row] = 0.0;
             }
         }
         if usable == 0 {
@@ -117,12 +127,16 @@ impl Objective for ReverseKl<'_> {
         let mut beta = 1.0;
         if let Some(annealing) = &mut self.annealing {
             to_base.clear();
-            let densities = draws.chunks_exact(dim).map(|x| standard_normal(x.iter().copied()));
+            let base = self.pass.base();
+            let densities = draws.chunks_exact(dim).map(|x| base.log_prob(x));
             to_base.extend(densities.zip(&*log_q).map(|(base, log_q)| base - log_q));
             beta = annealing.advance(step, to_target, to_base);
             if beta < 1.0 {
-                let slopes = slopes.iter_mut().zip(&*draws);
-                slopes.for_each(|(slope, x)| *slope = beta * *slope - (1.0 - beta) * x);
+                let mut score = vec![0.0; dim];
+                for (slope, x) in slopes.chunks_exact_mut(dim).zip(draws.chunks_exact(dim)) {
+                    base.score(x, &mut score);
+                    slope.iter_mut().zip(&score).for_each(|(slope, base)| *slope = beta * *slope + (1.0 - beta) * base);
+                }
             }
         }
 
@@ -140,13 +154,25 @@ impl Objective for ReverseKl<'_> {
                 *slope = if *share > 0.0 { pull * share } else { 0.0 };
             }
         }
-        if score.is_some() {
+        gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
+        if let (Some(strata), Some(logits)) = (&strata, gradients.last_mut()) {
+            // The logits are the last tensor of a base that has strata. What the target's loss is at each row, annealed if it is.
+            let loss = |row: usize| {
+                let annealed = if beta < 1.0 { (1.0 - beta) * to_base[row] } else { 0.0 };
+                if shares[row] > 0.0 {
+                    -(beta * to_target[row] + annealed)
+                } else {
+                    f64::NAN
+                }
+            };
+            strata.add_gradient(&(0..batch).map(loss).collect::<Vec<_>>(), logits);
+        }
+        if self.gradient == Gradient::Path {
             shares.fill(0.0);
         }
-        gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
         self.pass.add_gradients_of_push(slopes, shares, gradients);
         Ok(Outcome {
-            loss: loss / usable as f64,
+            loss: loss / share_in_use,
             ess: Some(ess(to_target.iter().copied())),
             failed_rows: batch - usable,
             beta: self.annealing.as_ref().map(|_| beta),

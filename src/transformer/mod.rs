@@ -136,18 +136,6 @@ impl Transform for Transformer {
         transform!(self, transform => transform.adjoint_lanes(stride, x, kept, d_x, d_log_det, d_parameters));
     }
 
-    fn adjoint_lanes<E: Real>(
-        &self,
-        stride: usize,
-        x: &[E],
-        kept: &[E],
-        d_x: &mut [E],
-        d_log_det: &[E],
-        d_parameters: &mut [E],
-    ) {
-        self.transform().adjoint_lanes(stride, x, kept, d_x, d_log_det, d_parameters);
-    }
-
     fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]) {
         transform!(self, transform => transform.inverse_lanes(stride, y, parameters, log_det));
     }

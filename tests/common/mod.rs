@@ -3,7 +3,7 @@
 
 use dfdx::prelude::*;
 use flowdistill::conditioner::{Activation, Order};
-use flowdistill::flow::{Flow, FlowConfig, Orientation};
+use flowdistill::flow::{BaseConfig, Flow, FlowConfig, Orientation};
 use flowdistill::ops::real::Real;
 use flowdistill::ops::Kernels;
 use flowdistill::params::Parameters;
@@ -39,6 +39,7 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         residual: false,
         skip: false,
         transformer: gentle(),
+        base: BaseConfig::Normal,
     };
     vec![
         ("one layer", base.clone()),
@@ -64,8 +65,11 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
                 residual: true,
                 skip: true,
                 transformer: spline(),
+                ..base.clone()
             },
         ),
+        ("mixture base", FlowConfig { base: BaseConfig::Mixture { components: 3 }, ..base.clone() }),
+        ("Student-t base", FlowConfig { base: BaseConfig::StudentT { freedom: 5.0 }, ..base.clone() }),
         (
             "five layers",
             FlowConfig {
@@ -87,11 +91,16 @@ where
     // Smaller with the number of terms in a sum: five layers that each saturate at |s| = 2 would be chaotic.
     let scale = 0.4 * 4.0 / dim.max(4) as f64;
     let mut snapshot = flow.snapshot();
+    let of_base: Vec<bool> = flow.parameters().iter().map(|(name, _)| name.starts_with("base.")).collect();
     for (t, values) in snapshot.iter_mut().enumerate() {
         let mut normals = vec![0.0; values.len()];
         Seed(2).stream(&format!("weights {t}")).normals(0, 1, &mut normals);
         // Rounded to single precision, so that flows of both precisions have the same weights.
-        values.iter_mut().zip(normals).for_each(|(value, z)| *value = E::of(f64::from((scale * z) as f32)));
+        for (value, z) in values.iter_mut().zip(normals) {
+            // A base stays near its start.
+            let start = if of_base[t] { value.widen() as f32 } else { 0.0 };
+            *value = E::of(f64::from((scale * z + f64::from(start)) as f32));
+        }
     }
     flow.restore(&snapshot);
     flow
