@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`error`], [`seed`], [`durable`] | what went wrong, which random number, how a file is written |
 //! | [`ops`], [`target`], [`data`] | kernels; unnormalized densities; tables of numbers |
+//! | [`foreign`] | densities in compiled models and in other processes |
 //! | [`params`] | which tensors are trained, and how they are kept |
 //! | [`conditioner`], [`transformer`] | where parameters come from, what they do to one variable |
 //! | [`bijection`] | invertible maps with their log-det |
@@ -76,6 +77,7 @@ pub mod error;
 pub mod evaluate;
 pub mod experiment;
 pub mod flow;
+pub mod foreign;
 pub mod ops;
 pub mod params;
 mod progress;

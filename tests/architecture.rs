@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each room with its rank; see `CONTRIBUTING.md`.
-const RANKS: [(&str, u32); 18] = [
+const RANKS: &[(&str, u32)] = &[
     ("error", 0),
     ("seed", 0),
     ("durable", 1),
@@ -12,6 +12,7 @@ const RANKS: [(&str, u32); 18] = [
     ("target", 2),
     ("data", 2),
     ("params", 3),
+    ("foreign", 3),
     ("conditioner", 4),
     ("transformer", 4),
     ("bijection", 5),
@@ -74,10 +75,12 @@ fn every_file_says_its_job_first_and_is_short() {
 }
 
 #[test]
-fn unsafe_code_stays_in_the_kernels_with_its_reason() {
+fn unsafe_code_stays_in_the_kernels_and_the_loader_with_its_reason() {
     for (path, room, text) in files() {
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains("unsafe {")) {
-            assert_eq!(room, "ops", "{}:{}: {line}", path.display(), number + 1);
+        let code = |line: &str| line.contains("unsafe {") || line.contains("unsafe impl") || line.contains("unsafe fn");
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| code(line)) {
+            let allowed = room == "ops" || path == Path::new("foreign/library.rs");
+            assert!(allowed, "{}:{}: {line}", path.display(), number + 1);
             assert!(text.contains("// SAFETY:"), "{} does not say why its unsafe code is sound", path.display());
         }
     }

@@ -40,7 +40,15 @@ fn shipped_experiments_check() {
                 path.file_stem().and_then(|stem| stem.to_str()),
                 "named like its file"
             );
-            Plan::preview(spec, &path).unwrap_or_else(|error| panic!("{error}"));
+            let folder = path.parent().expect("a folder");
+            match spec.target.as_ref().and_then(|target| target.native(folder)) {
+                None => drop(Plan::preview(spec, &path).unwrap_or_else(|error| panic!("{error}"))),
+                Some(what) => {
+                    // Refused like this; with permission it starts Python, which need not be here.
+                    let error = Plan::preview(spec, &path).err().expect("a refusal").to_string();
+                    assert!(error.contains(&what) && error.contains("--allow-native"), "{error}");
+                }
+            }
             seen += 1;
         }
     }

@@ -75,7 +75,7 @@ fn a_frozen_model_has_the_gradient_of_its_density_behind_links_too() {
     let model = Model { flow, standardisation, names: vec![String::new(); 3], integers: vec![] }.freeze::<f64>();
     let point = [0.7, 2.9, 1.3];
     let (mut value, mut gradient) = ([0.0], [0.0; 3]);
-    model.log_prob_and_gradient(&point, &mut value, &mut gradient).expect("a gradient");
+    model.log_prob_and_gradient(&point, &mut value, &mut gradient);
     for i in 0..3 {
         let at = |shift: f64| {
             let (mut moved, mut value) = (point, [0.0]);

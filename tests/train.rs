@@ -160,7 +160,7 @@ impl Objective for Flaky {
     ) -> flowdistill::error::Result<Outcome> {
         let value = if (self.sound)(step) { 1.0 } else { f32::NAN };
         gradients.iter_mut().for_each(|gradient| gradient.fill(value));
-        Ok(Outcome { loss: 1.0, ess: None, failed_rows: 0 })
+        Ok(Outcome { loss: 1.0, ..Outcome::default() })
     }
 }
 

@@ -25,6 +25,7 @@ struct Findings {
     name: String,
     dim: usize,
     coordinates: Vec<String>,
+    native: Option<String>,
     rows: Option<[usize; 3]>,
     dropped_rows: usize,
     teacher_parameters: Option<usize>,
@@ -69,6 +70,7 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         name: plan.spec.name.clone(),
         dim: plan.dim,
         coordinates: plan.names.clone(),
+        native: plan.native.clone(),
         rows: rows(plan),
         dropped_rows: plan.data.as_ref().map_or(0, |data| data.dropped),
         teacher_parameters: parameters(&plan.teacher),
@@ -189,21 +191,21 @@ fn seconds(plan: &Plan) -> Result<Option<f64>> {
 const MOST_WORK_TO_TRY: usize = 1_000_000_000;
 
 fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
-    let batch = stage.settings().batch;
     match stage {
-        StagePlan::FitTeacher(_) => {
+        StagePlan::FitTeacher(settings) => {
             let model = plan.new_model(Orientation::Density)?;
-            time(&mut plan.likelihood(batch)?, &model.flow)
+            time(&mut plan.likelihood(settings.batch)?, &model.flow)
         }
-        StagePlan::TrainStudent(against, _) => {
+        StagePlan::TrainStudent(against, ..) => {
             let model = plan.new_model(Orientation::Sampling)?;
             match (against, &plan.target) {
                 (Against::Target, Some(target)) => {
-                    time(&mut plan.reverse_kl(target.as_ref(), batch, stage), &model.flow)
+                    time(plan.divergence(target.as_ref(), None, stage)?.as_mut(), &model.flow)
                 }
                 _ => {
                     let teacher = plan.new_model(Orientation::Density)?.freeze::<f32>();
-                    time(&mut plan.reverse_kl(&teacher, batch, stage), &model.flow)
+                    let mut objective = plan.divergence(&teacher, Some(&teacher), stage)?;
+                    time(objective.as_mut(), &model.flow)
                 }
             }
         }
@@ -248,6 +250,9 @@ fn describe(findings: &Findings) -> String {
     };
     line(format!("{}: fine", findings.name));
     line(format!("  coordinates  {} ({})", findings.dim, shorten(&findings.coordinates)));
+    if let Some(native) = &findings.native {
+        line(format!("  native       allowed to {native}"));
+    }
     if let Some([train, validation, test]) = findings.rows {
         line(format!("  rows         {train} to fit, {validation} to validate, {test} to test"));
     }

@@ -2,7 +2,7 @@
 
 use super::Global;
 use crate::error::{Error, Result};
-use crate::evaluate::throughput::{measure, Throughput};
+use crate::evaluate::throughput::{measure, verdict, Throughput};
 use crate::experiment::{RUN_JSON, STUDENT, TEACHER};
 use crate::flow::Model;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ pub struct Options {
     /// The folder of a run
     run: PathBuf,
     /// Batch sizes
-    #[arg(long, value_delimiter = ',', default_value = "1,64,4096")]
+    #[arg(long, value_delimiter = ',', default_value = "1,64,4096,65536")]
     batch: Vec<u32>,
 }
 
@@ -71,11 +71,12 @@ fn table(rows: &[Throughput]) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{:<8} {:<23} {:>8} {:>14} {:>18} {:>20}",
-        "model", "method", "batch", "draws/s", "effective draws/s", "student is faster by"
+        "{:<8} {:<23} {:>8} {:>13} {:>18} {:>12} {:>9} {:>20}",
+        "model", "method", "batch", "draws/s", "effective draws/s", "µs per draw", "peak MiB", "student is faster by"
     );
     for row in rows {
         let effective = row.effective_per_second.map_or("unknown".into(), |rate| format!("{rate:.0}"));
+        let memory = row.peak_memory.map_or("unknown".into(), |bytes| (bytes >> 20).to_string());
         let student = rows.iter().find(|other| other.model == "student" && other.batch == row.batch);
         let faster = match student {
             Some(student) if row.model == "teacher" => {
@@ -83,9 +84,19 @@ fn table(rows: &[Throughput]) -> String {
             }
             _ => String::new(),
         };
-        let Throughput { model, method, batch, draws_per_second, .. } = row;
-        let _ =
-            writeln!(out, "{model:<8} {method:<23} {batch:>8} {draws_per_second:>14.0} {effective:>18} {faster:>20}");
+        let Throughput { model, method, batch, draws_per_second, estimated, .. } = row;
+        let rate = format!("{}{draws_per_second:.0}", if *estimated { "~" } else { "" });
+        let micros = 1e6 * row.seconds_per_draw;
+        let _ = writeln!(
+            out,
+            "{model:<8} {method:<23} {batch:>8} {rate:>13} {effective:>18} {micros:>12.3} {memory:>9} {faster:>20}"
+        );
+    }
+    if rows.iter().any(|row| row.estimated) {
+        let _ = writeln!(out, "~ is the rate of a smaller batch: this one would have taken over half a minute");
+    }
+    if let Some(verdict) = verdict(rows) {
+        let _ = writeln!(out, "{verdict}");
     }
     let _ = writeln!(
         out,

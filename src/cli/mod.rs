@@ -9,7 +9,7 @@ mod sample;
 mod targets;
 
 use crate::error::{Error, Result};
-use crate::experiment::{Plan, Spec};
+use crate::experiment::{Native, Plan, Spec};
 use crate::seed::Seed;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -61,6 +61,9 @@ struct Source {
     /// Change a field: a path such as `seed`, `teacher.hidden` or `stages.0.training.steps`, and its value
     #[arg(long, value_name = "FIELD=VALUE")]
     set: Vec<String>,
+    /// Let the experiment load a library or start a program that it names
+    #[arg(long)]
+    allow_native: bool,
 }
 
 impl Source {
@@ -73,8 +76,9 @@ impl Source {
         if let Some(seed) = global.seed {
             spec.seed = seed;
         }
-        let plan = if preview { Plan::preview } else { Plan::new };
-        Ok((plan(spec, &self.experiment)?, text))
+        let plan = if preview { Plan::preview_with_permission } else { Plan::with_permission };
+        let native = if self.allow_native { Native::Allow } else { Native::Refuse };
+        Ok((plan(spec, &self.experiment, native)?, text))
     }
 }
 

@@ -13,8 +13,8 @@ pub struct Options {
     name: Option<String>,
 }
 
-/// Each target as RON, what it tests, and where it comes from. Those on a table are shown without being built.
-const CATALOGUE: [(&str, &str); 21] = [
+/// Each target as RON, what it tests, and where it comes from. Those that need files are shown without being built.
+const CATALOGUE: [(&str, &str); 23] = [
     ("Banana()", "a curved ridge (Haario, Saksman and Tamminen 1999)"),
     ("TwoMoons()", "two separated modes (after Rezende and Mohamed 2015)"),
     ("EnergyU1()", "two modes that touch (Rezende and Mohamed 2015)"),
@@ -41,6 +41,14 @@ const CATALOGUE: [(&str, &str); 21] = [
     (
         "LinearRegression(path: \"table.csv\", response: \"column\", noise: 1.0, prior_scale: 10.0)",
         "the posterior of a linear regression on your table; its evidence has a closed form",
+    ),
+    (
+        "Compiled(library: \"model.so\", data: \"data.json\")",
+        "a Stan model compiled with BridgeStan's interface: docs/stan.md; needs --allow-native",
+    ),
+    (
+        "Process(command: [\"python3\", \"density.py\"], workers: 1, timeout_s: 30.0)",
+        "a density of your own in another program: docs/process.md; needs --allow-native",
     ),
 ];
 
@@ -69,7 +77,10 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let mut out = String::new();
     for (ron, about) in CATALOGUE {
         let spec = Spec::parse(&experiment(ron)).map_err(Error::invalid)?;
-        let target = spec.target.filter(|_| !ron.contains("path:")).map(|target| target.build(Path::new(".")));
+        let target = spec
+            .target
+            .filter(|_| !["path:", "library:", "command:"].iter().any(|field| ron.contains(field)))
+            .map(|target| target.build(Path::new(".")));
         let target = target.transpose().map_err(Error::invalid)?;
         let dim = target.as_ref().map(|target| target.dim());
         let log_z = target.as_ref().and_then(|target| target.log_normalizer());
@@ -80,7 +91,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
                 serde_json::json!({ "ron": ron, "dim": dim, "log_z": log_z, "exact_draws": exact, "about": about });
             writeln!(out, "{line}")
         } else {
-            let dim = dim.map_or("by its table".into(), |dim| dim.to_string());
+            let dim = dim.map_or("by its files".into(), |dim| dim.to_string());
             let log_z = log_z.map_or(String::new(), |log_z| format!(", log Z {log_z:.5}"));
             let draws = if exact { ", exact draws" } else { "" };
             writeln!(out, "target: {ron}\n    {about}; dim {dim}{log_z}{draws}")

@@ -1,5 +1,6 @@
 //! How fast a model gives draws with their log densities.
 
+use super::memory;
 use crate::flow::{FrozenModel, Method, Orientation};
 use crate::ops::real::Real;
 use crate::seed::Seed;
@@ -19,6 +20,12 @@ pub struct Throughput {
     pub draws_per_second: f64,
     /// Draws per second × ESS/N, where the ESS is known.
     pub effective_per_second: Option<f64>,
+    /// Seconds for one draw, the inverse of the rate.
+    pub seconds_per_draw: f64,
+    /// The most memory that the process held while it drew, in bytes, where the system tells; none for an estimate.
+    pub peak_memory: Option<u64>,
+    /// Whether the rate is that of a smaller batch, because this one would have taken too long.
+    pub estimated: bool,
 }
 
 /// Repeats of which the median is taken.
@@ -26,6 +33,12 @@ const REPEATS: usize = 5;
 
 /// The least time that one repeat takes.
 const REPEAT_SECONDS: f64 = 0.05;
+
+/// The longest time that a row may take; beyond it the rate of [`PROBE`] draws stands for it.
+const LONGEST_SECONDS: f64 = 30.0;
+
+/// Draws of the batch by which the time of a larger one is foretold.
+const PROBE: usize = 256;
 
 /// Measures every method by which `model` draws, at each batch size; `ess` is its ESS/N as a sampler, where it is known.
 pub fn measure<F: Real>(
@@ -41,34 +54,115 @@ pub fn measure<F: Real>(
     let mut rows = Vec::new();
     for &(method, label) in methods {
         for &batch in batches {
-            let draws_per_second = rate(model, method, batch);
-            let effective_per_second = ess.map(|ess| ess * draws_per_second);
-            rows.push(Throughput { model: name, method: label, batch, draws_per_second, effective_per_second });
+            let Rate { draws_per_second, estimated, peak_memory } = rate(model, method, batch, LONGEST_SECONDS);
+            rows.push(Throughput {
+                model: name,
+                method: label,
+                batch,
+                draws_per_second,
+                effective_per_second: ess.map(|ess| ess * draws_per_second),
+                seconds_per_draw: 1.0 / draws_per_second,
+                peak_memory,
+                estimated,
+            });
         }
     }
     rows
 }
 
-fn rate<F: Real>(model: &FrozenModel<F>, method: Method, batch: usize) -> f64 {
+struct Rate {
+    draws_per_second: f64,
+    estimated: bool,
+    peak_memory: Option<u64>,
+}
+
+fn rate<F: Real>(model: &FrozenModel<F>, method: Method, batch: usize, longest: f64) -> Rate {
     let dim = model.dim();
-    let noise = Seed(0).stream("throughput");
-    let (mut points, mut log_prob) = (vec![0.0; batch * dim], vec![0.0; batch]);
+    let probe = batch.min(PROBE);
     let mut drawn = 0u64;
-    let mut draw = || {
-        model.draw(method, &noise, drawn, &mut points, &mut log_prob);
-        drawn += batch as u64;
+    let noise = Seed(0).stream("throughput");
+    memory::reset_peak();
+    let (mut points, mut log_prob) = (vec![0.0; probe * dim], vec![0.0; probe]);
+    // Returns the seconds that a call took.
+    let mut draw = |points: &mut [f64], log_prob: &mut [f64]| {
+        let start = Instant::now();
+        model.draw(method, &noise, drawn, points, log_prob);
+        drawn += log_prob.len() as u64;
+        start.elapsed().as_secs_f64().max(1e-9)
     };
-    let start = Instant::now();
-    draw();
-    let once = start.elapsed().as_secs_f64().max(1e-9);
+    let mut once = draw(&mut points, &mut log_prob);
+    let foretold = once * (batch as f64 / probe as f64) * (1 + REPEATS) as f64;
+    let estimated = foretold > longest;
+    if !estimated && probe < batch {
+        points.resize(batch * dim, 0.0);
+        log_prob.resize(batch, 0.0);
+        once = draw(&mut points, &mut log_prob);
+    }
     let calls = (REPEAT_SECONDS / once).ceil().max(1.0) as usize;
     let mut rates: Vec<f64> = (0..REPEATS)
         .map(|_| {
-            let start = Instant::now();
-            (0..calls).for_each(|_| draw());
-            (calls * batch) as f64 / start.elapsed().as_secs_f64()
+            let seconds: f64 = (0..calls).map(|_| draw(&mut points, &mut log_prob)).sum();
+            (calls * log_prob.len()) as f64 / seconds
         })
         .collect();
     rates.sort_by(f64::total_cmp);
-    rates[REPEATS / 2]
+    let peak_memory = if estimated { None } else { memory::peak() };
+    Rate { draws_per_second: rates[REPEATS / 2], estimated, peak_memory }
+}
+
+/// What a person should know about the student's advantage at the largest batch, in one sentence; none without both models.
+pub fn verdict(rows: &[Throughput]) -> Option<String> {
+    let find = |method: &str| rows.iter().filter(|row| row.method == method).max_by_key(|row| row.batch);
+    let (student, cached) = (find("one pass")?, find("cached inversion")?);
+    let raw = student.draws_per_second / cached.draws_per_second;
+    let effective = match (student.effective_per_second, cached.effective_per_second) {
+        (Some(student), Some(cached)) => student / cached,
+        _ => raw,
+    };
+    let batch = student.batch;
+    let compared = format!("{raw:.2}× the draws and {effective:.2}× the effective draws of");
+    Some(if effective < NEARLY {
+        format!("at batch {batch} the teacher with cached inversion is about as fast: the student gives {compared} it")
+    } else {
+        format!("at batch {batch} the student gives {compared} the teacher with cached inversion")
+    })
+}
+
+/// Below this ratio of effective rates a student is hardly worth its fit for speed alone.
+const NEARLY: f64 = 1.5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Flow, FlowConfig, Model, Standardisation};
+
+    fn model(orientation: Orientation) -> FrozenModel<f32> {
+        let config = FlowConfig { layers: 1, hidden: vec![8], ..FlowConfig::default() };
+        let flow = Flow::new(&Default::default(), 2, &config, orientation, &Seed(1).stream("init")).expect("a flow");
+        let names = vec!["x".into(), "y".into()];
+        Model { flow, standardisation: Standardisation::identity(2), names, integers: Vec::new() }.freeze()
+    }
+
+    #[test]
+    fn a_batch_that_would_take_too_long_is_estimated_and_says_so() {
+        let model = model(Orientation::Density);
+        let Rate { estimated, peak_memory, draws_per_second } = rate(&model, Method::Passes, 100_000, 1e-7);
+        assert!(estimated && peak_memory.is_none() && draws_per_second > 0.0);
+        assert!(!rate(&model, Method::Passes, 300, 30.0).estimated);
+    }
+
+    #[test]
+    fn the_verdict_compares_the_largest_batches() {
+        let mut rows = measure("teacher", &model(Orientation::Density), &[1, 32], Some(1.0));
+        assert!(verdict(&rows).is_none(), "without a student");
+        rows.extend(measure("student", &model(Orientation::Sampling), &[1, 32], Some(0.5)));
+        let cached = rows.iter().position(|row| row.method == "cached inversion" && row.batch == 32).expect("measured");
+        let student = rows.len() - 1;
+        (rows[cached].draws_per_second, rows[cached].effective_per_second) = (100.0, Some(100.0));
+        (rows[student].draws_per_second, rows[student].effective_per_second) = (200.0, Some(100.0));
+        let text = verdict(&rows).expect("a verdict");
+        assert!(text.contains("about as fast") && text.contains("2.00× the draws and 1.00× the effective"), "{text}");
+        rows[student].effective_per_second = Some(190.0);
+        assert!(!verdict(&rows).expect("a verdict").contains("about as fast"));
+    }
 }

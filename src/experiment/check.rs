@@ -1,5 +1,6 @@
 //! From what was written to what can be run: every fault of an experiment, found before anything is trained.
 
+use super::native::Native;
 use super::prepare::{self, Divided, Prepared};
 use super::spec::{Against, SourceSpec, Spec, StageSpec, StudentSpec, VERSION};
 use super::whiten::{self, whiten};
@@ -8,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::flow::{BaseConfig, FlowConfig, Standardisation};
 use crate::seed::Seed;
 use crate::target::Density;
-use crate::train::Settings;
+use crate::train::{Divergence, Settings};
 use std::path::Path;
 
 /// An experiment that can be run.
@@ -39,6 +40,8 @@ pub struct Plan {
     pub stages: Vec<StagePlan>,
     /// Draws of the target from elsewhere.
     pub reference: Option<Table>,
+    /// What of other people's code runs in it.
+    pub native: Option<String>,
 }
 
 /// One thing to do.
@@ -46,8 +49,8 @@ pub struct Plan {
 pub enum StagePlan {
     /// Fit the teacher to the data.
     FitTeacher(Settings),
-    /// Train the student by reverse KL.
-    TrainStudent(Against, Settings),
+    /// Train the student.
+    TrainStudent(Against, Divergence, Settings),
 }
 
 impl StagePlan {
@@ -55,15 +58,23 @@ impl StagePlan {
     pub fn name(&self) -> &'static str {
         match self {
             StagePlan::FitTeacher(_) => "teacher, maximum likelihood",
-            StagePlan::TrainStudent(Against::Teacher, _) => "student, reverse KL against the teacher",
-            StagePlan::TrainStudent(Against::Target, _) => "student, reverse KL against the target",
+            StagePlan::TrainStudent(against, Divergence { reverse, forward, .. }, _) => {
+                match (against, *reverse > 0.0, *forward > 0.0) {
+                    (Against::Teacher, true, false) => "student, reverse KL against the teacher",
+                    (Against::Teacher, true, true) => "student, reverse and forward KL against the teacher",
+                    (Against::Teacher, false, _) => "student, forward KL against the teacher",
+                    (Against::Target, true, false) => "student, reverse KL against the target",
+                    (Against::Target, true, true) => "student, reverse KL against the target and forward KL on data",
+                    (Against::Target, false, _) => "student, forward KL on data",
+                }
+            }
         }
     }
 
     /// How it trains.
     pub fn settings(&self) -> &Settings {
         match self {
-            StagePlan::FitTeacher(settings) | StagePlan::TrainStudent(_, settings) => settings,
+            StagePlan::FitTeacher(settings) | StagePlan::TrainStudent(_, _, settings) => settings,
         }
     }
 }
@@ -75,12 +86,13 @@ const MOST_ROWS: usize = 100_000_000;
 const PREVIEW_DRAWS: usize = 2_000;
 
 impl Plan {
-    /// Checks `spec`, which was read from `path`: builds the target, reads the data, resolves the flows.
+    /// Checks `spec`, which was read from `path`: builds the target, reads the data, resolves the flows. A target that runs code which
+    /// the experiment names is refused.
     ///
     /// # Errors
     /// With all faults of the experiment, each naming its field, its value and what would be right.
     pub fn new(spec: Spec, path: &Path) -> Result<Self> {
-        Self::build_for(spec, path, usize::MAX)
+        Self::with_permission(spec, path, Native::Refuse)
     }
 
     /// The same with a few exact draws in the place of many: enough to check and to time, too few to fit.
@@ -88,20 +100,37 @@ impl Plan {
     /// # Errors
     /// As [`Plan::new`].
     pub fn preview(spec: Spec, path: &Path) -> Result<Self> {
-        Self::build_for(spec, path, PREVIEW_DRAWS)
+        Self::preview_with_permission(spec, path, Native::Refuse)
     }
 
-    fn build_for(spec: Spec, path: &Path, most_draws: usize) -> Result<Self> {
-        Self::build(spec, path, most_draws).map_err(|error| match error {
+    /// [`Plan::new`], which may run code that the experiment names if `native` says so.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn with_permission(spec: Spec, path: &Path, native: Native) -> Result<Self> {
+        Self::build_for(spec, path, usize::MAX, native)
+    }
+
+    /// [`Plan::preview`], which may run code that the experiment names if `native` says so.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn preview_with_permission(spec: Spec, path: &Path, native: Native) -> Result<Self> {
+        Self::build_for(spec, path, PREVIEW_DRAWS, native)
+    }
+
+    fn build_for(spec: Spec, path: &Path, most_draws: usize, native: Native) -> Result<Self> {
+        Self::build(spec, path, most_draws, native).map_err(|error| match error {
             Error::Invalid(message) => Error::input(path, message),
             other => other,
         })
     }
 
-    fn build(mut spec: Spec, path: &Path, most_draws: usize) -> Result<Self> {
+    fn build(mut spec: Spec, path: &Path, most_draws: usize, native: Native) -> Result<Self> {
         let mut faults = Vec::new();
         faults_of_header(&spec, &mut faults);
         let folder = path.parent().unwrap_or(Path::new("."));
+        refuse(path, spec.target.iter().filter_map(|target| target.forbidden(folder, native)).collect())?;
         let target = spec.target.as_ref().and_then(|target| match target.build(folder) {
             Ok(target) => Some(target),
             Err(fault) => {
@@ -162,9 +191,12 @@ impl Plan {
         }
         let stages = spec.stages.iter().map(|stage| match stage {
             StageSpec::MaximumLikelihood(settings) => StagePlan::FitTeacher(*settings),
-            StageSpec::ReverseKl { against, training } => StagePlan::TrainStudent(*against, *training),
+            &StageSpec::ReverseKl { against, gradient, reverse, forward, anneal, training } => {
+                StagePlan::TrainStudent(against, Divergence { gradient, reverse, forward, anneal }, training)
+            }
         });
         let stages = stages.collect();
+        let native = spec.target.as_ref().and_then(|target| target.native(folder));
         spec.teacher.clone_from(&teacher);
         Ok(Self {
             spec,
@@ -180,13 +212,14 @@ impl Plan {
             student,
             stages,
             reference,
+            native,
         })
     }
 
     /// What the student was last trained against.
     pub fn student_against(&self) -> Option<Against> {
         self.stages.iter().rev().find_map(|stage| match stage {
-            StagePlan::TrainStudent(against, _) => Some(*against),
+            StagePlan::TrainStudent(against, ..) => Some(*against),
             StagePlan::FitTeacher(_) => None,
         })
     }
@@ -251,11 +284,18 @@ fn faults_of_stages(spec: &Spec, faults: &mut Vec<String>) {
                 teacher_fitted = true;
                 settings
             }
-            StageSpec::ReverseKl { against, training } => {
-                if *against == Against::Teacher && !teacher_fitted {
+            &StageSpec::ReverseKl { against, gradient, reverse, forward, anneal, ref training } => {
+                let divergence = Divergence { gradient, reverse, forward, anneal };
+                faults.extend(divergence.faults().into_iter().map(|fault| format!("{at}: {fault}")));
+                if against == Against::Target && forward > 0.0 && spec.data.is_none() {
+                    faults.push(format!(
+                        "{at}: forward is {forward}, but there is no `data` whose rows could be draws of the target"
+                    ));
+                }
+                if against == Against::Teacher && !teacher_fitted {
                     faults.push(format!("{at} trains against the teacher, but no stage before it fits one"));
                 }
-                if *against == Against::Target && spec.target.is_none() {
+                if against == Against::Target && spec.target.is_none() {
                     faults.push(format!("{at} trains against the target, but there is no `target`"));
                 }
                 training

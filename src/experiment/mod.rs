@@ -3,6 +3,7 @@
 mod check;
 mod evaluation;
 mod folder;
+mod native;
 mod prepare;
 mod report;
 mod run;
@@ -14,6 +15,7 @@ mod whiten;
 pub use check::{Plan, StagePlan};
 pub use evaluation::{score_student, score_teacher, StudentScores, TeacherScores};
 pub use folder::{Folder, RESOLVED, RUN_JSON, STUDENT, TEACHER};
+pub use native::Native;
 pub use prepare::Divided;
 pub use report::{Record, Scores, StageRecord, Status};
 pub use run::{run, Watcher};

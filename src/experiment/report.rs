@@ -1,7 +1,7 @@
 //! What a run found: `run.json` for programs, `report.md` for people.
 
 use super::evaluation::{StudentScores, TeacherScores};
-use crate::evaluate::throughput::Throughput;
+use crate::evaluate::throughput::{self, Throughput};
 use crate::train::Trained;
 use serde::Serialize;
 use serde_json::{json, Map, Value};
@@ -204,8 +204,12 @@ impl Record {
             writeln!(out, "\n| model | method | batch | draws/s | effective draws/s |\n|---|---|---:|---:|---:|")?;
             for row in &self.throughput {
                 let effective = row.effective_per_second.map_or("unknown".into(), |rate| format!("{rate:.0}"));
-                let Throughput { model, method, batch, draws_per_second, .. } = row;
-                writeln!(out, "| {model} | {method} | {batch} | {draws_per_second:.0} | {effective} |")?;
+                let Throughput { model, method, batch, draws_per_second, estimated, .. } = row;
+                let mark = if *estimated { "~" } else { "" };
+                writeln!(out, "| {model} | {method} | {batch} | {mark}{draws_per_second:.0} | {effective} |")?;
+            }
+            if let Some(verdict) = throughput::verdict(&self.throughput) {
+                writeln!(out, "\n{verdict}")?;
             }
         }
         Ok(())

@@ -7,9 +7,12 @@ use super::report::{Record, Scores, StageRecord, Status};
 use super::spec::Against;
 use crate::error::{Error, Result};
 use crate::evaluate::throughput;
-use crate::flow::{Flow, Model, Orientation};
+use crate::flow::{Flow, FrozenModel, Model, Orientation};
 use crate::target::Density;
-use crate::train::{train, MaximumLikelihood, Observer, Progress, ReverseKl, StopReason, Trained};
+use crate::train::{
+    train, Annealing, Draws, Epochs, ForwardKl, MaximumLikelihood, Objective, Observer, Progress, ReverseKl,
+    StopReason, Trained, WeightedSum,
+};
 use dfdx::prelude::Cpu;
 use std::sync::atomic::AtomicBool;
 
@@ -24,7 +27,7 @@ pub trait Watcher: Observer {
 }
 
 /// Batch sizes at which speeds are compared.
-pub const COMPARED_BATCHES: [usize; 3] = [1, 64, 4096];
+pub const COMPARED_BATCHES: [usize; 4] = [1, 64, 4096, 65_536];
 
 /// Runs `plan` into `folder`; `input` is the experiment's text. Returns the record that was written.
 ///
@@ -132,7 +135,7 @@ impl Models {
                 self.teacher = Some(model);
                 Ok(trained)
             }
-            StagePlan::TrainStudent(against, settings) => {
+            StagePlan::TrainStudent(against, _, settings) => {
                 let mut model = match self.student.take() {
                     Some(model) => model,
                     None => plan.new_model(Orientation::Sampling)?,
@@ -143,8 +146,8 @@ impl Models {
                     (Against::Target, _, Some(target)) => target.as_ref(),
                     _ => return Err(Error::invalid("a stage without the density that it trains against")),
                 };
-                let mut objective = plan.reverse_kl(density, settings.batch, stage);
-                let trained = train(&mut model.flow, &mut objective, settings, interrupt, observer)?;
+                let mut objective = plan.divergence(density, frozen.as_ref(), stage)?;
+                let trained = train(&mut model.flow, objective.as_mut(), settings, interrupt, observer)?;
                 self.student = Some(model);
                 Ok(trained)
             }
@@ -227,11 +230,46 @@ impl Plan {
         Ok(MaximumLikelihood::new(self.dim, &train, validation, batch, [of_train, of_validation], stream))
     }
 
-    /// A student's objective in `stage`.
-    pub fn reverse_kl<'a>(&self, density: &'a dyn Density, batch: usize, stage: &StagePlan) -> ReverseKl<'a> {
+    /// A student's objective in `stage` against `density`, which is `teacher` where it trains against the teacher.
+    ///
+    /// # Errors
+    /// If the stage does not train the student, or its forward KL has no draws.
+    pub fn divergence<'a>(
+        &'a self,
+        density: &'a dyn Density,
+        teacher: Option<&'a FrozenModel<f32>>,
+        stage: &StagePlan,
+    ) -> Result<Box<dyn Objective + 'a>> {
+        let StagePlan::TrainStudent(against, divergence, settings) = stage else {
+            return Err(Error::invalid("a stage that does not train the student"));
+        };
         let place = self.stages.iter().position(|other| std::ptr::eq(other, stage)).unwrap_or(0);
-        let stream = self.seed.stream(&format!("student/noise/{place}"));
-        ReverseKl::new(density, self.standardisation.clone(), batch, stream)
+        let stream = |name: &str| self.seed.stream(&format!("student/{name}/{place}"));
+        let (batch, standardisation) = (settings.batch, &self.standardisation);
+        let reverse = ReverseKl::new(density, standardisation.clone(), batch, stream("noise")).by(divergence.gradient);
+        let reverse = match divergence.anneal {
+            Some(demand) => reverse.annealed(Annealing::new(demand, settings.steps)),
+            None => reverse,
+        };
+        if divergence.forward == 0.0 && divergence.reverse == 1.0 {
+            return Ok(Box::new(reverse));
+        }
+        let mut parts: Vec<(f64, Box<dyn Objective + 'a>)> = vec![(divergence.reverse, Box::new(reverse))];
+        if divergence.forward > 0.0 {
+            let forward = match (against, teacher, &self.data) {
+                (Against::Teacher, Some(teacher), _) => {
+                    ForwardKl::new(Draws::Fresh(teacher, stream("teacher")), standardisation.clone(), batch)
+                }
+                (Against::Target, _, Some(data)) => {
+                    let epochs = Epochs::new(data.train.len() / self.dim, batch, stream("batches"));
+                    ForwardKl::new(Draws::Given(&data.train, epochs), standardisation.clone(), batch)
+                        .validated(&data.validation)
+                }
+                _ => return Err(Error::invalid("a forward KL without draws")),
+            };
+            parts.push((divergence.forward, Box::new(forward)));
+        }
+        Ok(Box::new(WeightedSum::new(parts)))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::target_spec::TargetSpec;
 use crate::error::{Error, Result};
 use crate::flow::FlowConfig;
-use crate::train::Settings;
+use crate::train::{Gradient, Settings};
 use ron::extensions::Extensions;
 use ron::ser::PrettyConfig;
 use ron::Options;
@@ -201,10 +201,22 @@ pub enum StageSpec {
         /// How.
         Settings,
     ),
-    /// Train the student by reverse KL.
+    /// Train the student by reverse KL, forward KL or both.
     ReverseKl {
         /// The density that the student is to match.
         against: Against,
+        /// Which gradient of the reverse KL is followed.
+        #[serde(default)]
+        gradient: Gradient,
+        /// The weight of the reverse KL.
+        #[serde(default = "unit")]
+        reverse: f64,
+        /// The weight of the forward KL, over fresh draws of the teacher or over the data.
+        #[serde(default)]
+        forward: f64,
+        /// The ESS/N that a batch must have for the target to come forth further from the base.
+        #[serde(default)]
+        anneal: Option<f64>,
         /// How.
         #[serde(default)]
         training: Settings,

@@ -1,5 +1,6 @@
-//! The built-in targets as people write them, and how each is built.
+//! The targets as people write them, and how each is built.
 
+use super::native;
 use crate::data;
 use crate::target::{
     Banana, Density, EightSchools, Funnel, Gaussian, Lattice, LinearRegression, LogisticRegression, ManyWell, Mixture,
@@ -8,7 +9,7 @@ use crate::target::{
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// A built-in target density. Paths are relative to the experiment file.
+/// A target density. Paths are relative to the experiment file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum TargetSpec {
@@ -126,6 +127,36 @@ pub enum TargetSpec {
         #[serde(default = "prior")]
         prior_scale: f64,
     },
+    /// A compiled model with BridgeStan's C interface.
+    Compiled {
+        /// The shared library.
+        library: PathBuf,
+        /// A JSON file with the model's data.
+        #[serde(default)]
+        data: Option<PathBuf>,
+        /// Whether the library may be called from several threads at once (built with `STAN_THREADS`).
+        #[serde(default)]
+        threads: bool,
+    },
+    /// A density that another program evaluates.
+    Process {
+        /// The program and its arguments; started in the folder of the experiment file.
+        command: Vec<String>,
+        /// How many of it are started.
+        #[serde(default = "one_worker")]
+        workers: usize,
+        /// The longest wait for its greeting or for an answer, in seconds.
+        #[serde(default = "half_a_minute")]
+        timeout_s: f64,
+    },
+}
+
+fn one_worker() -> usize {
+    1
+}
+
+fn half_a_minute() -> f64 {
+    30.0
 }
 
 fn one() -> u64 {
@@ -165,7 +196,8 @@ fn thousand() -> f64 {
 }
 
 impl TargetSpec {
-    /// Builds the density; `folder` is that of the experiment file.
+    /// Builds the density; `folder` is that of the experiment file. Whoever calls this has the permission that
+    /// [`TargetSpec::native`] may need.
     ///
     /// # Errors
     /// What is wrong with a parameter or a table.
@@ -211,6 +243,12 @@ impl TargetSpec {
             TargetSpec::LinearRegression { path, response, noise, prior_scale } => {
                 let Regression { names, features, response } = Regression::read(&folder.join(path), response)?;
                 Box::new(LinearRegression::new(&names, &features, &response, *noise, *prior_scale)?)
+            }
+            TargetSpec::Compiled { library, data, threads } => {
+                native::compiled(folder, library, data.as_deref(), *threads)?
+            }
+            TargetSpec::Process { command, workers, timeout_s } => {
+                native::process(folder, command, *workers, *timeout_s)?
             }
         })
     }

@@ -1,9 +1,9 @@
 //! A flow without tape or device: packed weights, slices in and out, for draws, evaluation and a teacher that no longer learns.
 
 use super::{Base, Flow, Orientation};
-use crate::error::{Error, Result};
 use crate::ops::autoregressive::{AutoregressiveMap, Buffers, Record};
 use crate::ops::chunks::{chunk_rows, for_each_piece, to_lanes, to_rows, Chunk};
+use crate::ops::pool::{Lent, Pool};
 use crate::ops::real::Real;
 use crate::ops::Kernels;
 use crate::seed::Stream;
@@ -28,6 +28,7 @@ pub struct FrozenFlow<F> {
     orientation: Orientation,
     base: Arc<dyn Base>,
     maps: Vec<AutoregressiveMap<F, Transformer>>,
+    scratch: Pool<Scratch<F>>,
 }
 
 /// Where the base noise of a draw comes from.
@@ -39,7 +40,7 @@ enum Noise<'a> {
 }
 
 /// The scratch space of one thread.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Scratch<F> {
     chunk: Chunk<F>,
     buffers: Buffers<F>,
@@ -52,7 +53,7 @@ struct Scratch<F> {
 impl<F: Real> FrozenFlow<F> {
     pub(super) fn new<E: Real, D: Kernels<E>>(flow: &Flow<E, D>) -> Self {
         let maps = flow.layers().iter().map(|layer| layer.on_slices(true)).collect();
-        Self { dim: flow.dim(), orientation: flow.orientation(), base: flow.base(), maps }
+        Self { dim: flow.dim(), orientation: flow.orientation(), base: flow.base(), maps, scratch: Pool::default() }
     }
 
     /// The number of coordinates.
@@ -109,9 +110,9 @@ impl<F: Real> FrozenFlow<F> {
         for_each_piece(
             pieces,
             rows * self.work(),
-            Scratch::default,
-            |scratch: &mut Scratch<F>, (p, (points, values))| {
-                let Scratch { chunk, buffers, noise: fresh, z, .. } = scratch;
+            || self.scratch.lend(),
+            |scratch: &mut Lent<Scratch<F>>, (p, (points, values))| {
+                let Scratch { chunk, buffers, noise: fresh, z, .. } = &mut **scratch;
                 let noise = match noise {
                     Noise::Given(noise) => &noise[p * size * width..][..values.len() * width],
                     Noise::Fresh(stream, first) => {
@@ -150,12 +151,17 @@ impl<F: Real> FrozenFlow<F> {
         assert_eq!(points.len(), rows * dim, "rows × dim numbers");
         let size = chunk_rows(rows);
         let pieces = points.chunks(size * dim).zip(log_prob.chunks_mut(size));
-        for_each_piece(pieces, rows * self.work(), Scratch::default, |scratch: &mut Scratch<F>, (points, values)| {
-            let Scratch { chunk, buffers, z, .. } = scratch;
-            chunk.load(dim, points, F::of);
-            self.transport(forward, method, chunk, buffers);
-            self.add_base(chunk, z, values);
-        });
+        for_each_piece(
+            pieces,
+            rows * self.work(),
+            || self.scratch.lend(),
+            |scratch: &mut Lent<Scratch<F>>, (points, values)| {
+                let Scratch { chunk, buffers, z, .. } = &mut **scratch;
+                chunk.load(dim, points, F::of);
+                self.transport(forward, method, chunk, buffers);
+                self.add_base(chunk, z, values);
+            },
+        );
     }
 
     /// Carries a chunk through the maps, one way or the other.
@@ -177,34 +183,40 @@ impl<F: Real> FrozenFlow<F> {
         self.maps.iter().map(AutoregressiveMap::work).sum()
     }
 
-    /// Fills `log_prob` and its gradient at the rows of `points`.
-    ///
-    /// # Errors
-    /// In the `Sampling` orientation, where the density is not the one-pass direction.
+    /// Fills `log_prob` and its gradient at the rows of `points`: by a pass and its way back in the `Density` orientation, by a sequential
+    /// sweep and its adjoint in the `Sampling` orientation.
     ///
     /// # Panics
     /// If the slices are not `log_prob.len()` × dim.
-    pub fn log_prob_and_gradient(&self, points: &[f64], log_prob: &mut [f64], gradients: &mut [f64]) -> Result<()> {
-        if self.orientation != Orientation::Density {
-            return Err(Error::invalid("the gradient of log_prob needs a flow in the Density orientation"));
-        }
+    pub fn log_prob_and_gradient(&self, points: &[f64], log_prob: &mut [f64], gradients: &mut [f64]) {
         let (rows, dim) = (log_prob.len(), self.dim);
         assert!(points.len() == rows * dim && gradients.len() == rows * dim, "rows × dim numbers");
         let size = chunk_rows(rows);
         let pieces = points.chunks(size * dim).zip(log_prob.chunks_mut(size)).zip(gradients.chunks_mut(size * dim));
-        let evaluate = |scratch: &mut Scratch<F>, ((points, values), gradients): ((&[f64], &mut [f64]), &mut [f64])| {
-            let Scratch { chunk, buffers, records, gradient, z, .. } = scratch;
+        let evaluate = |scratch: &mut Lent<Scratch<F>>,
+                        ((points, values), gradients): ((&[f64], &mut [f64]), &mut [f64])| {
+            let Scratch { chunk, buffers, records, gradient, z, .. } = &mut **scratch;
             chunk.load(dim, points, F::of);
             records.resize_with(self.maps.len(), Record::default);
-            self.maps.iter().zip(&mut *records).for_each(|(map, record)| map.forward_recorded(chunk, record));
+            let forward = self.orientation == Orientation::Density;
+            if forward {
+                self.maps.iter().zip(&mut *records).for_each(|(map, record)| map.forward_recorded(chunk, record));
+            } else {
+                for (map, record) in self.maps.iter().zip(&mut *records).rev() {
+                    map.inverse_recorded(chunk, record, buffers);
+                }
+            }
             self.add_base(chunk, z, values);
             // The gradient of the base's log density starts the way back.
             self.score(chunk, z, gradient);
-            buffers.backward(&self.maps, chunk, records, gradient);
+            if forward {
+                buffers.backward(&self.maps, chunk, records, gradient);
+            } else {
+                buffers.adjoint(&self.maps, chunk.stride(), records, gradient);
+            }
             to_rows(dim, gradient, chunk.stride(), gradients, |to, value| *to = value.widen());
         };
-        for_each_piece(pieces, 2 * rows * self.work(), Scratch::default, evaluate);
-        Ok(())
+        for_each_piece(pieces, 2 * rows * self.work(), || self.scratch.lend(), evaluate);
     }
 
     /// The log densities of the rows that were carried to base draws, which are left in `z`, row-major.

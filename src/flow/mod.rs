@@ -5,6 +5,7 @@ mod config;
 mod frozen;
 mod model;
 mod model_file;
+mod pass;
 mod standardisation;
 mod standardised;
 
@@ -12,6 +13,7 @@ pub use base::{Base, BaseConfig, Mixture, Normal, Strata, StudentT};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
 pub use model::{FrozenModel, Model};
+pub use pass::Pass;
 pub use standardisation::{Link, Standardisation, MOST_WHITENED};
 pub use standardised::Standardised;
 

@@ -1,7 +1,6 @@
 //! A flow in the user's units and names: what model files hold.
 
 use super::{Flow, FrozenFlow, Method, Orientation, Standardisation};
-use crate::error::Result;
 use crate::ops::real::Real;
 use crate::seed::Stream;
 use crate::target::{Density, Fatal, Faults};
@@ -109,19 +108,15 @@ impl<F: Real> FrozenModel<F> {
 
     /// Fills the log densities of `points` and their gradients.
     ///
-    /// # Errors
-    /// In the `Sampling` orientation.
-    ///
     /// # Panics
-    /// If the slices are not `log_prob.len()` × dim, or it was not frozen for gradients.
-    pub fn log_prob_and_gradient(&self, points: &[f64], log_prob: &mut [f64], gradients: &mut [f64]) -> Result<()> {
+    /// If the slices are not `log_prob.len()` × dim.
+    pub fn log_prob_and_gradient(&self, points: &[f64], log_prob: &mut [f64], gradients: &mut [f64]) {
         let mut standardised = points.to_vec();
         let mut log_jacobian = vec![0.0; log_prob.len()];
         self.standardisation.apply(&mut standardised, &mut log_jacobian);
-        self.flow.log_prob_and_gradient(&standardised, log_prob, gradients)?;
+        self.flow.log_prob_and_gradient(&standardised, log_prob, gradients);
         subtract(log_prob, &log_jacobian);
         self.standardisation.push_forward(&standardised, gradients);
-        Ok(())
     }
 }
 
@@ -147,9 +142,7 @@ impl<F: Real> Density for FrozenModel<F> {
     ) -> std::result::Result<(), Fatal> {
         match gradients {
             None => self.log_prob(points, values),
-            Some(gradients) => {
-                self.log_prob_and_gradient(points, values, gradients).map_err(|error| Fatal(error.to_string()))?;
-            }
+            Some(gradients) => self.log_prob_and_gradient(points, values, gradients),
         }
         Ok(())
     }

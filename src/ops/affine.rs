@@ -56,6 +56,19 @@ impl Transform for Affine {
         Arch::new().dispatch(Backward { stride, x, kept, d_y, d_log_det, d_parameters });
     }
 
+    fn adjoint_lanes<E: Real>(
+        &self,
+        stride: usize,
+        x: &[E],
+        kept: &[E],
+        d_x: &mut [E],
+        d_log_det: &[E],
+        d_parameters: &mut [E],
+    ) {
+        check(stride, x.len(), &[2 * d_x.len(), kept.len(), d_parameters.len()], d_log_det.len());
+        Arch::new().dispatch(Adjoint { stride, x, kept, d_x, d_log_det, d_parameters });
+    }
+
     fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]) {
         check(stride, y.len(), &[parameters.len()], log_det.len());
         Arch::new().dispatch(Inverse { bound: self.bound, stride, y, parameters, log_det });
@@ -79,7 +92,7 @@ fn check(stride: usize, len: usize, others: &[usize], lanes: usize) {
 
 /// (s, eˢ, ds/draw) at one raw log scale.
 #[inline(always)]
-fn scale<E: Real>(bound: E, inverse: E, raw: E) -> (E, E, E) {
+pub(super) fn scale<E: Real>(bound: E, inverse: E, raw: E) -> (E, E, E) {
     let t = Real::tanh(raw * inverse);
     let s = bound * t;
     (s, Real::exp(s), E::ONE - t * t)
@@ -87,7 +100,7 @@ fn scale<E: Real>(bound: E, inverse: E, raw: E) -> (E, E, E) {
 
 /// The group of lanes at `at`.
 #[inline(always)]
-fn group<E: Real>(values: &[E], at: usize) -> [E; LANES] {
+pub(super) fn group<E: Real>(values: &[E], at: usize) -> [E; LANES] {
     let mut group = [E::ZERO; LANES];
     group.copy_from_slice(&values[at..at + LANES]);
     group
@@ -156,6 +169,36 @@ impl<E: Real> WithSimd for Backward<'_, E> {
                 d_raw[c] = (d_scaled * x[c] + d_log_det[c]) * slope[c];
                 d_shift[c] = d_y[c];
                 d_y[c] = d_scaled;
+            }
+        }
+    }
+}
+
+struct Adjoint<'a, E> {
+    stride: usize,
+    x: &'a [E],
+    kept: &'a [E],
+    d_x: &'a mut [E],
+    d_log_det: &'a [E],
+    d_parameters: &'a mut [E],
+}
+
+impl<E: Real> WithSimd for Adjoint<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { stride, x, kept, d_x, d_log_det, d_parameters } = self;
+        for (i, d_x) in d_x.chunks_exact_mut(stride).enumerate() {
+            let (scale, slope) = kept[2 * i * stride..][..2 * stride].split_at(stride);
+            let (d_raw, d_shift) = d_parameters[2 * i * stride..][..2 * stride].split_at_mut(stride);
+            let x = &x[i * stride..][..stride];
+            let d_log_det = &d_log_det[..stride];
+            for c in 0..stride {
+                // log τ' = s does not depend on x.
+                d_raw[c] = (d_x[c] * x[c] + d_log_det[c]) * slope[c];
+                d_x[c] /= scale[c];
+                d_shift[c] = d_x[c];
             }
         }
     }

@@ -12,28 +12,29 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct AutoregressiveMap<E, M> {
     order: Arc<[usize]>,
-    transform: M,
-    network: WeightedNetwork<E>,
+    pub(super) transform: M,
+    pub(super) network: WeightedNetwork<E>,
     packed: Option<PackedNetwork<E>>,
 }
 
 /// What one map's forward pass over a chunk leaves for its backward pass.
 #[derive(Debug, Clone, Default)]
 pub struct Record<E> {
-    x: Vec<E>,
-    trace: Trace<E>,
-    kept: Vec<E>,
+    pub(super) x: Vec<E>,
+    pub(super) trace: Trace<E>,
+    pub(super) kept: Vec<E>,
 }
 
 /// Buffers that can be used again from chunk to chunk.
 #[derive(Debug, Clone, Default)]
 pub struct Buffers<E> {
     record: Record<E>,
-    sorted: Vec<E>,
+    pub(super) sorted: Vec<E>,
     ones: Vec<E>,
     gradients: Gradients<E>,
-    scratch: Scratch<E>,
+    pub(super) scratch: Scratch<E>,
     rows: Vec<E>,
+    pub(super) log_det: Vec<f64>,
 }
 
 impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
@@ -48,6 +49,12 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
         &self.network
     }
 
+    /// The weights, to be overwritten by others of the same lengths; a packed layout keeps the old ones.
+    pub fn tensors_mut(&mut self) -> impl Iterator<Item = &mut [E]> {
+        debug_assert!(self.packed.is_none(), "a layout that would not follow");
+        self.network.tensors_mut()
+    }
+
     /// Gives the network back.
     pub fn into_network(self) -> WeightedNetwork<E> {
         self.network
@@ -55,8 +62,8 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
 
     /// The elementary operations for one row, roughly.
     pub fn work(&self) -> usize {
-        // A transform costs about as much as 20 multiplications.
-        self.network.network().weights() + 20 * self.order.len()
+        // A transform costs about as much as 10 multiplications for each of its parameters.
+        self.network.network().weights() + 10 * self.transform.per_variable() * self.order.len()
     }
 
     /// Carries a chunk through the one-pass direction.
@@ -141,14 +148,19 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
     /// Carries a chunk through the other direction in one sweep.
     pub fn inverse(&self, chunk: &mut Chunk<E>, buffers: &mut Buffers<E>) {
         let Buffers { record: Record { x, trace, .. }, .. } = buffers;
+        self.solve(chunk, x, trace, false);
+        self.scatter(x, chunk.stride(), &mut chunk.points);
+    }
+
+    /// Solves for the points `x` (in the map's order) whose images the chunk holds.
+    pub(super) fn solve(&self, chunk: &mut Chunk<E>, x: &mut Vec<E>, trace: &mut Trace<E>, record: bool) {
         let stride = chunk.stride();
         x.resize(chunk.points.len(), E::ZERO);
         let Chunk { points, log_det, .. } = chunk;
-        self.network.sweep(x, stride, trace, |i, parameters, x| {
+        self.network.sweep(x, stride, trace, record, |i, parameters, x| {
             x.copy_from_slice(&points[self.order[i] * stride..][..stride]);
             self.transform.inverse_lanes(stride, x, parameters, log_det);
         });
-        self.scatter(x, stride, points);
     }
 
     /// The other direction as it is usually computed, by one pass for each variable: after pass `i` the first `i + 1` are right.
@@ -171,7 +183,7 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
     }
 
     /// The columns in the map's order.
-    fn gather(&self, columns: &[E], stride: usize, variables: &mut Vec<E>) {
+    pub(super) fn gather(&self, columns: &[E], stride: usize, variables: &mut Vec<E>) {
         variables.clear();
         for &column in self.order.iter() {
             variables.extend_from_slice(&columns[column * stride..][..stride]);
@@ -179,7 +191,7 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
     }
 
     /// The variables in the user's order.
-    fn scatter(&self, variables: &[E], stride: usize, columns: &mut [E]) {
+    pub(super) fn scatter(&self, variables: &[E], stride: usize, columns: &mut [E]) {
         for (lanes, &column) in variables.chunks_exact(stride).zip(self.order.iter()) {
             columns[column * stride..][..stride].copy_from_slice(lanes);
         }
@@ -200,6 +212,24 @@ impl<E: Real> Buffers<E> {
         ones.resize(chunk.stride(), E::ONE);
         for (map, record) in maps.iter().zip(records).rev() {
             map.backward(chunk.stride(), record, &mut gradients, gradient, &ones, self);
+        }
+        (self.ones, self.gradients) = (ones, gradients);
+    }
+
+    /// Carries the gradient of log q at the points of the first of `maps` on to that at the images of the last; see
+    /// [`AutoregressiveMap::adjoint`].
+    pub fn adjoint<M: Transform>(
+        &mut self,
+        maps: &[AutoregressiveMap<E, M>],
+        stride: usize,
+        records: &[Record<E>],
+        gradient: &mut [E],
+    ) {
+        let (mut ones, mut gradients) = (std::mem::take(&mut self.ones), std::mem::take(&mut self.gradients));
+        ones.clear();
+        ones.resize(stride, E::ONE);
+        for (map, record) in maps.iter().zip(records) {
+            map.adjoint(stride, record, &mut gradients, gradient, &ones, self);
         }
         (self.ones, self.gradients) = (ones, gradients);
     }

@@ -14,6 +14,11 @@ pub fn multiply<E: Real>(from: &[E], to: &mut [E]) {
     Arch::new().dispatch(Pairwise { from, to, apply: Apply::Multiply });
 }
 
+/// `to -= from`.
+pub fn subtract<E: Real>(from: &[E], to: &mut [E]) {
+    Arch::new().dispatch(Pairwise { from, to, apply: Apply::Subtract });
+}
+
 /// `to = 0` where `from` is not positive.
 pub fn keep_where_positive<E: Real>(from: &[E], to: &mut [E]) {
     Arch::new().dispatch(Pairwise { from, to, apply: Apply::KeepWherePositive });
@@ -27,6 +32,7 @@ pub fn row_sums<E: Real>(rows: usize, stride: usize, lanes: &[E], sums: &mut [E]
 /// What is done to each pair; an enum rather than a closure, which would not be compiled for the instruction set at hand.
 enum Apply {
     Add,
+    Subtract,
     Multiply,
     KeepWherePositive,
 }
@@ -47,6 +53,11 @@ impl<E: Real> WithSimd for Pairwise<'_, E> {
             Apply::Add => {
                 for (to, &from) in pairs {
                     *to += from;
+                }
+            }
+            Apply::Subtract => {
+                for (to, &from) in pairs {
+                    *to -= from;
                 }
             }
             Apply::Multiply => {
@@ -107,12 +118,13 @@ mod tests {
     fn each_does_what_it_says() {
         let from: Vec<f64> = (0..37).map(|i| f64::from(i % 5) - 2.0).collect();
         let to: Vec<f64> = (0..37).map(f64::from).collect();
-        let (mut sum, mut product, mut kept) = (to.clone(), to.clone(), to.clone());
+        let (mut sum, mut difference, mut product, mut kept) = (to.clone(), to.clone(), to.clone(), to.clone());
         add(&from, &mut sum);
+        subtract(&from, &mut difference);
         multiply(&from, &mut product);
         keep_where_positive(&from, &mut kept);
         for i in 0..37 {
-            assert_eq!((sum[i], product[i]), (to[i] + from[i], to[i] * from[i]));
+            assert_eq!((sum[i], difference[i], product[i]), (to[i] + from[i], to[i] - from[i], to[i] * from[i]));
             assert_eq!(kept[i], if from[i] > 0.0 { to[i] } else { 0.0 });
         }
         for rows in [1, 15, 16, 17, 47, 48] {

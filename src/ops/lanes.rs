@@ -58,9 +58,24 @@ pub fn forward<E: Real>(
 /// # Panics
 /// As [`forward`].
 pub fn input_gradient<E: Real>(stairs: &Staircase, weights: &[E], dy: &[E], stride: usize, dx: &mut [E]) {
-    assert!(stride.is_multiple_of(LANES) && weights.len() == stairs.weights());
-    assert!(dy.len() >= stairs.outputs() * stride && dx.len() >= stairs.inputs() * stride);
-    Arch::new().dispatch(InputGradient { stairs, weights, dy, stride, dx });
+    input_gradient_of(stairs, weights, 0..stairs.inputs(), dy, stride, dx);
+}
+
+/// [`input_gradient`] for the inputs `k` in `inputs`, the first of which begins `dx`. Only outputs that see one of them are read.
+///
+/// # Panics
+/// As [`forward`].
+pub fn input_gradient_of<E: Real>(
+    stairs: &Staircase,
+    weights: &[E],
+    inputs: Range<usize>,
+    dy: &[E],
+    stride: usize,
+    dx: &mut [E],
+) {
+    assert!(stride.is_multiple_of(LANES) && weights.len() == stairs.weights() && inputs.end <= stairs.inputs());
+    assert!(dy.len() >= stairs.outputs() * stride && dx.len() >= inputs.len() * stride);
+    Arch::new().dispatch(InputGradient { stairs, weights, inputs, dy, stride, dx });
 }
 
 struct Forward<'a, E> {
@@ -76,6 +91,7 @@ struct Forward<'a, E> {
 struct InputGradient<'a, E> {
     stairs: &'a Staircase,
     weights: &'a [E],
+    inputs: Range<usize>,
     dy: &'a [E],
     stride: usize,
     dx: &'a mut [E],
@@ -250,15 +266,16 @@ impl<E: Real> WithSimd for InputGradient<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let seen = self.stairs.seen();
-        let mut group = 0;
-        while group < seen {
+        let end = self.inputs.end.min(self.stairs.seen());
+        let mut group = self.inputs.start;
+        while group < end {
             // The inputs that the first of these outputs sees are all seen by the same outputs. Where those are few, the next inputs
             // join them: what only the earlier ones are seen by is added for each alone.
             let mut group_end = self.stairs.reach(self.stairs.first_output_of(group));
-            while group_end < seen && group_end - group < TILE {
+            while group_end < end && group_end - group < TILE {
                 group_end = self.stairs.reach(self.stairs.first_output_of(group_end));
             }
+            let group_end = group_end.min(end);
             macro_rules! tile {
                 ($R:literal, $k:ident) => {{
                     let shared = self.stairs.first_output_of($k + $R - 1);
@@ -299,11 +316,11 @@ impl<E: Real> InputGradient<'_, E> {
         k: usize,
         lane: usize,
     ) {
-        let Self { stairs, weights, dy, stride, dx } = self;
+        let Self { stairs, weights, inputs, dy, stride, dx } = self;
         let stride = *stride;
-        // SAFETY: `input_gradient` has checked the buffers, and the rows of these outputs are longer than k + R.
+        // SAFETY: `input_gradient_of` has checked the buffers, and the rows of these outputs are longer than k + R.
         unsafe {
-            let to = dx.as_mut_ptr().add(k * stride + lane);
+            let to = dx.as_mut_ptr().add((k - inputs.start) * stride + lane);
             let mut sums: Sums<E, S, R, V> = [[E::splat(simd, E::ZERO); V]; R];
             for r in 0..R {
                 sums[r] = load::<E, S, V>(simd, to.add(r * stride));

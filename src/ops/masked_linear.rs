@@ -2,7 +2,7 @@
 
 use super::real::Real;
 use super::staircase::Staircase;
-use super::tile::{accumulate, padded, Left, Right, Start, PANEL};
+use super::tile::{accumulate, padded, Panels, Start, PANEL};
 use std::sync::Arc;
 
 /// A masked matrix and its bias, laid out for [`accumulate`]: panels of outputs, each as deep as its deepest output.
@@ -30,11 +30,11 @@ impl<E: Real> MaskedLinear<E> {
         padded_bias[..bias.len()].copy_from_slice(bias);
         let mut starts = vec![0];
         for p in 0..outputs.div_ceil(PANEL) {
-            starts.push(starts[p] + depth(stairs, p) * PANEL);
+            starts.push(starts[p] + depth(stairs, p));
         }
-        let mut panels = vec![E::ZERO; starts[starts.len() - 1]];
+        let mut panels = vec![E::ZERO; starts[starts.len() - 1] * PANEL];
         for j in 0..outputs {
-            let panel = &mut panels[starts[j / PANEL]..];
+            let panel = &mut panels[starts[j / PANEL] * PANEL..];
             let row = &weights[stairs.offset(j)..][..stairs.reach(j)];
             for (k, &weight) in row.iter().enumerate() {
                 panel[k * PANEL + j % PANEL] = weight;
@@ -46,11 +46,8 @@ impl<E: Real> MaskedLinear<E> {
     /// `out = x Wᵀ + b`, or `out += x Wᵀ` when `add` (the bias is left out then).
     pub fn forward(&self, rows: usize, x: &[E], out: &mut [E], add: bool) {
         let (x_stride, out_stride) = (padded(self.stairs.inputs()), padded(self.stairs.outputs()));
-        for p in 0..self.starts.len() - 1 {
-            let left = Left { values: x, row_stride: x_stride, step_stride: 1 };
-            let right = Right { values: &self.panels[self.starts[p]..], step_stride: PANEL };
-            let start = if add { Start::Output } else { Start::Bias(&self.bias[p * PANEL..]) };
-            accumulate(rows, depth(&self.stairs, p), left, right, start, &mut out[p * PANEL..], out_stride);
-        }
+        let panels = Panels { values: &self.panels, starts: &self.starts };
+        let start = if add { Start::Output } else { Start::Bias(&self.bias) };
+        accumulate(rows, x, x_stride, panels, start, out, out_stride);
     }
 }

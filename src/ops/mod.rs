@@ -5,8 +5,10 @@
 #![allow(clippy::needless_range_loop, reason = "kernels count registers and layers through several arrays at a time")]
 
 pub mod activation;
+mod adjoint;
 pub mod affine;
 pub mod autoregressive;
+pub mod batch;
 pub mod chunks;
 pub mod elementwise;
 pub mod lanes;
@@ -14,7 +16,9 @@ mod masked_linear;
 pub mod network;
 mod packed;
 mod panels;
+pub mod pool;
 pub mod real;
+pub mod spline;
 pub mod staircase;
 mod stock;
 mod taped;

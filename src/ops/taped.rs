@@ -2,6 +2,7 @@
 
 use super::autoregressive::{AutoregressiveMap, Buffers};
 use super::chunks::{for_each_piece, to_lanes, to_rows, CHUNK};
+use super::real::Real;
 use super::transform::Transform;
 use super::weight_gradient::Shared;
 use super::weighted::{reset, Gradients, WeightedNetwork};
@@ -116,10 +117,10 @@ fn give_back<M: Transform>(
 
 /// Carries the gradients back through every chunk: those of the images and log-dets are in `memory.points` and `memory.sums`, those
 /// of the points end in the chunks, those of the tensors are added to `tensors`.
-fn backward<M: Transform>(
-    maps: &[AutoregressiveMap<f32, M>],
-    memory: &mut Memory<f32>,
-    tensors: &mut [Vec<f32>],
+pub(super) fn backward<E: Real, M: Transform>(
+    maps: &[AutoregressiveMap<E, M>],
+    memory: &mut Memory<E>,
+    tensors: &mut [Vec<E>],
     chunk_rows: usize,
     work: usize,
 ) {
@@ -137,8 +138,7 @@ fn backward<M: Transform>(
     while end > 0 {
         // What one half of a turn leaves for the other should still be near; but each turn costs two hand-overs between threads.
         let mut start = end - 1;
-        let values = |map: &AutoregressiveMap<f32, M>| rows * map.network().network().units();
-        while start > 0 && maps[start - 1..end].iter().map(values).sum::<usize>() < NEAR {
+        while start > 0 && are_near(&maps[start - 1..end], rows) {
             start -= 1;
         }
         let first_tensor = maps[..start].iter().map(|map| map.network().tensors().len()).sum();
@@ -151,12 +151,17 @@ fn backward<M: Transform>(
 /// Numbers that a processor's outer cache holds besides what else a step needs.
 const NEAR: usize = 2_000_000;
 
+/// Whether what `maps` leave of a batch of `rows` for their weight gradients stays near.
+pub(super) fn are_near<E: Real, M: Transform>(maps: &[AutoregressiveMap<E, M>], rows: usize) -> bool {
+    rows * maps.iter().map(|map| map.network().network().units()).sum::<usize>() < NEAR
+}
+
 /// The backward pass of consecutive `maps`, of which the first is number `first`: first through every chunk, then for every weight.
-fn turn<M: Transform>(
-    maps: &[AutoregressiveMap<f32, M>],
+fn turn<E: Real, M: Transform>(
+    maps: &[AutoregressiveMap<E, M>],
     first: usize,
-    chunks: &mut [Recorded<f32>],
-    tensors: &mut [Vec<f32>],
+    chunks: &mut [Recorded<E>],
+    tensors: &mut [Vec<E>],
     work: usize,
 ) {
     for_each_piece(chunks.iter_mut(), work, Buffers::default, |buffers, recorded| {
@@ -166,6 +171,17 @@ fn turn<M: Transform>(
             map.backward(chunk.stride(), record, gradients, gradient, d_log_det, buffers);
         }
     });
+    add_weight_gradients(maps, first, chunks, tensors, work);
+}
+
+/// Adds the weight gradients of consecutive `maps`, of which the first is number `first`, after their turn through every chunk.
+pub(super) fn add_weight_gradients<E: Real, M: Transform>(
+    maps: &[AutoregressiveMap<E, M>],
+    first: usize,
+    chunks: &[Recorded<E>],
+    tensors: &mut [Vec<E>],
+    work: usize,
+) {
     // Every weight's sum over the rows is made by one thread, in the order of the rows.
     let mut tensors = tensors.iter_mut();
     let mut jobs = Vec::new();
@@ -175,7 +191,7 @@ fn turn<M: Transform>(
         shared.push(tensors.by_ref().take(count).map(|tensor| Shared::new(tensor)).collect::<Vec<_>>());
         jobs.extend(map.network().gradient_jobs().into_iter().map(|job| (l, job)));
     }
-    let (chunks, shared) = (&*chunks, &shared);
+    let shared = &shared;
     for_each_piece(jobs, work, Vec::new, |buffer, (l, job)| {
         let passes = chunks.iter().map(|recorded| {
             let Recorded { chunk, records, gradients, .. } = recorded;
@@ -187,7 +203,7 @@ fn turn<M: Transform>(
 }
 
 /// Rows of a chunk that divide `rows` about evenly.
-fn even_chunks(rows: usize) -> usize {
+pub(super) fn even_chunks(rows: usize) -> usize {
     // A multiple of four, because a chunk whose rows fill its lanes wastes none.
     rows.div_ceil(rows.div_ceil(CHUNK)).next_multiple_of(4)
 }

@@ -36,6 +36,19 @@ pub trait Transform: Copy + Send + Sync + 'static {
         d_parameters: &mut [E],
     );
 
+    /// [`Transform::backward_lanes`] solved for the gradient of y: turns the gradient of x (θ held fixed) in place into that of y, and fills
+    /// that of θ. With d_x = d_y · τ'(x) + d_log_det · ∂ log τ'/∂x.
+    #[allow(clippy::too_many_arguments)]
+    fn adjoint_lanes<E: Real>(
+        &self,
+        stride: usize,
+        x: &[E],
+        kept: &[E],
+        d_x: &mut [E],
+        d_log_det: &[E],
+        d_parameters: &mut [E],
+    );
+
     /// Solves y = τ(x; θ) in place and adds log |∂x/∂y| to `log_det`.
     fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]);
 

@@ -21,8 +21,8 @@ pub struct WeightedNetwork<E> {
 pub struct Trace<E> {
     /// The outputs, variable-major.
     pub out: Vec<E>,
-    hidden: Vec<Vec<E>>,
-    slopes: Vec<Vec<E>>,
+    pub(super) hidden: Vec<Vec<E>>,
+    pub(super) slopes: Vec<Vec<E>>,
 }
 
 /// What a backward pass leaves for the gradients of the weights.
@@ -31,14 +31,14 @@ pub struct Gradients<E> {
     /// The gradient at the outputs: to be filled before the backward pass.
     pub out: Vec<E>,
     /// The gradients at the pre-activations.
-    hidden: Vec<Vec<E>>,
+    pub(super) hidden: Vec<Vec<E>>,
 }
 
 /// Buffers of a backward pass that can be used again for the next.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch<E> {
-    gradient: Vec<E>,
-    below: Vec<E>,
+    pub(super) gradient: Vec<E>,
+    pub(super) below: Vec<E>,
 }
 
 /// Empties a buffer and fills it with `len` zeros, without giving its memory back.
@@ -89,6 +89,11 @@ impl<E: Real> WeightedNetwork<E> {
         &self.tensors
     }
 
+    /// The weights, to be overwritten by others of the same lengths.
+    pub fn tensors_mut(&mut self) -> impl Iterator<Item = &mut [E]> {
+        self.tensors.iter_mut().map(Vec::as_mut_slice)
+    }
+
     /// Gives the weights back.
     pub fn into_tensors(self) -> Vec<Vec<E>> {
         self.tensors
@@ -100,7 +105,7 @@ impl<E: Real> WeightedNetwork<E> {
         Maps { hidden, output: self.output_map(), skip: self.skip_map() }
     }
 
-    fn hidden_map(&self, l: usize) -> Map<'_, E> {
+    pub(super) fn hidden_map(&self, l: usize) -> Map<'_, E> {
         Map {
             stairs: &self.network.hidden()[l],
             weights: &self.tensors[2 * l],
@@ -109,7 +114,7 @@ impl<E: Real> WeightedNetwork<E> {
         }
     }
 
-    fn output_map(&self) -> Map<'_, E> {
+    pub(super) fn output_map(&self) -> Map<'_, E> {
         // The weight is not in the list when there is nothing that it could see.
         let stairs = self.network.output();
         let first = 2 * self.network.hidden().len();
@@ -119,7 +124,7 @@ impl<E: Real> WeightedNetwork<E> {
         Map { stairs, weights, bias: &self.tensors[bias], places: [weight, Some(bias)] }
     }
 
-    fn skip_map(&self) -> Option<Map<'_, E>> {
+    pub(super) fn skip_map(&self) -> Option<Map<'_, E>> {
         let last = self.tensors.len() - 1;
         self.network.skip().map(|stairs| Map {
             stairs,
@@ -130,7 +135,7 @@ impl<E: Real> WeightedNetwork<E> {
     }
 
     /// Whether the slopes of hidden layer `l` can be read off its values.
-    fn slopes_are_signs(&self, l: usize) -> bool {
+    pub(super) fn slopes_are_signs(&self, l: usize) -> bool {
         self.network.activation() == Activation::Relu && !self.network.adds_input(l)
     }
 
@@ -268,25 +273,31 @@ impl<E: Real> WeightedNetwork<E> {
     /// pass for each variable (the usual way) costs `inputs` of them.
     ///
     /// Calls `solve(i, parameters, x)` for each variable in degree order: `parameters` holds its outputs, and `solve` fills its
-    /// lanes `x`.
+    /// lanes `x`. The trace is that of a forward pass at the `x` found; with room for a backward pass if `record`.
     pub fn sweep(
         &self,
         x: &mut [E],
         stride: usize,
         trace: &mut Trace<E>,
+        record: bool,
         mut solve: impl FnMut(usize, &[E], &mut [E]),
     ) {
         let network = &*self.network;
-        let Trace { out: parameters, hidden, .. } = trace;
+        let Trace { out, hidden, slopes } = trace;
         let layers = network.hidden().len();
         hidden.resize_with(layers, Vec::new);
-        for (h, stairs) in hidden.iter_mut().zip(network.hidden()) {
+        slopes.resize_with(if record { layers } else { 0 }, Vec::new);
+        for (l, (h, stairs)) in hidden.iter_mut().zip(network.hidden()).enumerate() {
             h.resize(stairs.outputs() * stride, E::ZERO);
+            if record && !self.slopes_are_signs(l) {
+                slopes[l].resize(h.len(), E::ZERO);
+            }
         }
-        parameters.resize(network.per_variable() * stride, E::ZERO);
+        out.resize(network.outputs() * stride, E::ZERO);
         let (output, skip) = (self.output_map(), self.skip_map());
         for variable in 0..network.inputs() {
             let outputs = variable * network.per_variable()..(variable + 1) * network.per_variable();
+            let parameters = &mut out[outputs.start * stride..outputs.end * stride];
             let last = hidden.last().map_or(&*x, Vec::as_slice);
             forward(output.stairs, output.weights, Start::Bias(output.bias), outputs.clone(), last, stride, parameters);
             if let Some(map) = &skip {
@@ -304,7 +315,8 @@ impl<E: Real> WeightedNetwork<E> {
                 let places = units.start * stride..units.end * stride;
                 let (z, map) = (&mut above[0][places.clone()], self.hidden_map(l));
                 forward(map.stairs, map.weights, Start::Bias(map.bias), units, below, stride, z);
-                activate(network.activation(), z, None);
+                let slopes = (record && !self.slopes_are_signs(l)).then(|| &mut slopes[l][places.clone()]);
+                activate(network.activation(), z, slopes);
                 if network.adds_input(l) {
                     add(&below[places], z);
                 }

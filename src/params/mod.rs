@@ -48,6 +48,14 @@ pub fn tensor_len<E: Dtype, D: CopySlice<E>>(tensor: &Rows<E, D>) -> usize {
     tensor.shape().num_elements()
 }
 
+/// Copies the values of a flat tensor.
+///
+/// # Panics
+/// If `to` is not as long as the tensor.
+pub fn copy_values<E: Dtype, D: CopySlice<E>>(tensor: &Rows<E, D>, to: &mut [E]) {
+    tensor.copy_into(to);
+}
+
 /// The values of a flat tensor.
 pub fn values<E: Dtype, D: CopySlice<E>>(tensor: &Rows<E, D>) -> Vec<E> {
     let mut out = vec![E::default(); tensor_len(tensor)];

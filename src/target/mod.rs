@@ -57,6 +57,11 @@ pub trait Density: Send + Sync {
         faults: &mut Faults,
     ) -> Result<(), Fatal>;
 
+    /// Rows that are best evaluated in one call; must not depend on the number of threads.
+    fn piece(&self) -> usize {
+        pieces::PIECE
+    }
+
     /// The names of the coordinates.
     fn names(&self) -> Vec<String> {
         (1..=self.dim()).map(|i| format!("x{i}")).collect()

@@ -3,8 +3,8 @@
 use super::{Density, Fatal, Faults};
 use rayon::prelude::*;
 
-/// Rows of one piece; fixed, so that what a density computes never depends on the number of threads.
-const PIECE: usize = 64;
+/// Rows of one piece where a density has no wish of its own; fixed, so that what it computes never depends on the number of threads.
+pub(super) const PIECE: usize = 64;
 
 /// [`Density::evaluate`] with the rows divided among the threads.
 ///
@@ -17,12 +17,12 @@ pub fn evaluate_in_pieces(
     gradients: Option<&mut [f64]>,
     faults: &mut Faults,
 ) -> Result<(), Fatal> {
-    let dim = density.dim();
+    let (dim, piece) = (density.dim(), density.piece());
     let gradients: Vec<Option<&mut [f64]>> = match gradients {
-        Some(gradients) => gradients.chunks_mut(PIECE * dim).map(Some).collect(),
-        None => values.chunks(PIECE).map(|_| None).collect(),
+        Some(gradients) => gradients.chunks_mut(piece * dim).map(Some).collect(),
+        None => values.chunks(piece).map(|_| None).collect(),
     };
-    let pieces: Vec<_> = points.chunks(PIECE * dim).zip(values.chunks_mut(PIECE)).zip(gradients).collect();
+    let pieces: Vec<_> = points.chunks(piece * dim).zip(values.chunks_mut(piece)).zip(gradients).collect();
     let evaluated: Vec<Result<Faults, Fatal>> = pieces
         .into_par_iter()
         .map(|((points, values), gradients)| {
@@ -30,8 +30,8 @@ pub fn evaluate_in_pieces(
             density.evaluate(points, values, gradients, &mut faults).map(|()| faults)
         })
         .collect();
-    for (piece, result) in evaluated.into_iter().enumerate() {
-        faults.absorb(result?, piece * PIECE);
+    for (place, result) in evaluated.into_iter().enumerate() {
+        faults.absorb(result?, place * piece);
     }
     Ok(())
 }

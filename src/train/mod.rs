@@ -1,15 +1,25 @@
 //! Objectives, schedule and the one training loop. Concrete in `f32` on the CPU.
 
+mod annealing;
+mod divergence;
+mod epochs;
+mod forward_kl;
 mod likelihood;
 mod objective;
 mod reverse_kl;
 mod schedule;
 mod settings;
 mod trainer;
+mod weighted_sum;
 
+pub use annealing::Annealing;
+pub use divergence::Divergence;
+pub use epochs::Epochs;
+pub use forward_kl::{Draws, ForwardKl};
 pub use likelihood::MaximumLikelihood;
 pub use objective::{Objective, Outcome};
-pub use reverse_kl::ReverseKl;
+pub use reverse_kl::{Gradient, ReverseKl};
 pub use schedule::{Decay, Schedule};
 pub use settings::Settings;
 pub use trainer::{train, Observer, Progress, StopReason, Trained};
+pub use weighted_sum::WeightedSum;

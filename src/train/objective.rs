@@ -6,7 +6,7 @@ use crate::params::Parameters;
 use dfdx::prelude::*;
 
 /// One evaluation of an objective.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// The loss in nats, in the user's units.
     pub loss: f64,
@@ -14,6 +14,8 @@ pub struct Outcome {
     pub ess: Option<f64>,
     /// Rows that the target could not evaluate, or that have density zero.
     pub failed_rows: usize,
+    /// The inverse temperature of an annealed target.
+    pub beta: Option<f64>,
 }
 
 /// A loss over the parameters of a flow.

@@ -1,117 +1,181 @@
 //! Reverse KL against an unnormalized target, which may be a frozen teacher.
 
-use super::objective::{gradients_of, tensor};
+use super::annealing::{ess, Annealing};
 use super::{Objective, Outcome};
 use crate::error::{Error, Result};
-use crate::flow::{Flow, Standardisation};
+use crate::flow::{Flow, Pass, Standardisation};
 use crate::seed::Stream;
 use crate::target::{evaluate_in_pieces, Density, Faults};
-use dfdx::prelude::*;
+use dfdx::prelude::Cpu;
+use serde::{Deserialize, Serialize};
+
+/// Which gradient of the reverse KL is followed. Both have the same mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Gradient {
+    /// The derivative of log q(x(θ); θ) − log γ(x(θ)) by θ, all of it.
+    #[default]
+    Total,
+    /// The derivative along the path x(θ) only, as if log q did not depend on θ otherwise (Roeder, Wu and Duvenaud 2017; Vaitl et al. 2022).
+    /// What is left out has the mean zero; without it the noise of the gradient vanishes as q comes near γ/Z.
+    Path,
+}
 
 /// E_q[log q(x) − log γ(x)] over fresh draws x of the flow, which is KL(q ‖ γ/Z) − log Z.
 ///
-/// Only the value and the gradient of log γ are asked for: the surrogate −x·∇log γ(x), with the gradient held fixed, has the
-/// parameter gradient of −log γ(x).
+/// Only the value and the gradient of log γ are asked for. With x = T(z; θ) the total gradient pulls −∇ log γ(x) back through T and takes
+/// log q(x) = log b(z) − log |det ∂T/∂z| by itself; the path gradient pulls ∇ log q(x) − ∇ log γ(x) back, where ∇ log q comes from the
+/// sequential adjoint sweep over the record of the draws: four thirds of the arithmetic.
 pub struct ReverseKl<'a> {
     target: &'a dyn Density,
     standardisation: Standardisation,
     batch: usize,
     stream: Stream,
+    gradient: Gradient,
+    annealing: Option<Annealing>,
+    pass: Pass<f32>,
+    memory: Memory,
+}
+
+/// What a step needs, used again in the next; row-major where it is of points. Draws, gradients and scores are in the flow's coordinates.
+#[derive(Default)]
+struct Memory {
+    noise: Vec<f64>,
+    draws: Vec<f64>,
+    log_q: Vec<f64>,
+    points: Vec<f64>,
+    log_jacobian: Vec<f64>,
+    values: Vec<f64>,
+    slopes: Vec<f64>,
+    scores: Vec<f64>,
+    to_target: Vec<f64>,
+    to_base: Vec<f64>,
+    shares: Vec<f64>,
 }
 
 impl<'a> ReverseKl<'a> {
     /// An objective for a flow over coordinates standardised so; `stream` gives the noise, row by row.
     pub fn new(target: &'a dyn Density, standardisation: Standardisation, batch: usize, stream: Stream) -> Self {
-        Self { target, standardisation, batch, stream }
+        Self {
+            target,
+            standardisation,
+            batch,
+            stream,
+            gradient: Gradient::Total,
+            annealing: None,
+            pass: Pass::default(),
+            memory: Memory::default(),
+        }
+    }
+
+    /// The same by another gradient.
+    pub fn by(self, gradient: Gradient) -> Self {
+        Self { gradient, ..self }
+    }
+
+    /// The same with an annealed target. The loss and the ESS that are reported are those of the target itself.
+    pub fn annealed(self, annealing: Annealing) -> Self {
+        Self { annealing: Some(annealing), ..self }
     }
 }
 
 impl Objective for ReverseKl<'_> {
     fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
-        let (batch, dim) = (self.batch, flow.dim());
-        let width = flow.noise_width();
-        let mut noise = vec![0.0; batch * width];
-        self.stream.normals(step * batch as u64, width, &mut noise);
+        let (batch, dim, width) = (self.batch, flow.dim(), flow.noise_width());
+        let Memory { noise, draws, log_q, points, log_jacobian, values, slopes, scores, to_target, to_base, shares } =
+            &mut self.memory;
+        noise.resize(batch * width, 0.0);
+        [&mut *draws, points, slopes, scores].into_iter().for_each(|rows| rows.resize(batch * dim, 0.0));
+        [&mut *log_q, log_jacobian, values, shares].into_iter().for_each(|sums| sums.resize(batch, 0.0));
+        self.stream.normals(step * batch as u64, width, noise);
         let strata = flow.base().strata(batch);
         if let Some(strata) = &strata {
-            strata.fix(&mut noise, width);
+            strata.fix(noise, width);
         }
-        let single: Vec<f32> = noise.iter().map(|&z| z as f32).collect();
-        let noise = tensor(flow, (batch, width), &single)?;
-        let (x, log_q) = flow.push(noise.leaky_trace())?;
+        self.pass.push(flow, noise, draws, log_q)?;
 
-        let z: Vec<f64> = values_of(&x).into_iter().map(f64::from).collect();
-        let (mut points, mut log_jacobian) = (z.clone(), vec![0.0; batch]);
-        self.standardisation.undo(&mut points, &mut log_jacobian);
-        let (mut values, mut slopes) = (vec![0.0; batch], vec![0.0; batch * dim]);
+        points.copy_from_slice(draws);
+        self.standardisation.undo(points, log_jacobian);
         let mut faults = Faults::default();
-        evaluate_in_pieces(self.target, &points, &mut values, Some(&mut slopes), &mut faults)
+        evaluate_in_pieces(self.target, points, values, Some(slopes), &mut faults)
             .map_err(|fatal| Error::Target(fatal.0))?;
         faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
+        self.standardisation.pull_back(draws, slopes);
 
         // A row that failed or has density zero keeps its place in the batch but adds no gradient.
-        self.standardisation.pull_back(&z, &mut slopes);
-        let mut shares = match &strata {
-            None => vec![1.0 / batch as f32; batch],
-            Some(strata) => strata.shares().iter().map(|&share| share as f32).collect(),
-        };
-        let mut pull = Vec::with_capacity(batch * dim);
-        let mut usable = 0;
-        for (row, gradient) in slopes.chunks_exact(dim).enumerate() {
-            if values[row].is_finite() && gradient.iter().all(|g| g.is_finite()) {
+        match &strata {
+            None => shares.fill(1.0 / batch as f64),
+            Some(strata) => shares.copy_from_slice(strata.shares()),
+        }
+        let (mut usable, mut loss, mut share_in_use) = (0, 0.0, 0.0);
+        to_target.clear();
+        for (row, slope) in slopes.chunks_exact(dim).enumerate() {
+            let log_weight = values[row] + log_jacobian[row] - log_q[row];
+            to_target.push(log_weight);
+            let used = values[row].is_finite() && slope.iter().all(|slope| slope.is_finite());
+            if used {
                 usable += 1;
-                pull.extend(gradient.iter().map(|g| -(*g as f32) * shares[row]));
+                share_in_use += shares[row];
+                loss -= shares[row] * log_weight;
             } else {
                 shares[row] = 0.0;
-                pull.extend(std::iter::repeat_n(0.0, dim));
             }
         }
         if usable == 0 {
             let reason = faults.reason().unwrap_or("the density is zero, or its gradient is not finite");
             return Err(Error::Target(format!("none of the {batch} draws of step {step} could be used: {reason}")));
         }
-        let log_q_values =
-            values_of(&log_q).into_iter().zip(log_jacobian).map(|(q, log_jacobian)| f64::from(q) - log_jacobian);
-        let log_weights: Vec<f64> = values.iter().zip(log_q_values).map(|(value, q)| value - q).collect();
-        let used = || log_weights.iter().zip(&shares).filter(|(_, &share)| share > 0.0);
-        let loss_value = match &strata {
-            None => -used().map(|(w, _)| *w).sum::<f64>() / usable as f64,
-            Some(_) => {
-                let total: f64 = used().map(|(_, share)| f64::from(*share)).sum();
-                -used().map(|(w, share)| w * f64::from(*share)).sum::<f64>() / total
+        let mut beta = 1.0;
+        if let Some(annealing) = &mut self.annealing {
+            to_base.clear();
+            let base = self.pass.base();
+            let densities = draws.chunks_exact(dim).map(|x| base.log_prob(x));
+            to_base.extend(densities.zip(&*log_q).map(|(base, log_q)| base - log_q));
+            beta = annealing.advance(step, to_target, to_base);
+            if beta < 1.0 {
+                let mut score = vec![0.0; dim];
+                for (slope, x) in slopes.chunks_exact_mut(dim).zip(draws.chunks_exact(dim)) {
+                    base.score(x, &mut score);
+                    slope.iter_mut().zip(&score).for_each(|(slope, base)| *slope = beta * *slope + (1.0 - beta) * base);
+                }
+            }
+        }
+
+        // From here on `slopes` becomes the gradient at the draws.
+        let score = match self.gradient {
+            Gradient::Total => None,
+            Gradient::Path => {
+                self.pass.score(scores);
+                Some(&*scores)
             }
         };
-        let losses: Vec<f64> =
-            log_weights.iter().zip(&shares).map(|(w, &share)| if share > 0.0 { -w } else { f64::NAN }).collect();
-
-        let shares = tensor(flow, (batch,), &shares)?;
-        let pull = tensor(flow, (batch, dim), &pull)?;
-        let entropy = log_q.try_mul(shares)?.try_sum::<Rank0, Axis<0>>()?;
-        let energy = x.try_mul(pull)?.try_sum::<Rank0, Axes2<0, 1>>()?;
-        gradients_of(flow, energy.try_add(entropy)?, gradients)?;
-        // The logits are the last tensor of a base that has strata.
-        if let (Some(strata), Some(logits)) = (&strata, gradients.last_mut()) {
-            strata.add_gradient(&losses, logits);
+        for (row, (slope, share)) in slopes.chunks_exact_mut(dim).zip(&*shares).enumerate() {
+            for (i, slope) in slope.iter_mut().enumerate() {
+                let pull = score.map_or(0.0, |scores| scores[row * dim + i]) - *slope;
+                *slope = if *share > 0.0 { pull * share } else { 0.0 };
+            }
         }
-        let ess = Some(batch_ess(&log_weights));
-        Ok(Outcome { loss: loss_value, ess, failed_rows: batch - usable })
+        gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
+        if let (Some(strata), Some(logits)) = (&strata, gradients.last_mut()) {
+            // The logits are the last tensor of a base that has strata. What the target's loss is at each row, annealed if it is.
+            let loss = |row: usize| {
+                let annealed = if beta < 1.0 { (1.0 - beta) * to_base[row] } else { 0.0 };
+                if shares[row] > 0.0 {
+                    -(beta * to_target[row] + annealed)
+                } else {
+                    f64::NAN
+                }
+            };
+            strata.add_gradient(&(0..batch).map(loss).collect::<Vec<_>>(), logits);
+        }
+        if self.gradient == Gradient::Path {
+            shares.fill(0.0);
+        }
+        self.pass.add_gradients_of_push(slopes, shares, gradients);
+        Ok(Outcome {
+            loss: loss / share_in_use,
+            ess: Some(ess(to_target.iter().copied())),
+            failed_rows: batch - usable,
+            beta: self.annealing.as_ref().map(|_| beta),
+        })
     }
-}
-
-/// (Σw)² / (N Σw²) of one batch, for the progress line only; results are scored on fresh draws in `evaluate`.
-fn batch_ess(log_weights: &[f64]) -> f64 {
-    let largest = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let (sum, squares) = log_weights
-        .iter()
-        .map(|log_w| (log_w - largest).exp())
-        .filter(|w| w.is_finite())
-        .fold((0.0, 0.0), |(sum, squares), w| (sum + w, squares + w * w));
-    sum * sum / (log_weights.len() as f64 * squares)
-}
-
-/// The values of a tensor that an op has just made, and that lie in order.
-fn values_of<S: Shape, T: Tape<f32, Cpu>>(tensor: &Tensor<S, f32, Cpu, T>) -> Vec<f32> {
-    let mut values = vec![0.0; tensor.shape().num_elements()];
-    tensor.copy_into(&mut values);
-    values
 }

@@ -34,6 +34,9 @@ pub struct Progress {
     pub loss: f64,
     /// ESS/N of the batch.
     pub ess: Option<f64>,
+    /// The inverse temperature of an annealed target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
     /// The validation score, when this step ended with one.
     pub validation: Option<f64>,
     /// The learning rate.
@@ -100,7 +103,7 @@ pub fn train(
             reason = StopReason::Interrupted;
             break;
         }
-        let Outcome { loss, ess, failed_rows: failed } = objective.evaluate(flow, step, &mut gradients)?;
+        let Outcome { loss, ess, failed_rows: failed, beta } = objective.evaluate(flow, step, &mut gradients)?;
         taken = step + 1;
         failed_rows += failed as u64;
         let rate = settings.rate.rate(step, settings.steps);
@@ -139,6 +142,7 @@ pub fn train(
             steps: settings.steps,
             loss,
             ess,
+            beta,
             validation,
             rate,
             gradient_norm: norm,

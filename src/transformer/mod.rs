@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::ops::affine::Affine;
 use crate::ops::real::Real;
+use crate::ops::spline::{Spline, MOST_BINS};
 use crate::ops::transform::Transform;
 use crate::ops::{Kernels, Mapped, Points};
 use dfdx::prelude::Tape;
@@ -22,6 +23,28 @@ pub enum Transformer {
         #[serde(default = "default_max_scale")]
         max_scale: f64,
     },
+    /// A monotone rational-quadratic spline between ±`limit`, the identity outside, followed by the affine map.
+    ///
+    /// One layer can then bend a variable into several modes, which affine layers cannot. See [`Spline`] for its parameters.
+    Spline {
+        /// The number of bins, 2 to [`MOST_BINS`].
+        #[serde(default = "default_bins")]
+        bins: usize,
+        /// Where the linear tails begin.
+        #[serde(default = "default_limit")]
+        limit: f64,
+        /// As for the affine map.
+        #[serde(default = "default_max_scale")]
+        max_scale: f64,
+    },
+}
+
+fn default_bins() -> usize {
+    8
+}
+
+fn default_limit() -> f64 {
+    4.0
 }
 
 fn default_max_scale() -> f64 {
@@ -37,25 +60,45 @@ impl Default for Transformer {
 impl Transformer {
     /// What is wrong with its constants.
     pub fn fault(&self) -> Option<String> {
-        let Transformer::Affine { max_scale } = self;
-        (!(max_scale.is_finite() && *max_scale > 1.0 && *max_scale <= 1e12))
-            .then(|| format!("max_scale is {max_scale}; a number above 1 and at most 1e12 is right"))
-    }
-
-    fn transform(&self) -> Affine {
-        match self {
-            Transformer::Affine { max_scale } => Affine { bound: max_scale.ln() },
+        let (Transformer::Affine { max_scale } | Transformer::Spline { max_scale, .. }) = self;
+        if !(max_scale.is_finite() && *max_scale > 1.0 && *max_scale <= 1e12) {
+            return Some(format!("max_scale is {max_scale}; a number above 1 and at most 1e12 is right"));
         }
+        if let Transformer::Spline { bins, limit, .. } = self {
+            if !(2..=MOST_BINS).contains(bins) {
+                return Some(format!("bins is {bins}; 2 to {MOST_BINS} is right"));
+            }
+            if !(limit.is_finite() && *limit >= 0.1 && *limit <= 100.0) {
+                return Some(format!("limit is {limit}; a number from 0.1 to 100 is right"));
+            }
+        }
+        None
     }
+}
+
+/// Evaluates `$call`, in which `$transform` is the map that the variant stands for.
+macro_rules! transform {
+    ($transformer:expr, $transform:ident => $call:expr) => {
+        match *$transformer {
+            Transformer::Affine { max_scale } => {
+                let $transform = Affine { bound: max_scale.ln() };
+                $call
+            }
+            Transformer::Spline { bins, limit, max_scale } => {
+                let $transform = Spline { bins, limit, bound: max_scale.ln() };
+                $call
+            }
+        }
+    };
 }
 
 impl Transform for Transformer {
     fn per_variable(&self) -> usize {
-        self.transform().per_variable()
+        transform!(self, transform => transform.per_variable())
     }
 
     fn kept(&self) -> usize {
-        self.transform().kept()
+        transform!(self, transform => transform.kept())
     }
 
     fn forward_lanes<E: Real>(
@@ -66,7 +109,7 @@ impl Transform for Transformer {
         log_det: &mut [f64],
         keep: Option<&mut [E]>,
     ) {
-        self.transform().forward_lanes(stride, x, parameters, log_det, keep);
+        transform!(self, transform => transform.forward_lanes(stride, x, parameters, log_det, keep));
     }
 
     fn backward_lanes<E: Real>(
@@ -78,11 +121,23 @@ impl Transform for Transformer {
         d_log_det: &[E],
         d_parameters: &mut [E],
     ) {
-        self.transform().backward_lanes(stride, x, kept, d_y, d_log_det, d_parameters);
+        transform!(self, transform => transform.backward_lanes(stride, x, kept, d_y, d_log_det, d_parameters));
+    }
+
+    fn adjoint_lanes<E: Real>(
+        &self,
+        stride: usize,
+        x: &[E],
+        kept: &[E],
+        d_x: &mut [E],
+        d_log_det: &[E],
+        d_parameters: &mut [E],
+    ) {
+        transform!(self, transform => transform.adjoint_lanes(stride, x, kept, d_x, d_log_det, d_parameters));
     }
 
     fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]) {
-        self.transform().inverse_lanes(stride, y, parameters, log_det);
+        transform!(self, transform => transform.inverse_lanes(stride, y, parameters, log_det));
     }
 
     fn on_tape<E: Real, D: Kernels<E>, T: Tape<E, D>>(
@@ -91,6 +146,6 @@ impl Transform for Transformer {
         x: Points<E, D>,
         parameters: Points<E, D, T>,
     ) -> Result<Mapped<E, D, T>> {
-        self.transform().on_tape(order, x, parameters)
+        transform!(self, transform => transform.on_tape(order, x, parameters))
     }
 }

@@ -24,6 +24,11 @@ pub fn gentle() -> Transformer {
     Transformer::Affine { max_scale: 2f64.exp() }
 }
 
+/// A spline whose linear tails begin where there still are points, and whose affine map is as gentle.
+pub fn spline() -> Transformer {
+    Transformer::Spline { bins: 5, limit: 1.5, max_scale: 2f64.exp() }
+}
+
 /// One flow of every kind that can be configured.
 pub fn cases() -> Vec<(&'static str, FlowConfig)> {
     let base = FlowConfig {
@@ -48,6 +53,20 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         (
             "residual",
             FlowConfig { hidden: vec![10, 10, 10], residual: true, activation: Activation::Silu, ..base.clone() },
+        ),
+        ("spline", FlowConfig { transformer: spline(), ..base.clone() }),
+        (
+            "two spline layers",
+            FlowConfig {
+                layers: 2,
+                hidden: vec![10, 10],
+                activation: Activation::Silu,
+                orders: vec![Order::Descending, Order::Shuffled(3)],
+                residual: true,
+                skip: true,
+                transformer: spline(),
+                ..base.clone()
+            },
         ),
         ("mixture base", FlowConfig { base: BaseConfig::Mixture { components: 3 }, ..base.clone() }),
         ("Student-t base", FlowConfig { base: BaseConfig::StudentT { freedom: 5.0 }, ..base.clone() }),

@@ -1,0 +1,107 @@
+//! A density in a compiled model with BridgeStan's C interface.
+
+use super::library::{Loaded, Outcome};
+use crate::target::{Density, Fatal, Faults};
+use std::path::Path;
+
+/// The log density of a Stan model over its unconstrained parameters, with the Jacobian of the constraints and all constants.
+///
+/// A point that the model refuses (`reject`, a scale that underflows) is a fault of that row; any other failure ends the run.
+pub struct Compiled {
+    loaded: Loaded,
+    name: String,
+}
+
+/// The longest data file.
+const MOST_DATA: u64 = 1 << 30;
+
+impl Compiled {
+    /// Loads `library` and constructs its model from `data`, a JSON file. Only with `threads` is it called from several threads at once.
+    ///
+    /// # Errors
+    /// If a file is missing, the library does not export the interface, or the model does not take the data.
+    pub fn open(library: &Path, data: Option<&Path>, threads: bool) -> Result<Self, String> {
+        // Without a slash a library would be sought among the system's.
+        let path = library.canonicalize().map_err(|error| format!("library {}: {error}", library.display()))?;
+        let data = data.map(read).transpose()?.unwrap_or_else(|| "{}".into());
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Self { loaded: Loaded::open(&path, &data, threads)?, name })
+    }
+
+    /// The names of the constrained parameters and transformed parameters, where the library tells.
+    pub fn constrained_names(&self) -> Option<&[String]> {
+        self.loaded.constrained_names.as_deref()
+    }
+
+    /// The constrained values of unconstrained `points`, row by row.
+    ///
+    /// # Errors
+    /// If the library lacks the map, or refuses a point.
+    pub fn constrain(&self, points: &[f64]) -> Result<Vec<f64>, String> {
+        let width = self.constrained_names().map_or(0, <[String]>::len);
+        let mut values = vec![0.0; points.len() / self.dim() * width];
+        let session = self.loaded.session();
+        for (row, point) in points.chunks_exact(self.dim()).enumerate() {
+            let values = values.get_mut(row * width..(row + 1) * width).unwrap_or_default();
+            session.constrain(point, values).map_err(|fault| format!("{}, draw {}: {fault}", self.name, row + 1))?;
+        }
+        Ok(values)
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let refuse = |message: String| format!("data {}: {message}", path.display());
+    let size = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
+    if size > MOST_DATA {
+        return Err(refuse(format!("has {size} bytes; at most {MOST_DATA} are right")));
+    }
+    std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))
+}
+
+impl Density for Compiled {
+    fn dim(&self) -> usize {
+        self.loaded.names.len()
+    }
+
+    fn evaluate(
+        &self,
+        points: &[f64],
+        values: &mut [f64],
+        gradients: Option<&mut [f64]>,
+        faults: &mut Faults,
+    ) -> Result<(), Fatal> {
+        let dim = self.dim();
+        let mut unasked = vec![0.0; dim];
+        let mut gradients = gradients.map(|gradients| gradients.chunks_exact_mut(dim));
+        let session = self.loaded.session();
+        for (row, (point, value)) in points.chunks_exact(dim).zip(values).enumerate() {
+            let gradient = gradients.as_mut().and_then(Iterator::next).unwrap_or(&mut unasked);
+            *value = f64::NAN;
+            if !point.iter().all(|x| x.is_finite()) {
+                faults.mark(row, "the point is not finite");
+            } else {
+                match session.log_density(point, gradient) {
+                    Outcome::Value(found) if found.is_nan() || found == f64::INFINITY => {
+                        faults.mark(row, format!("{} gave the value {found}", self.name));
+                    }
+                    Outcome::Value(found) => *value = found,
+                    Outcome::Refused(reason) => faults.mark(row, format!("{}: {reason}", self.name)),
+                    Outcome::Fatal(reason) => return Err(Fatal(format!("{}: {reason}", self.name))),
+                }
+                if let Some(i) = gradient.iter().position(|g| !g.is_finite()).filter(|_| value.is_finite()) {
+                    let name = &self.loaded.names[i];
+                    faults.mark(row, format!("{} gave a gradient that is not finite in {name}", self.name));
+                    *value = f64::NAN;
+                }
+            }
+            if !value.is_finite() {
+                gradient.fill(0.0);
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.loaded.names.clone()
+    }
+}

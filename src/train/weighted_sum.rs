@@ -1,0 +1,52 @@
+//! A weighted sum of objectives.
+
+use super::{Objective, Outcome};
+use crate::error::Result;
+use crate::flow::Flow;
+use dfdx::prelude::Cpu;
+
+/// Σ weight · loss. Effective sample size and inverse temperature are those of the first part that has them; there is a validation score
+/// only if every part has one.
+pub struct WeightedSum<'a> {
+    parts: Vec<(f64, Box<dyn Objective + 'a>)>,
+    buffer: Vec<Vec<f32>>,
+}
+
+impl<'a> WeightedSum<'a> {
+    /// A sum of `parts` with their weights. Parts of weight zero are left out.
+    pub fn new(parts: Vec<(f64, Box<dyn Objective + 'a>)>) -> Self {
+        let parts = parts.into_iter().filter(|(weight, _)| *weight != 0.0).collect();
+        Self { parts, buffer: Vec::new() }
+    }
+}
+
+impl Objective for WeightedSum<'_> {
+    fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
+        let mut sum = Outcome::default();
+        for (p, (weight, part)) in self.parts.iter_mut().enumerate() {
+            if p == 1 {
+                self.buffer.resize_with(gradients.len(), Vec::new);
+                self.buffer.iter_mut().zip(&*gradients).for_each(|(to, like)| to.resize(like.len(), 0.0));
+            }
+            let here = if p == 0 { &mut *gradients } else { &mut self.buffer[..] };
+            let Outcome { loss, ess, failed_rows, beta } = part.evaluate(flow, step, here)?;
+            sum.loss += *weight * loss;
+            sum.ess = sum.ess.or(ess);
+            sum.failed_rows += failed_rows;
+            sum.beta = sum.beta.or(beta);
+            let factor = *weight as f32;
+            if p > 0 {
+                for (to, from) in gradients.iter_mut().zip(&self.buffer) {
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from);
+                }
+            } else if factor != 1.0 {
+                gradients.iter_mut().flatten().for_each(|value| *value *= factor);
+            }
+        }
+        Ok(sum)
+    }
+
+    fn validate(&self, flow: &Flow<f32, Cpu>) -> Option<f64> {
+        self.parts.iter().map(|(weight, part)| Some(weight * part.validate(flow)?)).sum()
+    }
+}

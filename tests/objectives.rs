@@ -1,0 +1,286 @@
+//! The objectives of a student: their gradients, the noise of the path gradient, and where training by them ends.
+
+mod common;
+
+use common::*;
+use dfdx::prelude::Cpu;
+use flowdistill::flow::{Flow, FlowConfig, Link, Model, Orientation, Standardisation};
+use flowdistill::params::Parameters;
+use flowdistill::seed::Seed;
+use flowdistill::target::{Density, Gaussian, Mixture};
+use flowdistill::train::*;
+use std::sync::atomic::AtomicBool;
+
+struct Silent;
+
+impl Observer for Silent {
+    fn step(&mut self, _: &Progress) {}
+}
+
+fn small() -> FlowConfig {
+    FlowConfig { layers: 2, hidden: vec![8], transformer: gentle(), ..FlowConfig::default() }
+}
+
+fn standardisation() -> Standardisation {
+    Standardisation {
+        shift: vec![0.5, 0.0, -1.0],
+        scale: vec![2.0, 0.2, 1.0],
+        links: vec![Link::Identity, Link::Above(-3.0), Link::Between(-4.0, 4.0)],
+    }
+}
+
+fn zeros(flow: &Flow<f32, Cpu>) -> Vec<Vec<f32>> {
+    flow.snapshot().iter().map(|tensor| vec![0.0; tensor.len()]).collect()
+}
+
+/// The gradient of `objective` at step 5 against central differences of its loss, which common random numbers make exact, along three
+/// directions in the space of the weights.
+fn assert_gradient_is_of_loss(objective: &mut dyn Objective, bound: f64) {
+    let mut flow = random_flow::<f32>(3, &small(), Orientation::Sampling);
+    let weights = flow.snapshot();
+    let (mut gradients, mut unused) = (zeros(&flow), zeros(&flow));
+    // What was in the buffers must not matter.
+    gradients.iter_mut().flatten().for_each(|value| *value = f32::NAN);
+    objective.evaluate(&flow, 5, &mut gradients).expect("evaluated");
+    for direction in 0..3 {
+        let mut along = 0.0;
+        let mut moved = [weights.clone(), weights.clone()];
+        for (t, gradient) in gradients.iter().enumerate() {
+            let mut z = vec![0.0; gradient.len()];
+            Seed(direction).stream(&format!("direction {t}")).normals(0, 1, &mut z);
+            for (i, z) in z.into_iter().enumerate() {
+                let before = moved[0][t][i];
+                moved[0][t][i] = before + 3e-4 * z as f32;
+                moved[1][t][i] = before - 3e-4 * z as f32;
+                along += f64::from(gradient[i]) * f64::from(moved[0][t][i] - moved[1][t][i]);
+            }
+        }
+        let [up, down] = moved.map(|weights| {
+            flow.restore(&weights);
+            objective.evaluate(&flow, 5, &mut unused).expect("evaluated").loss
+        });
+        assert!((along - (up - down)).abs() < bound * along.abs().max(1e-3), "{along}, {}", up - down);
+        flow.restore(&weights);
+    }
+}
+
+#[test]
+fn gradients_of_all_objectives_are_central_differences_of_their_losses() {
+    let gaussian = Gaussian::conditioned(3, 10.0, 1).expect("a gaussian");
+    let noise = || Seed(1).stream("noise");
+    let reverse = || ReverseKl::new(&gaussian, standardisation(), 64, noise());
+    assert_gradient_is_of_loss(&mut reverse(), 1e-3);
+
+    // Rows within the bounds of the links.
+    let rows: Vec<f64> = normal_rows(200, 3, "rows").iter().map(|x| 0.5 * x.clamp(-2.0, 2.0)).collect();
+    let given = || Draws::Given(&rows, Epochs::new(200, 64, Seed(1).stream("rows")));
+    assert_gradient_is_of_loss(&mut ForwardKl::new(given(), standardisation(), 64), 1e-3);
+
+    let teacher = Model {
+        flow: random_flow::<f32>(3, &small(), Orientation::Density),
+        standardisation: standardisation(),
+        names: vec![String::new(); 3],
+        integers: vec![],
+    };
+    let teacher = teacher.freeze::<f32>();
+    let fresh = || Draws::Fresh(&teacher, Seed(1).stream("teacher"));
+    assert_gradient_is_of_loss(&mut ForwardKl::new(fresh(), standardisation(), 64), 1e-3);
+
+    let parts: Vec<(f64, Box<dyn Objective>)> = vec![
+        (0.25, Box::new(reverse())),
+        (2.0, Box::new(ForwardKl::new(fresh(), standardisation(), 64))),
+        (0.0, Box::new(ForwardKl::new(given(), standardisation(), 64))),
+    ];
+    assert_gradient_is_of_loss(&mut WeightedSum::new(parts), 1e-3);
+}
+
+/// The density of a flow's own draws, as a target.
+fn own_density(flow: &Flow<f32, Cpu>) -> impl Density {
+    let dim = flow.dim();
+    let names = vec![String::new(); dim];
+    Model { flow: flow.clone(), standardisation: Standardisation::identity(dim), names, integers: vec![] }
+        .freeze::<f64>()
+}
+
+#[test]
+fn the_path_gradient_vanishes_at_the_optimum_and_is_quiet_near_it() {
+    // A flow without hidden layers is linear in its parameters: as a target, its own density is Gaussian.
+    let config = FlowConfig { layers: 1, hidden: vec![], ..FlowConfig::default() };
+    let mut flow =
+        Flow::new(&Cpu::default(), 4, &config, Orientation::Sampling, &Seed(4).stream("init")).expect("a flow");
+    let mut weights = flow.snapshot();
+    for (t, values) in weights.iter_mut().enumerate() {
+        let mut z = vec![0.0; values.len()];
+        Seed(7).stream(&format!("weights {t}")).normals(0, 1, &mut z);
+        // The first output of a variable is its raw log scale: without weights to it, scales are constant and x is linear in z.
+        values.iter_mut().zip(z).for_each(|(value, z)| *value = (0.5 * z) as f32);
+    }
+    for i in 0..4usize {
+        // Output weights are stored row by row; variable i has two rows of i weights, scale first.
+        let first = i * i.saturating_sub(1);
+        weights[0][first..first + i].fill(0.0);
+    }
+    flow.restore(&weights);
+    let target = own_density(&flow);
+    let statistics = |flow: &Flow<f32, Cpu>, gradient| {
+        let mut objective =
+            ReverseKl::new(&target, Standardisation::identity(4), 64, Seed(1).stream("noise")).by(gradient);
+        let (mut sum, mut squares, steps) = (vec![0.0; flow.parameter_count()], 0.0, 200);
+        for step in 0..steps {
+            let mut gradients = zeros(flow);
+            objective.evaluate(flow, step, &mut gradients).expect("evaluated");
+            for (sum, g) in sum.iter_mut().zip(gradients.iter().flatten()) {
+                *sum += f64::from(*g) / steps as f64;
+                squares += f64::from(*g).powi(2) / steps as f64;
+            }
+        }
+        squares - sum.iter().map(|mean| mean * mean).sum::<f64>()
+    };
+    let at_optimum = statistics(&flow, Gradient::Path);
+    assert!(at_optimum < 1e-9 * statistics(&flow, Gradient::Total), "{at_optimum}");
+
+    let near: Vec<Vec<f32>> = weights.iter().map(|values| values.iter().map(|w| w * 1.01).collect()).collect();
+    flow.restore(&near);
+    let (path, total) = (statistics(&flow, Gradient::Path), statistics(&flow, Gradient::Total));
+    assert!(100.0 * path < total, "variances {path} and {total}");
+}
+
+fn fit(
+    dim: usize,
+    config: &FlowConfig,
+    objective: &mut dyn Objective,
+    settings: &Settings,
+    seed: u64,
+) -> (Flow<f32, Cpu>, Trained) {
+    let stream = Seed(seed).stream("init");
+    let mut flow = Flow::new(&Cpu::default(), dim, config, Orientation::Sampling, &stream).expect("a flow");
+    let trained = train(&mut flow, objective, settings, &AtomicBool::new(false), &mut Silent).expect("trained");
+    (flow, trained)
+}
+
+/// KL(p ‖ q) from exact draws of a normalised p.
+fn forward_kl(target: &dyn Density, flow: &Flow<f32, Cpu>) -> f64 {
+    let (rows, dim) = (20_000, flow.dim());
+    let draws = exact(target, rows, 99);
+    let (mut log_p, mut log_q) = (vec![0.0; rows], vec![0.0; rows]);
+    target.evaluate(&draws, &mut log_p, None, &mut Default::default()).expect("evaluated");
+    assert_eq!(draws.len(), rows * dim);
+    flow.freeze::<f64>().log_prob(&draws, &mut log_q);
+    log_p.iter().zip(&log_q).map(|(p, q)| p - q).sum::<f64>() / rows as f64
+}
+
+fn exact(target: &dyn Density, rows: usize, seed: u64) -> Vec<f64> {
+    let (dim, sampler, stream) = (target.dim(), target.sampler().expect("a sampler"), Seed(seed).stream("exact"));
+    let mut draws = vec![0.0; rows * dim];
+    draws.chunks_exact_mut(dim).zip(0..).for_each(|(draw, row)| sampler.draw(&mut stream.row(row), draw));
+    draws
+}
+
+#[test]
+fn forward_kl_on_draws_of_a_gaussian_finds_it() {
+    let gaussian = Gaussian::conditioned(4, 20.0, 1).expect("a gaussian");
+    let draws = exact(&gaussian, 40_000, 3);
+    let config = FlowConfig { layers: 2, hidden: vec![], ..FlowConfig::default() };
+    let epochs = Epochs::new(36_000, 256, Seed(1).stream("rows"));
+    let mut objective = ForwardKl::new(Draws::Given(&draws[..36_000 * 4], epochs), Standardisation::identity(4), 256)
+        .validated(&draws[36_000 * 4..]);
+    let rate = Schedule { peak: 1e-2, ..Schedule::default() };
+    let (flow, trained) =
+        fit(4, &config, &mut objective, &Settings { steps: 3000, rate, batch: 256, ..Settings::default() }, 1);
+    let kl = forward_kl(&gaussian, &flow);
+    assert!(kl.abs() < 2e-3, "KL {kl}");
+    // −(entropy of the Gaussian), as far as 4000 rows tell.
+    let entropy = 0.5 * 4.0 * (1.0 + std::f64::consts::TAU.ln()) + 0.5 * log_det_of_covariance(&gaussian);
+    let found = trained.best_validation.expect("validated");
+    assert!((found + entropy).abs() < 0.1, "{found}, {entropy}");
+}
+
+/// ln det of the covariance from the density at the mean: log p(0) = −½ (d ln 2π + ln det) for a centred Gaussian.
+fn log_det_of_covariance(gaussian: &Gaussian) -> f64 {
+    let mut value = [0.0];
+    gaussian.evaluate(&[0.0; 4], &mut value, None, &mut Default::default()).expect("evaluated");
+    -2.0 * value[0] - 4.0 * std::f64::consts::TAU.ln()
+}
+
+#[test]
+fn a_weighted_sum_of_both_directions_keeps_what_the_reverse_alone_drops() {
+    let target = Mixture::two();
+    let config = FlowConfig { layers: 4, hidden: vec![32], ..FlowConfig::default() };
+    let settings = Settings {
+        steps: 800,
+        batch: 128,
+        rate: Schedule { peak: 3e-3, ..Schedule::default() },
+        patience: 0,
+        ..Settings::default()
+    };
+    let draws = exact(&target, 5_000, 3);
+    let mut objective = WeightedSum::new(vec![
+        (1.0, Box::new(ReverseKl::new(&target, Standardisation::identity(2), 128, Seed(1).stream("noise")))),
+        (
+            1.0,
+            Box::new(ForwardKl::new(
+                Draws::Given(&draws, Epochs::new(5_000, 128, Seed(1).stream("rows"))),
+                Standardisation::identity(2),
+                128,
+            )),
+        ),
+    ]);
+    let (flow, _) = fit(2, &config, &mut objective, &settings, 1);
+    assert!(in_both_modes(&flow), "{}", forward_kl(&target, &flow));
+}
+
+/// Whether each of the modes at ±(4, 4) has at least a tenth of the draws.
+fn in_both_modes(flow: &Flow<f32, Cpu>) -> bool {
+    let rows = 2_000;
+    let (mut points, mut log_prob) = (vec![0.0; 2 * rows], vec![0.0; rows]);
+    flow.freeze::<f32>().push(&normal_rows(rows, 2, "judge"), &mut points, &mut log_prob);
+    let share = points.chunks(2).filter(|x| x[0] + x[1] > 0.0).count() as f64 / rows as f64;
+    (0.1..0.9).contains(&share)
+}
+
+#[test]
+fn annealing_finds_both_modes_more_often() {
+    let target = Mixture::two();
+    let config = FlowConfig { layers: 4, hidden: vec![32], ..FlowConfig::default() };
+    let settings = Settings {
+        steps: 600,
+        batch: 128,
+        rate: Schedule { peak: 3e-3, ..Schedule::default() },
+        ..Settings::default()
+    };
+    let found = |anneal: bool| {
+        let found = (1..=6).filter(|&seed| {
+            let objective = ReverseKl::new(&target, Standardisation::identity(2), 128, Seed(seed).stream("noise"));
+            let mut objective = match anneal {
+                true => objective.annealed(Annealing::new(0.8, settings.steps)),
+                false => objective,
+            };
+            in_both_modes(&fit(2, &config, &mut objective, &settings, seed).0)
+        });
+        found.count()
+    };
+    let (plain, annealed) = (found(false), found(true));
+    assert!(annealed > plain, "{annealed} against {plain} of 6");
+}
+
+#[test]
+fn annealing_reports_its_temperature_and_the_loss_of_the_target() {
+    struct Betas(Vec<f64>);
+    impl Observer for Betas {
+        fn step(&mut self, progress: &Progress) {
+            self.0.push(progress.beta.expect("an inverse temperature"));
+        }
+    }
+    let gaussian = Gaussian::conditioned(3, 100.0, 1).expect("a gaussian");
+    let mut objective = ReverseKl::new(&gaussian, Standardisation::identity(3), 128, Seed(1).stream("noise"))
+        .annealed(Annealing::new(0.9, 300));
+    let stream = Seed(1).stream("init");
+    let mut flow = Flow::new(&Cpu::default(), 3, &small(), Orientation::Sampling, &stream).expect("a flow");
+    let mut plain = ReverseKl::new(&gaussian, Standardisation::identity(3), 128, Seed(1).stream("noise"));
+    let expected = plain.evaluate(&flow, 0, &mut zeros(&flow)).expect("evaluated").loss;
+    assert_eq!(objective.evaluate(&flow, 0, &mut zeros(&flow)).expect("evaluated").loss, expected);
+    let mut betas = Betas(Vec::new());
+    let settings = Settings { steps: 300, batch: 128, ..Settings::default() };
+    train(&mut flow, &mut objective, &settings, &AtomicBool::new(false), &mut betas).expect("trained");
+    assert!(betas.0.is_sorted() && betas.0[0] < 0.9 && betas.0[225] == 1.0, "{:?}", betas.0);
+}
