@@ -6,6 +6,8 @@ use common::*;
 use flowdistill::flow::{Base, BaseConfig, Flow, FlowConfig, Mixture, Model, Orientation, Standardisation, StudentT};
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
+use flowdistill::target::Gaussian;
+use flowdistill::train::{Objective, ReverseKl};
 
 /// The bases that are tested, in one dimension or more, with parameters off their start.
 fn bases(dim: usize) -> Vec<(String, Box<dyn Base>)> {
@@ -181,6 +183,35 @@ fn a_mixture_is_fitted_to_draws_of_its_like() {
             assert!((f64::from(logits[found]).exp() / total - weight).abs() < 0.02, "weight of mode {k}");
             for (j, scale) in [1.0f64, 0.5].into_iter().enumerate() {
                 assert!((f64::from(log_scales[2 * found + j]) - scale.ln()).abs() < 0.1, "scale of mode {k}");
+            }
+        }
+    }
+}
+
+#[test]
+fn reverse_kl_has_the_gradient_of_its_loss_in_the_parameters_of_the_base() {
+    let gaussian = Gaussian::conditioned(3, 10.0, 1).expect("a gaussian");
+    for base in [BaseConfig::StudentT { freedom: 4.0 }, BaseConfig::Mixture { components: 4 }] {
+        let config = FlowConfig { layers: 2, hidden: vec![8], base, ..FlowConfig::default() };
+        let mut flow = random_flow::<f32>(3, &config, Orientation::Sampling);
+        let mut objective = ReverseKl::new(&gaussian, Standardisation::identity(3), 64, Seed(1).stream("noise"));
+        let weights = flow.snapshot();
+        let (mut gradients, mut unused) = (weights.clone(), weights.clone());
+        objective.evaluate(&flow, 5, &mut gradients).expect("evaluated");
+        let names: Vec<String> = flow.parameters().into_iter().map(|(name, _)| name).collect();
+        for (t, name) in names.iter().enumerate().filter(|(_, name)| name.starts_with("base.")) {
+            for (i, &gradient) in gradients[t].iter().enumerate() {
+                let mut at = |shift: f32| {
+                    let mut moved = weights.clone();
+                    moved[t][i] += shift;
+                    flow.restore(&moved);
+                    objective.evaluate(&flow, 5, &mut unused).expect("evaluated").loss
+                };
+                // Richardson's extrapolation, so that steps can be long against the rounding of single precision.
+                let mut slope = |h: f32| (at(h) - at(-h)) / f64::from(2.0 * h);
+                let difference = (4.0 * slope(0.01) - slope(0.02)) / 3.0;
+                let error = (f64::from(gradient) - difference).abs();
+                assert!(error < 1e-3 * (1.0 + difference.abs()), "{name}, {i}: {gradient}, {difference}");
             }
         }
     }

@@ -6,6 +6,7 @@ mod funnel;
 mod gaussian;
 mod laplace;
 mod lattice;
+mod logistic;
 mod many_well;
 mod mixture;
 mod mode;

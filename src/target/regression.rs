@@ -1,5 +1,6 @@
 //! Posteriors of regressions on a table: logistic, and linear with a closed-form evidence.
 
+use super::logistic::log_likelihood;
 use super::{Gaussian, Pointwise, Sampler};
 use rand::RngCore;
 use std::f64::consts::TAU;
@@ -52,7 +53,9 @@ fn check_scale(name: &str, value: f64) -> Result<(), String> {
 /// w ~ N(0, s² I) and P(yᵢ = 1) = σ(wᵀxᵢ), with an intercept and features divided by their standard deviation.
 #[derive(Debug, Clone)]
 pub struct LogisticRegression {
-    design: Design,
+    names: Vec<String>,
+    /// The design, column after column.
+    columns: Vec<f64>,
     labels: Vec<f64>,
     prior_scale: f64,
 }
@@ -67,13 +70,16 @@ impl LogisticRegression {
         if let Some(row) = labels.iter().position(|&label| label != 0.0 && label != 1.0) {
             return Err(format!("the label of row {} is {}; 0 or 1 is right", row + 1, labels[row]));
         }
-        Ok(Self { design: Design::new(names, features)?, labels, prior_scale })
+        let design = Design::new(names, features)?;
+        let column = |i: usize| design.rows.iter().skip(i).step_by(design.width()).copied();
+        let columns = (0..design.width()).flat_map(column).collect();
+        Ok(Self { columns, names: design.names, labels, prior_scale })
     }
 }
 
 impl Pointwise for LogisticRegression {
     fn dim(&self) -> usize {
-        self.design.width()
+        self.names.len()
     }
 
     fn log_density(&self, x: &[f64], mut gradient: Option<&mut [f64]>) -> f64 {
@@ -85,20 +91,11 @@ impl Pointwise for LogisticRegression {
                 gradient[i] = -precision * weight;
             }
         }
-        for (row, &label) in self.design.rows.chunks_exact(x.len()).zip(&self.labels) {
-            let logit: f64 = row.iter().zip(x).map(|(a, b)| a * b).sum();
-            // y·η − ln(1 + e^η), written so that neither sign of η overflows.
-            value += label * logit - (logit.max(0.0) + (-logit.abs()).exp().ln_1p());
-            if let Some(gradient) = gradient.as_deref_mut() {
-                let residual = label - 1.0 / (1.0 + (-logit).exp());
-                gradient.iter_mut().zip(row).for_each(|(g, x)| *g += residual * x);
-            }
-        }
-        value
+        value + log_likelihood(&self.columns, &self.labels, x, gradient)
     }
 
     fn names(&self) -> Vec<String> {
-        self.design.names.clone()
+        self.names.clone()
     }
 }
 
