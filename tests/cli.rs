@@ -479,7 +479,8 @@ fn code_that_an_experiment_names_runs_only_with_permission() {
     let output = flowdistill(folder.path()).args(["check", "mine.ron"]).args(library).output().expect("run");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(2) && error.contains("would load the library model.so"), "{error}");
-    let output = flowdistill(folder.path()).args(["check", "mine.ron", "--allow-native"]).args(library).output().expect("run");
+    let output =
+        flowdistill(folder.path()).args(["check", "mine.ron", "--allow-native"]).args(library).output().expect("run");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(2) && error.contains("mine.ron: target: library"), "{error}");
 
@@ -503,11 +504,18 @@ fn code_that_an_experiment_names_runs_only_with_permission() {
     std::fs::write(folder.path().join("density.py"), wrong).expect("written");
     let output = flowdistill(folder.path()).args(["check", "mine.ron", "--allow-native"]).output().expect("run");
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && error.contains("central differences") && error.contains("right"), "{error}");
+    assert!(
+        output.status.code() == Some(2) && error.contains("central differences") && error.contains("right"),
+        "{error}"
+    );
     // A density that gives up under way: exit code 1, and its own words.
-    let failing = density.replace("point=lambda x: (", "point=lambda x: (_ for _ in ()).throw(KeyError('lost')) if abs(x[0]) > 1 else (");
+    let failing = density.replace(
+        "point=lambda x: (",
+        "point=lambda x: (_ for _ in ()).throw(KeyError('lost')) if abs(x[0]) > 1 else (",
+    );
     std::fs::write(folder.path().join("density.py"), failing).expect("written");
-    let output = flowdistill(folder.path()).args(["run", "mine.ron", "--allow-native", "--force"]).output().expect("run");
+    let output =
+        flowdistill(folder.path()).args(["run", "mine.ron", "--allow-native", "--force"]).output().expect("run");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && error.contains("KeyError: 'lost'"), "{error}");
 }

@@ -62,7 +62,8 @@ fn a_compiled_model_has_its_values_gradients_names_and_constrained_space() {
     let Some(path) = library("fine", &[]) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     for threads in [false, true] {
-        let model = Compiled::open(&path, Some(&data(folder.path())), threads).unwrap_or_else(|fault| panic!("{fault}"));
+        let model =
+            Compiled::open(&path, Some(&data(folder.path())), threads).unwrap_or_else(|fault| panic!("{fault}"));
         assert_eq!(model.names(), ["mu", "tau"]);
         assert_eq!(model.constrained_names().expect("names"), ["mu", "tau", "theta.1"]);
         let mut points = vec![0.0; 2 * 300];
@@ -326,7 +327,8 @@ fn rows_that_a_process_cannot_evaluate_are_faults_and_chatter_is_none() {
 fn workers_that_differ_are_refused_and_a_dropped_density_takes_its_family_along() {
     let Some(path) = worker("family") else { return };
     // Numbers of processes alternate often enough that four workers are not all odd or all even for long.
-    let differ = (0..20).any(|_| start(&path, "disagree", 4, 20.0).is_err_and(|fault| fault.contains("greet differently")));
+    let differ =
+        (0..20).any(|_| start(&path, "disagree", 4, 20.0).is_err_and(|fault| fault.contains("greet differently")));
     assert!(differ);
     let density = start(&path, "stubborn", 2, 20.0).unwrap_or_else(|fault| panic!("{fault}"));
     assert!(cfg!(not(target_os = "linux")) || running(&path) == 4);
@@ -346,8 +348,11 @@ fn python() -> Option<&'static str> {
 fn python_density(folder: &Path, body: &str) -> Result<Process, String> {
     let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/flowdistill_density.py");
     std::fs::copy(helper, folder.join("flowdistill_density.py")).expect("copied");
-    std::fs::write(folder.join("density.py"), format!("import sys, math\nfrom flowdistill_density import serve, Rejected\n{body}"))
-        .expect("written");
+    std::fs::write(
+        folder.join("density.py"),
+        format!("import sys, math\nfrom flowdistill_density import serve, Rejected\n{body}"),
+    )
+    .expect("written");
     Process::start(&["python3".into(), "density.py".into()], folder, 1, 60.0)
 }
 
@@ -398,14 +403,16 @@ serve(dim=2, names=["a", "b"], point=point)
     );
     let density = density.unwrap_or_else(|fault| panic!("{fault}"));
     assert_eq!(density.names(), ["a", "b"]);
-    let (values, gradients, faults) = evaluate(&density, &[1.0, 0.0, 2.5, 0.0, -1.0, 0.0, 1.0, 1000.0]).expect("not fatal");
+    let (values, gradients, faults) =
+        evaluate(&density, &[1.0, 0.0, 2.5, 0.0, -1.0, 0.0, 1.0, 1000.0]).expect("not fatal");
     assert_eq!((values[0], &gradients[..2]), (-1.0, &[1.0, -1.0][..]));
     assert_eq!(faults.rows(), [1, 2, 3]);
     assert_eq!(faults.reason(), Some("Rejected: too far out"));
     let fatal = evaluate(&density, &[4.0, 0.0]).expect_err("an exception of no known kind");
     assert!(fatal.contains("KeyError: 'no such thing'"), "{fatal}");
 
-    let short = python_density(folder.path(), "serve(dim=2, point=lambda x: (0.0, [1.0]))").unwrap_or_else(|fault| panic!("{fault}"));
+    let short = python_density(folder.path(), "serve(dim=2, point=lambda x: (0.0, [1.0]))")
+        .unwrap_or_else(|fault| panic!("{fault}"));
     assert!(evaluate(&short, &[0.0, 0.0]).expect_err("a short gradient").contains("1 entries; 2 are right"));
     let broken = refusal(python_density(folder.path(), "raise SystemError('no GPU')"));
     assert!(broken.contains("exit status 1") && broken.contains("no GPU"), "{broken}");
@@ -417,7 +424,8 @@ serve(dim=2, names=["a", "b"], point=point)
 fn round_trips_measured() {
     let Some(path) = compile("worker.c", "round-trip", &["-DDIM=10", "-O3"]) else { return };
     let folder = tempfile::tempdir().expect("a folder");
-    let mut densities = vec![("C".to_string(), start(&path, "fine", 1, 20.0).unwrap_or_else(|fault| panic!("{fault}")))];
+    let mut densities =
+        vec![("C".to_string(), start(&path, "fine", 1, 20.0).unwrap_or_else(|fault| panic!("{fault}")))];
     let echo = "import numpy\nvalues, gradients = numpy.zeros(512), numpy.zeros((512, 10))\n\
                 serve(dim=10, batch=lambda points: (values, gradients))";
     densities.extend(python_density(folder.path(), echo).ok().map(|density| ("Python, NumPy".into(), density)));
@@ -428,7 +436,8 @@ fn round_trips_measured() {
         let mut times: Vec<f64> = (0..5_000)
             .map(|_| {
                 let begun = Instant::now();
-                evaluate_in_pieces(density, &points, &mut values, Some(&mut gradients), &mut Faults::default()).expect("answers");
+                evaluate_in_pieces(density, &points, &mut values, Some(&mut gradients), &mut Faults::default())
+                    .expect("answers");
                 begun.elapsed().as_secs_f64() * 1e6
             })
             .collect();

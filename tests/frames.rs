@@ -26,7 +26,12 @@ fn answer(request: &Request, note: &str, value: f64) -> Vec<u8> {
 }
 
 /// Feeds `bytes` in pieces; true once the frame is whole. The most memory it took is kept.
-fn feed(incoming: &mut Incoming, mut bytes: &[u8], piece: impl Fn() -> usize, most: &mut usize) -> Result<bool, String> {
+fn feed(
+    incoming: &mut Incoming,
+    mut bytes: &[u8],
+    piece: impl Fn() -> usize,
+    most: &mut usize,
+) -> Result<bool, String> {
     while !bytes.is_empty() {
         let room = incoming.room();
         assert!(!room.is_empty(), "a frame that is not whole has room");
@@ -153,7 +158,9 @@ fn mutated_frames_are_refused_or_read_without_panic_delay_or_much_memory() {
         match feed(&mut incoming, &bytes, || piece, &mut most) {
             Ok(true) => {
                 let read = incoming.payload().map(<[u8]>::to_vec).and_then(|payload| match expected {
-                    Expected::Greeting => Greeting::read(&payload).map(|greeting| assert_eq!(greeting.names.len(), greeting.dim)),
+                    Expected::Greeting => {
+                        Greeting::read(&payload).map(|greeting| assert_eq!(greeting.names.len(), greeting.dim))
+                    }
                     Expected::Answer(request) => request.read(&payload).map(|answer| {
                         assert_eq!(answer.values().count(), request.rows);
                         let slopes = answer.gradients(request.dim).flatten().count();

@@ -77,7 +77,10 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let mut out = String::new();
     for (ron, about) in CATALOGUE {
         let spec = Spec::parse(&experiment(ron)).map_err(Error::invalid)?;
-        let target = spec.target.filter(|_| !["path:", "library:", "command:"].iter().any(|field| ron.contains(field))).map(|target| target.build(Path::new(".")));
+        let target = spec
+            .target
+            .filter(|_| !["path:", "library:", "command:"].iter().any(|field| ron.contains(field)))
+            .map(|target| target.build(Path::new(".")));
         let target = target.transpose().map_err(Error::invalid)?;
         let dim = target.as_ref().map(|target| target.dim());
         let log_z = target.as_ref().and_then(|target| target.log_normalizer());

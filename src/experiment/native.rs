@@ -19,7 +19,9 @@ impl TargetSpec {
     /// What building this loads or starts, none for everything that only this program computes; `folder` is that of the experiment file.
     pub fn native(&self, folder: &Path) -> Option<String> {
         match self {
-            TargetSpec::Compiled { library, .. } => Some(format!("load the library {}", folder.join(library).display())),
+            TargetSpec::Compiled { library, .. } => {
+                Some(format!("load the library {}", folder.join(library).display()))
+            }
             TargetSpec::Process { command, workers, .. } => {
                 let times = if *workers == 1 { String::new() } else { format!(" {workers} times") };
                 let at = if folder == Path::new("") { Path::new(".") } else { folder };

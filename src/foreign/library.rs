@@ -126,9 +126,8 @@ impl Loaded {
         }
         if let Ok((number, names, constrain)) = constrained {
             // SAFETY: as above.
-            let (count, names) = unsafe {
-                (number(model.as_ptr(), true, false), list(names(model.as_ptr(), true, false)))
-            };
+            let (count, names) =
+                unsafe { (number(model.as_ptr(), true, false), list(names(model.as_ptr(), true, false))) };
             let count = usize::try_from(count).ok().filter(|&count| count <= 10 * MOST_COORDINATES);
             if let Some(fault) = fault_of_names(&names, count.unwrap_or(0)) {
                 return Err(format!("{shown}: has {fault} in constrained space"));
@@ -210,7 +209,10 @@ fn symbol<T: Copy>(library: &'static Library, path: &Path, name: &str) -> Result
     // claims to follow; this cannot be checked.
     let symbol = unsafe { library.get::<T>(name.as_bytes()) };
     symbol.map(|symbol| *symbol).map_err(|_| {
-        format!("{}: does not export `{name}`; a library with BridgeStan's interface (version {MAJOR}) is right", path.display())
+        format!(
+            "{}: does not export `{name}`; a library with BridgeStan's interface (version {MAJOR}) is right",
+            path.display()
+        )
     })
 }
 
