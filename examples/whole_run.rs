@@ -14,7 +14,7 @@ use flowdistill::train::{Observer, Progress, Settings};
 use rand::RngCore;
 use std::sync::atomic::AtomicBool;
 
-/// Lengths of three springs that hang one from the other, each stretched by a random weight: x₁ ~ N(1, ¼), xᵢ | xᵢ₋₁ ~ N(xᵢ₋₁², ¼).
+/// Lengths of three springs that hang one from the other, each stretched by a random weight: x₁ ~ N(1, ¼), xᵢ | xᵢ₋₁ ~ N(½ xᵢ₋₁², ¼).
 struct Springs;
 
 const SPREAD: f64 = 0.5;
@@ -25,10 +25,10 @@ impl Pointwise for Springs {
     }
 
     fn log_density(&self, x: &[f64], gradient: Option<&mut [f64]>) -> f64 {
-        let deviations = [x[0] - 1.0, x[1] - x[0] * x[0], x[2] - x[1] * x[1]].map(|d| d / SPREAD);
+        let deviations = [x[0] - 1.0, x[1] - 0.5 * x[0] * x[0], x[2] - 0.5 * x[1] * x[1]].map(|d| d / SPREAD);
         if let Some(gradient) = gradient {
             for i in 0..3 {
-                let below = if i < 2 { 2.0 * x[i] * deviations[i + 1] } else { 0.0 };
+                let below = if i < 2 { x[i] * deviations[i + 1] } else { 0.0 };
                 gradient[i] = (below - deviations[i]) / SPREAD;
             }
         }
@@ -55,7 +55,7 @@ impl Sampler for Springs {
         for x in x {
             let (u, v) = (open_unit(rng), open_unit(rng));
             *x = centre + SPREAD * (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-            centre = *x * *x;
+            centre = 0.5 * *x * *x;
         }
     }
 }
@@ -104,7 +104,7 @@ fn main() -> Result<()> {
             StageSpec::MaximumLikelihood(Settings { steps: 2000, batch: 256, ..Settings::default() }),
             StageSpec::ReverseKl {
                 against: Against::Target,
-                training: Settings { steps: 3000, batch: 256, ..Settings::default() },
+                training: Settings { steps: 4000, batch: 256, ..Settings::default() },
             },
         ],
         evaluation: EvaluationSpec { draws: 50_000, ..EvaluationSpec::default() },
