@@ -5,6 +5,7 @@ use crate::data::RowWriter;
 use crate::error::Result;
 use crate::flow::{Method, Model};
 use crate::progress::RowBar;
+use crate::target::Constraint;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,9 @@ pub struct Options {
     /// Round columns of whole numbers (their log density is that of the draw before rounding)
     #[arg(long)]
     round: bool,
+    /// Write the flow's own, unconstrained coordinates rather than the values of the parameters
+    #[arg(long)]
+    unconstrained: bool,
 }
 
 /// Draws held in memory at a time.
@@ -37,8 +41,14 @@ pub const LOG_PROB: &str = "log_prob";
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let model = Model::load(&options.model)?.freeze::<f64>();
     let dim = model.dim();
-    let width = dim + usize::from(options.log_prob);
-    let mut names = model.names().to_vec();
+    if *model.constraint() == Constraint::Elsewhere && !options.unconstrained && !global.quiet {
+        eprintln!(
+            "note: the map to the parameters' own space is in a library or process that is not at hand: \
+             the draws are unconstrained"
+        );
+    }
+    let mut names = if options.unconstrained { model.names().to_vec() } else { model.value_names() };
+    let width = names.len() + usize::from(options.log_prob);
     if options.log_prob {
         names.push(LOG_PROB.into());
     }
@@ -57,9 +67,12 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         if options.round {
             model.round_integers(&mut points);
         }
+        if !options.unconstrained {
+            points = model.constrain(points, &mut log_prob);
+        }
         if options.log_prob {
             let mut wide = Vec::with_capacity(rows * width);
-            for (point, value) in points.chunks_exact(dim).zip(log_prob) {
+            for (point, value) in points.chunks_exact(points.len() / rows).zip(log_prob) {
                 wide.extend_from_slice(point);
                 wide.push(value);
             }

@@ -1,5 +1,6 @@
 //! The built-in targets as people write them, and how each is built.
 
+use super::expression_spec::ExpressionSpec;
 use crate::data;
 use crate::target::{
     Banana, Density, EightSchools, Funnel, Gaussian, Lattice, LinearRegression, LogisticRegression, ManyWell, Mixture,
@@ -123,6 +124,11 @@ pub enum TargetSpec {
         #[serde(default = "prior")]
         prior_scale: f64,
     },
+    /// A density written as text over named parameters and data.
+    Expression(
+        /// It.
+        ExpressionSpec,
+    ),
 }
 
 fn one() -> u64 {
@@ -186,6 +192,7 @@ impl TargetSpec {
             TargetSpec::ManyWell { dim } => Box::new(ManyWell::new(*dim)?),
             TargetSpec::StudentT { dim, freedom } => Box::new(StudentT::new(*dim, *freedom)?),
             TargetSpec::Lattice { side, kappa, lambda } => Box::new(Lattice::new(*side, *kappa, *lambda)?),
+            TargetSpec::Expression(spec) => Box::new(spec.build(folder)?),
             TargetSpec::EightSchools {} => Box::new(EightSchools),
             TargetSpec::Gaussian { dim, condition, rotation } => {
                 Box::new(Gaussian::conditioned(*dim, *condition, *rotation)?)

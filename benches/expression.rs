@@ -1,0 +1,3 @@
+//! Written densities against the built-in ones.
+
+fn main() {}
