@@ -288,7 +288,13 @@ impl<'g> Lowering<'g> {
                 Some(Place::At(index)) => {
                     let value = self.index_value(index, extent)?;
                     loops.extend(&value.loops);
-                    starts.push((value, own_strides[axis]));
+                    // A vector of places makes an axis of its own.
+                    let axis_of_it = value.dims.first().map(|&len| {
+                        dims.push(len);
+                        strides.push(0);
+                        dims.len() - 1
+                    });
+                    starts.push((value, own_strides[axis], axis_of_it));
                 }
                 Some(Place::Range(from, to, place)) => {
                     let from = from.as_ref().map_or(Ok(0), |from| self.whole_number(from))?;
@@ -297,7 +303,7 @@ impl<'g> Lowering<'g> {
                         let message = format!("the range {from}..{to} of {extent} places; 0..{extent} has them all");
                         return Err(Fault::new(*place, message));
                     }
-                    starts.push((Value::number(from as f64), own_strides[axis]));
+                    starts.push((Value::number(from as f64), own_strides[axis], None));
                     dims.push((to - from) as usize);
                     strides.push(own_strides[axis]);
                 }
@@ -318,7 +324,7 @@ impl<'g> Lowering<'g> {
         loops: Vec<usize>,
         dims: Vec<usize>,
         strides: &[usize],
-        starts: &[(Value, usize)],
+        starts: &[(Value, usize, Option<usize>)],
     ) -> Made<Value> {
         let size = self.graph.size(&loops, &dims)?;
         self.graph.prepare(size)?;
@@ -331,21 +337,28 @@ impl<'g> Lowering<'g> {
         }
         let mut table = super::graph::table(&self.graph.extents(&loops, &dims), &[&loop_strides[..], strides].concat());
         let inner = dims.iter().product::<usize>().max(1);
-        for (start, stride) in starts {
-            let spread = self.graph.spread(start, &loops, &[])?;
+        for (start, stride, axis) in starts {
+            let (len, after) = match axis {
+                Some(axis) => (dims[*axis], dims[axis + 1..].iter().product::<usize>().max(1)),
+                None => (1, inner),
+            };
+            let spread = self.graph.spread(start, &loops, &start.dims.clone())?;
             let numbers = spread.known().unwrap_or(&[]);
-            for (places, start) in table.chunks_mut(inner).zip(numbers) {
-                places.iter_mut().for_each(|place| *place += (*start as usize * stride) as u32);
+            for (places, starts) in table.chunks_mut(inner).zip(numbers.chunks(len.max(1))) {
+                for (i, place) in places.iter_mut().enumerate() {
+                    *place += (starts[i / after % len] as usize * stride) as u32;
+                }
             }
         }
         self.graph.gather(base, table, loops, dims)
     }
 
-    /// An index: known, whole, and in range wherever it is used.
+    /// An index or a vector of them: known, whole, and in range wherever it is used.
     fn index_value(&mut self, expr: &Expr, extent: usize) -> Lowered<Value> {
         let value = self.number(expr)?;
-        let Some(numbers) = value.known().filter(|_| value.is_scalar()) else {
-            let found = if value.is_scalar() { "something that depends on a parameter".into() } else { value.shape() };
+        let Some(numbers) = value.known().filter(|_| value.dims.len() < 2) else {
+            let found =
+                if value.dims.len() < 2 { "something that depends on a parameter".into() } else { value.shape() };
             return Err(Fault::new(expr.span, format!("the index is {found}; a whole number from the data is right")));
         };
         if let Some(bad) = numbers.iter().find(|&&x| x != x.trunc() || x < 0.0 || x >= extent as f64) {
