@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 /// Each room with its rank; see `CONTRIBUTING.md`.
-const RANKS: [(&str, u32); 18] = [
+const RANKS: [(&str, u32); 19] = [
     ("error", 0),
     ("seed", 0),
     ("durable", 1),
     ("ops", 2),
     ("target", 2),
     ("data", 2),
+    ("expression", 3),
     ("params", 3),
     ("foreign", 3),
     ("conditioner", 4),

@@ -16,6 +16,7 @@ fn model() -> Model {
         standardisation: Standardisation { shift: vec![1e9, 0.0, -3.0], scale: vec![1e-3, 2.0, 10.0], links: vec![] },
         names: ["a", "b", "c"].map(String::from).to_vec(),
         integers: vec![1],
+        constraint: Default::default(),
     }
 }
 
@@ -66,7 +67,14 @@ fn a_frozen_model_has_the_gradient_of_its_density_behind_links_too() {
         links: vec![Link::Identity, Link::Above(2.0), Link::Between(-1.0, 3.0)],
     };
     let flow = random_flow::<f32>(3, &config, Orientation::Density);
-    let model = Model { flow, standardisation, names: vec![String::new(); 3], integers: vec![] }.freeze::<f64>();
+    let model = Model {
+        flow,
+        standardisation,
+        names: vec![String::new(); 3],
+        integers: vec![],
+        constraint: Default::default(),
+    }
+    .freeze::<f64>();
     let point = [0.7, 2.9, 1.3];
     let (mut value, mut gradient) = ([0.0], [0.0; 3]);
     model.log_prob_and_gradient(&point, &mut value, &mut gradient).expect("a gradient");

@@ -159,7 +159,13 @@ impl Plan {
 
         let seed = Seed(spec.seed);
         let data = spec.data.as_ref();
-        let table = data.map(|data| prepare::read(data, folder, target.as_deref(), seed, most_draws)).transpose()?;
+        let table = data.map(|data| {
+            let (table, dropped) = prepare::read(data, folder, target.as_deref(), seed, most_draws)?;
+            let drawn = matches!(data.source, SourceSpec::Draws { .. });
+            let table = if drawn { table } else { prepare::to_coordinates(target.as_deref(), table, "data")? };
+            Ok::<_, Error>((table, dropped))
+        });
+        let table = table.transpose()?;
         let dim = table.as_ref().map(|(table, _)| table.dim()).or(target_dim).unwrap_or(0);
         let mut faults = Vec::new();
         if target_dim.is_none() {
@@ -170,6 +176,9 @@ impl Plan {
         }
         let reference =
             spec.evaluation.reference.as_ref().map(|file| data::read(&folder.join(file), None)).transpose()?;
+        let reference = reference
+            .map(|table| prepare::to_coordinates(target.as_deref(), table, "evaluation.reference"))
+            .transpose()?;
         if let Some(found) = reference.as_ref().map(Table::dim).filter(|&found| found != dim) {
             faults.push(format!("evaluation.reference has {found} columns; {dim} are right"));
         }

@@ -8,7 +8,7 @@ use super::spec::Against;
 use crate::error::{Error, Result};
 use crate::evaluate::throughput;
 use crate::flow::{Flow, Model, Orientation};
-use crate::target::Density;
+use crate::target::{Constraint, Density};
 use crate::train::{train, MaximumLikelihood, Observer, Progress, ReverseKl, StopReason, Trained};
 use dfdx::prelude::Cpu;
 use std::sync::atomic::AtomicBool;
@@ -199,6 +199,7 @@ impl Plan {
             standardisation: self.standardisation.clone(),
             names: self.names.clone(),
             integers: self.integers.clone(),
+            constraint: self.target.as_ref().map_or(Constraint::Identity, |target| target.constraint()),
         })
     }
 
