@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`error`], [`seed`], [`durable`] | what went wrong, which random number, how a file is written |
 //! | [`ops`], [`target`], [`data`] | kernels; unnormalized densities; tables of numbers |
+//! | [`sampler`] | draws of a target that know nothing of a flow |
 //! | [`params`] | which tensors are trained, and how they are kept |
 //! | [`conditioner`], [`transformer`] | where parameters come from, what they do to one variable |
 //! | [`bijection`] | invertible maps with their log-det |
@@ -78,6 +79,7 @@ pub mod flow;
 pub mod ops;
 pub mod params;
 mod progress;
+pub mod sampler;
 pub mod seed;
 pub mod target;
 pub mod train;

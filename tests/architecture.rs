@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 /// Each room with its rank; see `CONTRIBUTING.md`.
-const RANKS: [(&str, u32); 17] = [
+const RANKS: [(&str, u32); 18] = [
     ("error", 0),
     ("seed", 0),
     ("durable", 1),
     ("ops", 2),
     ("target", 2),
     ("data", 2),
+    ("sampler", 3),
     ("params", 3),
     ("conditioner", 4),
     ("transformer", 4),
