@@ -28,9 +28,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("lattice free", Box::new(Lattice::new(8, 0.2, 0.0)?), None),
         ("lattice phi4", Box::new(Lattice::new(8, 0.2, 0.5)?), Some(19.80)),
     ];
+    let settings = SmcSettings { moves: std::env::var("MOVES").map_or(3, |m| m.parse().unwrap()), keep: std::env::var("KEEP").map_or(0.8, |m| m.parse().unwrap()), ..Default::default() };
     println!("target            log Z ± s.e.            true        z   s    temps ancestors acc  R-hat  N_eff  million evaluations");
     for (name, target, known) in targets.iter().filter(|(name, ..)| wanted(name)) {
-        let found = smc(target.as_ref(), &SmcSettings::default(), 0, &Seed(seed).stream("smc"))?;
+        let found = smc(target.as_ref(), &settings, 0, &Seed(seed).stream("smc"))?;
         let truth = known.or(target.log_normalizer()).unwrap_or(f64::NAN);
         let (log_z, error) = found.log_z.unwrap_or((f64::NAN, f64::NAN));
         println!(

@@ -50,9 +50,26 @@ const PIECE: usize = 64;
 /// Random numbers of a row besides its momenta: two give the uniform number that accepts, two the one that varies the step.
 const EXTRA: usize = 4;
 
-/// The shortest step of a row, as a share of the common one. The target's scale may differ from place to place; a few short steps
-/// everywhere let all places move.
+/// The shortest step of a row at random, as a share of the common one.
 const SHORTEST: f64 = 0.15;
+
+/// A trajectory along which the energy changes by more than this is tried again with a step of a third.
+const MOST_ENERGY: f64 = 1.0;
+
+/// How often a row tries again.
+const MOST_TRIES: usize = 6;
+
+/// The factor of the step from try to try.
+const SHORTER: f64 = 1.0 / 3.0;
+
+/// Where rows stand: positions, momenta, log γ and its gradient.
+#[derive(Clone, Default)]
+struct Phase {
+    z: Vec<f64>,
+    momenta: Vec<f64>,
+    values: Vec<f64>,
+    gradients: Vec<f64>,
+}
 
 impl Path<'_> {
     /// Fills log γ and its gradient at `z`; −∞ and 0 where the density is zero or fails. Returns the number of failures.
@@ -94,20 +111,26 @@ impl Path<'_> {
         let n = values.len();
         let pieces = z.par_chunks_mut(PIECE * dim).zip(values.par_chunks_mut(PIECE));
         let pieces = pieces.zip(gradients.par_chunks_mut(PIECE * dim)).enumerate();
-        let moved: Vec<Result<(f64, usize), Fatal>> = pieces
+        let moved: Vec<Result<(f64, usize, usize), Fatal>> = pieces
             .map(|(piece, ((z, values), gradients))| {
                 self.carry_piece(z, values, gradients, how, (noise, (piece * PIECE) as u64))
             })
             .collect();
-        let mut total = Moved { evaluations: n * how.leapfrogs, ..Moved::default() };
+        let mut total = Moved::default();
         for piece in moved {
-            let (acceptance, failed) = piece?;
+            let (acceptance, evaluations, failed) = piece?;
             total.acceptance += acceptance / n as f64;
+            total.evaluations += evaluations;
             total.failed += failed;
         }
         Ok(total)
     }
 
+    /// Moves one piece of rows.
+    ///
+    /// The target's scale may differ from place to place, so every row chooses its step: the common one, made shorter at random, and
+    /// divided by three until the energy changes by at most [`MOST_ENERGY`] along the trajectory. The move stands only if its reverse
+    /// would have chosen the same step, which makes it reversible (Bouchard-Côté and others' autoMALA; Biron-Lattes et al. 2024).
     fn carry_piece(
         &self,
         z: &mut [f64],
@@ -115,61 +138,124 @@ impl Path<'_> {
         gradients: &mut [f64],
         how: &Move,
         (noise, first): (&Stream, u64),
-    ) -> Result<(f64, usize), Fatal> {
-        let (dim, beta) = (self.shape.dim(), how.beta);
-        let rows = values.len();
+    ) -> Result<(f64, usize, usize), Fatal> {
+        let (dim, rows) = (self.shape.dim(), values.len());
         let mut random = vec![0.0; rows * (dim + EXTRA)];
         noise.normals(first, dim + EXTRA, &mut random);
-        let mut momenta: Vec<f64> = random.chunks_exact(dim + EXTRA).flat_map(|row| row[..dim].to_vec()).collect();
         let exponential = |pair: &[f64]| 0.5 * (pair[0] * pair[0] + pair[1] * pair[1]);
-        let steps: Vec<f64> = random
-            .chunks_exact(dim + EXTRA)
-            .map(|row| how.step * 1.1 * SHORTEST.powf((-3.0 * exponential(&row[dim + 2..])).exp()))
-            .collect();
-        let energy = |z: &[f64], value: f64, momentum: &[f64]| {
-            let kinetic: f64 = momentum.iter().map(|p| 0.5 * p * p).sum();
-            let base: f64 = z.iter().map(|z| 0.5 * z * z).sum();
-            kinetic + (1.0 - beta) * base - beta * value
+        let extra = |row: usize| &random[row * (dim + EXTRA) + dim..(row + 1) * (dim + EXTRA)];
+        let steps: Vec<f64> =
+            (0..rows).map(|r| how.step * 1.1 * SHORTEST.powf((-3.0 * exponential(&extra(r)[2..])).exp())).collect();
+        let start = Phase {
+            momenta: random.chunks_exact(dim + EXTRA).flat_map(|row| row[..dim].iter().copied()).collect(),
+            z: z.to_vec(),
+            values: values.to_vec(),
+            gradients: gradients.to_vec(),
         };
-        let each = |z: &[f64], values: &[f64], momenta: &[f64]| -> Vec<f64> {
-            let rows = z.chunks_exact(dim).zip(values).zip(momenta.chunks_exact(dim));
-            rows.map(|((z, value), p)| energy(z, *value, p)).collect()
+        let before = start.energies(dim, how.beta);
+        let (mut acceptance, mut evaluations, mut failed) = (0.0, 0, 0);
+        // Forward: each row's try, where it ends, and what the energy did.
+        let mut waiting: Vec<usize> = (0..rows).collect();
+        let mut settled: Vec<(usize, usize, f64)> = Vec::new();
+        let mut ends = start.clone();
+        for attempt in 0..MOST_TRIES {
+            let mut there = start.rows(&waiting, dim);
+            failed += self.leap(&mut there, how, |k| steps[waiting[k]] * SHORTER.powi(attempt as i32))?;
+            evaluations += waiting.len() * how.leapfrogs;
+            let after = there.energies(dim, how.beta);
+            let mut again = Vec::new();
+            for (k, &row) in waiting.iter().enumerate() {
+                let change = after[k] - before[row];
+                if attempt == 0 && change.is_finite() {
+                    acceptance += (-change).exp().min(1.0);
+                }
+                if change.abs() <= MOST_ENERGY {
+                    ends.set_row(row, &there, k, dim);
+                    settled.push((row, attempt, change));
+                } else if before[row].is_finite() {
+                    again.push(row);
+                }
+            }
+            waiting = again;
+        }
+        // Backward: rows that took a shorter step must have had to from their end, too.
+        let mut refused = vec![false; rows];
+        for attempt in 0..MOST_TRIES {
+            let back: Vec<usize> = settled.iter().filter(|(.., tries, _)| *tries > attempt).map(|(row, ..)| *row).collect();
+            let back: Vec<usize> = back.into_iter().filter(|&row| !refused[row]).collect();
+            if back.is_empty() {
+                break;
+            }
+            let mut there = ends.rows(&back, dim);
+            there.momenta.iter_mut().for_each(|p| *p = -*p);
+            let from = there.energies(dim, how.beta);
+            failed += self.leap(&mut there, how, |k| steps[back[k]] * SHORTER.powi(attempt as i32))?;
+            evaluations += back.len() * how.leapfrogs;
+            for (k, after) in there.energies(dim, how.beta).into_iter().enumerate() {
+                refused[back[k]] |= (after - from[k]).abs() <= MOST_ENERGY;
+            }
+        }
+        for (row, _, change) in settled {
+            if !refused[row] && change < exponential(extra(row)) {
+                let of_row = row * dim..(row + 1) * dim;
+                z[of_row.clone()].copy_from_slice(&ends.z[of_row.clone()]);
+                gradients[of_row.clone()].copy_from_slice(&ends.gradients[of_row]);
+                values[row] = ends.values[row];
+            }
+        }
+        Ok((acceptance, evaluations, failed))
+    }
+
+    /// Leapfrog steps of all rows of `phase`, row k with step `step(k)`. Returns the number of failed evaluations.
+    fn leap(&self, phase: &mut Phase, how: &Move, step: impl Fn(usize) -> f64) -> Result<usize, Fatal> {
+        let (dim, beta) = (self.shape.dim(), how.beta);
+        let steps: Vec<f64> = (0..phase.values.len()).map(step).collect();
+        let kick = |phase: &mut Phase, factor: f64| {
+            let rows = phase.momenta.chunks_exact_mut(dim).zip(phase.gradients.chunks_exact(dim));
+            for (((p, g), z), step) in rows.zip(phase.z.chunks_exact(dim)).zip(&steps) {
+                for i in 0..dim {
+                    p[i] += factor * step * how.scales[i] * (beta * g[i] - (1.0 - beta) * z[i]);
+                }
+            }
         };
-        let before = each(z, values, &momenta);
-        let (mut to, mut to_values, mut to_gradients) = (z.to_vec(), values.to_vec(), gradients.to_vec());
         let mut failed = 0;
-        let kick = |to: &[f64], gradients: &[f64], momenta: &mut [f64], factor: f64| {
-            for (row, step) in steps.iter().enumerate() {
-                for i in 0..dim {
-                    let at = row * dim + i;
-                    let slope = beta * gradients[at] - (1.0 - beta) * to[at];
-                    momenta[at] += factor * step * how.scales[i] * slope;
-                }
-            }
-        };
-        kick(&to, &to_gradients, &mut momenta, 0.5);
+        kick(phase, 0.5);
         for leapfrog in 1..=how.leapfrogs {
-            for (row, step) in steps.iter().enumerate() {
-                for i in 0..dim {
-                    to[row * dim + i] += step * how.scales[i] * momenta[row * dim + i];
-                }
+            for ((z, p), step) in phase.z.chunks_exact_mut(dim).zip(phase.momenta.chunks_exact(dim)).zip(&steps) {
+                z.iter_mut().zip(p).zip(how.scales).for_each(|((z, p), scale)| *z += step * scale * p);
             }
-            failed += self.evaluate(&to, &mut to_values, &mut to_gradients)?;
-            kick(&to, &to_gradients, &mut momenta, if leapfrog == how.leapfrogs { 0.5 } else { 1.0 });
+            failed += self.evaluate(&phase.z, &mut phase.values, &mut phase.gradients)?;
+            kick(phase, if leapfrog == how.leapfrogs { 0.5 } else { 1.0 });
         }
-        let after = each(&to, &to_values, &momenta);
-        let mut acceptance = 0.0;
-        for row in 0..rows {
-            let loss = after[row] - before[row];
-            acceptance += if loss.is_finite() { (-loss).exp().min(1.0) } else { 0.0 };
-            let threshold = exponential(&random[row * (dim + EXTRA) + dim..][..2]);
-            if loss.is_finite() && loss < threshold {
-                let row_of = row * dim..(row + 1) * dim;
-                z[row_of.clone()].copy_from_slice(&to[row_of.clone()]);
-                gradients[row_of.clone()].copy_from_slice(&to_gradients[row_of]);
-                values[row] = to_values[row];
-            }
+        Ok(failed)
+    }
+}
+
+impl Phase {
+    /// ½‖p‖² − log of the tempered density, without its constant.
+    fn energies(&self, dim: usize, beta: f64) -> Vec<f64> {
+        let halves = |row: &[f64]| row.iter().map(|x| 0.5 * x * x).sum::<f64>();
+        let rows = self.z.chunks_exact(dim).zip(self.momenta.chunks_exact(dim)).zip(&self.values);
+        rows.map(|((z, p), value)| halves(p) + (1.0 - beta) * halves(z) - beta * value).collect()
+    }
+
+    /// A copy of some rows.
+    fn rows(&self, rows: &[usize], dim: usize) -> Self {
+        let wide = |from: &[f64]| rows.iter().flat_map(|&r| from[r * dim..(r + 1) * dim].iter().copied()).collect();
+        Self {
+            z: wide(&self.z),
+            momenta: wide(&self.momenta),
+            values: rows.iter().map(|&r| self.values[r]).collect(),
+            gradients: wide(&self.gradients),
         }
-        Ok((acceptance, failed))
+    }
+
+    /// Makes `row` that of row `k` of another.
+    fn set_row(&mut self, row: usize, other: &Self, k: usize, dim: usize) {
+        let (to, from) = (row * dim..(row + 1) * dim, k * dim..(k + 1) * dim);
+        self.z[to.clone()].copy_from_slice(&other.z[from.clone()]);
+        self.momenta[to.clone()].copy_from_slice(&other.momenta[from.clone()]);
+        self.gradients[to].copy_from_slice(&other.gradients[from]);
+        self.values[row] = other.values[k];
     }
 }
