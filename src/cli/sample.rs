@@ -2,9 +2,12 @@
 
 use super::Global;
 use crate::data::RowWriter;
-use crate::error::Result;
-use crate::flow::{Method, Model};
+use crate::error::{Error, Result};
+use crate::evaluate::correction::{resample, Chain, Proposal};
+use crate::flow::{FrozenModel, Method, Model};
 use crate::progress::RowBar;
+use crate::seed::open_unit;
+use crate::target::Density;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -23,10 +26,31 @@ pub struct Options {
     /// Add a last column with each draw's exact log density
     #[arg(long)]
     log_prob: bool,
+    /// Turn draws of the model into draws of a target: by independence Metropolis-Hastings, or by resampling by weight
+    #[arg(long, requires = "target", conflicts_with = "log_prob")]
+    correct: Option<Correction>,
+    /// The experiment whose target --correct draws from
+    #[arg(long, requires = "correct")]
+    target: Option<PathBuf>,
+    /// Share of proposals from a broad normal distribution, which keeps weights bounded where the model's tails are light
+    #[arg(long, default_value_t = 0.0, requires = "correct")]
+    defensive: f64,
     /// Round columns of whole numbers (their log density is that of the draw before rounding)
     #[arg(long)]
     round: bool,
 }
+
+/// How draws are corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Correction {
+    /// Independence Metropolis-Hastings: a chain of as many draws
+    Imh,
+    /// Sampling importance resampling: ten proposals for each draw
+    Sir,
+}
+
+/// Proposals for each draw of sampling importance resampling.
+const OVERSAMPLING: usize = 10;
 
 /// Draws held in memory at a time.
 const ROWS: u64 = 8192;
@@ -46,6 +70,10 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         Some(path) => RowWriter::to_path(path, &names, options.n)?,
         None => RowWriter::csv(Box::new(std::io::BufWriter::new(std::io::stdout())), &names)?,
     };
+    if let (Some(correction), Some(target)) = (options.correct, &options.target) {
+        let target = super::evaluate::target_of(target, &model)?;
+        return corrected(correction, options, &model, target.as_ref(), writer, global);
+    }
     let noise = global.seed().stream("sample");
     let bar = RowBar::new(global.quiet || options.output.is_none(), options.n);
     for first in (0..options.n).step_by(ROWS as usize) {
@@ -69,4 +97,70 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         bar.advance(rows as u64);
     }
     writer.finish()
+}
+
+/// Writes draws of `target`, block by block in constant memory, and says how well the model proposed.
+fn corrected(
+    correction: Correction,
+    options: &Options,
+    model: &FrozenModel<f64>,
+    target: &dyn Density,
+    mut writer: RowWriter,
+    global: &Global,
+) -> Result<()> {
+    if !(0.0..1.0).contains(&options.defensive) {
+        return Err(Error::invalid(format!("--defensive is {}; a share from 0 to below 1 is right", options.defensive)));
+    }
+    let (dim, stream) = (model.dim(), global.seed().stream("sample/corrected"));
+    let proposal = Proposal::new(model, target, options.defensive, stream.child("proposal"));
+    let bar = RowBar::new(global.quiet || options.output.is_none(), options.n);
+    let (mut chain, uniforms) = (Chain::default(), stream.child("uniforms"));
+    let mut ess = Vec::new();
+    let mut write = |mut points: Vec<f64>| {
+        if options.round {
+            model.round_integers(&mut points);
+        }
+        writer.write_rows(&points, dim)
+    };
+    if correction == Correction::Imh {
+        // The chain's first places are those of the model; a block of them is enough to forget where it began if it forgets at all.
+        let (mut points, log_weights) = proposal.draw(0, ROWS as usize)?;
+        chain.advance(dim, &mut points, &log_weights, &uniforms);
+    }
+    for first in (0..options.n).step_by(ROWS as usize) {
+        let rows = ROWS.min(options.n - first) as usize;
+        match correction {
+            Correction::Imh => {
+                let (mut points, log_weights) = proposal.draw(ROWS + first, rows)?;
+                chain.advance(dim, &mut points, &log_weights, &uniforms);
+                write(points)?;
+            }
+            Correction::Sir => {
+                // A whole block is proposed even where fewer draws are left, so that the last ones are no worse than the others.
+                let (points, log_weights) =
+                    proposal.draw(first * OVERSAMPLING as u64, ROWS as usize * OVERSAMPLING)?;
+                ess.push(crate::evaluate::weights::reverse(&log_weights).ess);
+                let u = open_unit(&mut uniforms.row(first));
+                let kept = resample(dim, &points, &log_weights, rows, u)
+                    .ok_or_else(|| Error::Target("no proposal of the model has a weight under the target".into()))?;
+                write(kept)?;
+            }
+        }
+        bar.advance(rows as u64);
+    }
+    writer.finish()?;
+    if !global.quiet {
+        match correction {
+            Correction::Imh => eprintln!(
+                "independence Metropolis-Hastings: acceptance {:.3}, autocorrelation time {:.2}",
+                chain.acceptance(),
+                chain.autocorrelation_time()
+            ),
+            Correction::Sir => eprintln!(
+                "sampling importance resampling: ESS/N of the proposals {:.3}, {OVERSAMPLING} for each draw",
+                ess.iter().sum::<f64>() / ess.len() as f64
+            ),
+        }
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! From what was written to what can be run: every fault of an experiment, found before anything is trained.
 
 use super::prepare::{self, Divided, Prepared};
-use super::spec::{Against, SourceSpec, Spec, StageSpec, StudentSpec, VERSION};
+use super::spec::{Against, IndependentSpec, MethodSpec, SourceSpec, Spec, StageSpec, StudentSpec, VERSION};
 use crate::data::{self, Table};
 use crate::error::{Error, Result};
 use crate::flow::{FlowConfig, Standardisation};
@@ -9,8 +9,10 @@ use crate::seed::Seed;
 use crate::target::Density;
 use crate::train::Settings;
 use std::path::Path;
+use std::sync::Arc;
 
 /// An experiment that can be run.
+#[derive(Clone)]
 pub struct Plan {
     /// The experiment with every default written out.
     pub spec: Spec,
@@ -23,7 +25,7 @@ pub struct Plan {
     /// The coordinates (by number) that are whole numbers in the user's data.
     pub integers: Vec<usize>,
     /// The target.
-    pub target: Option<Box<dyn Density>>,
+    pub target: Option<Arc<dyn Density>>,
     /// The teacher's data, divided and in the user's units.
     pub data: Option<Divided>,
     /// From the user's units to those that the flows see.
@@ -41,6 +43,8 @@ pub struct Plan {
 /// One thing to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StagePlan {
+    /// Draw from the target.
+    Sample(MethodSpec, usize),
     /// Fit the teacher to the data.
     FitTeacher(Settings),
     /// Train the student by reverse KL.
@@ -51,16 +55,19 @@ impl StagePlan {
     /// What a person calls it.
     pub fn name(&self) -> &'static str {
         match self {
+            StagePlan::Sample(MethodSpec::Smc(_), _) => "draws, tempered sequential Monte Carlo",
+            StagePlan::Sample(MethodSpec::Nuts(_), _) => "draws, no-U-turn sampler",
             StagePlan::FitTeacher(_) => "teacher, maximum likelihood",
             StagePlan::TrainStudent(Against::Teacher, _) => "student, reverse KL against the teacher",
             StagePlan::TrainStudent(Against::Target, _) => "student, reverse KL against the target",
         }
     }
 
-    /// How it trains.
-    pub fn settings(&self) -> &Settings {
+    /// How it trains, if it does.
+    pub fn settings(&self) -> Option<&Settings> {
         match self {
-            StagePlan::FitTeacher(settings) | StagePlan::TrainStudent(_, settings) => settings,
+            StagePlan::Sample(..) => None,
+            StagePlan::FitTeacher(settings) | StagePlan::TrainStudent(_, settings) => Some(settings),
         }
     }
 }
@@ -100,7 +107,7 @@ impl Plan {
         faults_of_header(&spec, &mut faults);
         let folder = path.parent().unwrap_or(Path::new("."));
         let target = spec.target.as_ref().and_then(|target| match target.build(folder) {
-            Ok(target) => Some(target),
+            Ok(target) => Some(Arc::<dyn Density>::from(target)),
             Err(fault) => {
                 faults.push(format!("target: {fault}"));
                 None
@@ -153,6 +160,7 @@ impl Plan {
             teacher = Some(FlowConfig::default());
         }
         let stages = spec.stages.iter().map(|stage| match stage {
+            StageSpec::Sample { method, draws } => StagePlan::Sample(*method, *draws),
             StageSpec::MaximumLikelihood(settings) => StagePlan::FitTeacher(*settings),
             StageSpec::ReverseKl { against, training } => StagePlan::TrainStudent(*against, *training),
         });
@@ -178,7 +186,7 @@ impl Plan {
     pub fn student_against(&self) -> Option<Against> {
         self.stages.iter().rev().find_map(|stage| match stage {
             StagePlan::TrainStudent(against, _) => Some(*against),
-            StagePlan::FitTeacher(_) => None,
+            StagePlan::FitTeacher(_) | StagePlan::Sample(..) => None,
         })
     }
 }
@@ -207,6 +215,9 @@ fn faults_of_header(spec: &Spec, faults: &mut Vec<String>) {
     if !(100..=MOST_ROWS).contains(&draws) {
         faults.push(format!("evaluation.draws is {draws}; 100 to {MOST_ROWS} is right"));
     }
+    if let IndependentSpec::Smc(settings) = &spec.evaluation.independent {
+        faults.extend(settings.faults().into_iter().map(|fault| format!("evaluation.independent: {fault}")));
+    }
     if let Some(data) = &spec.data {
         for (name, share) in [("validation", data.validation), ("test", data.test)] {
             if !(share.is_finite() && share > 0.0 && share < 0.9) {
@@ -228,13 +239,36 @@ fn faults_of_stages(spec: &Spec, faults: &mut Vec<String>) {
     if spec.stages.is_empty() {
         faults.push("stages is empty; at least one stage is right".into());
     }
-    let mut teacher_fitted = false;
+    let (mut teacher_fitted, mut sampled) = (false, false);
     for (i, stage) in spec.stages.iter().enumerate() {
         let at = format!("stages[{i}]");
         let settings = match stage {
+            StageSpec::Sample { method, draws } => {
+                if spec.target.is_none() {
+                    faults.push(format!("{at} draws from the target, but there is no `target`"));
+                }
+                if sampled {
+                    faults.push(format!("{at} draws a second time; one such stage is right"));
+                }
+                if !(100..=MOST_ROWS).contains(draws) {
+                    faults.push(format!("{at}.draws is {draws}; 100 to {MOST_ROWS} is right"));
+                }
+                let of_method = match method {
+                    MethodSpec::Smc(settings) => settings.faults(),
+                    MethodSpec::Nuts(settings) => settings.faults(),
+                };
+                faults.extend(of_method.into_iter().map(|fault| format!("{at}.method: {fault}")));
+                if matches!(method, MethodSpec::Nuts(_)) && cfg!(not(feature = "nuts")) {
+                    faults.push(format!("{at}.method is `Nuts`, but this build has not the feature `nuts`; `Smc` is right"));
+                }
+                sampled = true;
+                continue;
+            }
             StageSpec::MaximumLikelihood(settings) => {
-                if spec.data.is_none() {
-                    faults.push(format!("{at} fits the teacher but there is no `data`"));
+                if spec.data.is_none() && !sampled {
+                    faults.push(format!(
+                        "{at} fits the teacher, but there is neither `data` nor a stage `Sample` before it"
+                    ));
                 }
                 if teacher_fitted {
                     faults.push(format!("{at} fits the teacher a second time; one such stage is right"));

@@ -2,6 +2,7 @@
 
 mod check;
 mod evaluation;
+mod evidence;
 mod folder;
 mod prepare;
 mod report;
@@ -12,9 +13,10 @@ mod target_spec;
 
 pub use check::{Plan, StagePlan};
 pub use evaluation::{score_student, score_teacher, StudentScores, TeacherScores};
-pub use folder::{Folder, RESOLVED, RUN_JSON, STUDENT, TEACHER};
+pub use folder::{Folder, DRAWS, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 pub use prepare::Divided;
 pub use report::{Record, Scores, StageRecord, Status};
 pub use run::{run, Watcher};
-pub use spec::{Against, DataSpec, EvaluationSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec, TransformSpec};
+pub use evidence::look_at;
+pub use spec::{Against, DataSpec, EvaluationSpec, IndependentSpec, MethodSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec, TransformSpec};
 pub use target_spec::TargetSpec;
