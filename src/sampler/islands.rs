@@ -21,6 +21,9 @@ const INFLATION: f64 = 1.5;
 /// Islands whose estimates of log Z have a larger standard deviation than this do not tell the same story.
 const MOST_SPREAD: f64 = 0.5;
 
+/// Log weights that remember more than this of themselves over a round of moves say that particles are stuck.
+const MOST_MEMORY: f64 = 0.95;
+
 /// A larger R̂ over islands says that they did not find the same places.
 const MOST_R_HAT: f64 = 1.1;
 
@@ -122,6 +125,10 @@ fn combine(dim: usize, islands: &[Island], settings: &SmcSettings, stream: &Stre
     }
     if !(r_hat <= MOST_R_HAT) {
         faults.push(format!("the islands did not find the same places: R-hat is {r_hat:.2}, above {MOST_R_HAT}"));
+    }
+    let memory = islands.iter().map(|island| island.memory).fold(0.0, f64::max);
+    if memory > MOST_MEMORY {
+        faults.push(format!("the particles hardly move at the target: their log weights correlate by {memory:.2} over a round of moves"));
     }
     if let Some(few) = ancestors.filter(|&n| n < 5) {
         faults.push(format!("all particles of an island descend from {few} of its first ones"));

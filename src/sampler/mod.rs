@@ -26,7 +26,7 @@ pub struct SmcSettings {
     pub islands: usize,
     /// Particles in each of them.
     pub particles: usize,
-    /// Hamiltonian moves at each temperature.
+    /// Hamiltonian moves at each temperature, at least; up to twelve times as many where particles move slowly.
     pub moves: usize,
     /// The conditional ESS/N that each step of temperature keeps.
     pub keep: f64,
@@ -36,7 +36,7 @@ pub struct SmcSettings {
 
 impl Default for SmcSettings {
     fn default() -> Self {
-        Self { islands: 8, particles: 1024, moves: 3, keep: 0.8, scale: None }
+        Self { islands: 8, particles: 1024, moves: 3, keep: 0.9, scale: None }
     }
 }
 

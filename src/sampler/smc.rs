@@ -20,6 +20,8 @@ pub(super) struct Island {
     pub acceptance: f64,
     pub evaluations: usize,
     pub failed: usize,
+    /// How much of the particles' log weights at β = 1 a round of moves leaves: their correlation before and after.
+    pub memory: f64,
     /// Whether the path reached β = 1.
     pub arrived: bool,
 }
@@ -35,6 +37,13 @@ const DURATION: f64 = 1.5;
 
 /// Leapfrog steps of a move, at most.
 const MOST_LEAPFROGS: usize = 24;
+
+/// A round of moves goes on until the particles' log densities relative to the base, which decide their weights, correlate with those at its
+/// beginning by less than this.
+const MEMORY: f64 = 0.5;
+
+/// Moves of a round, at most, in units of what was asked for.
+const MOST_ROUNDS: usize = 12;
 
 /// The step size adapted by acceptance, from move to move.
 struct StepSize(f64);
@@ -69,12 +78,7 @@ pub(super) fn island(
     let resampling = stream.child("resampling");
     let constant = 0.5 * dim as f64 * std::f64::consts::TAU.ln();
     while beta < 1.0 && temperatures < MOST_TEMPERATURES {
-        let differences: Vec<f64> = particles
-            .z
-            .chunks_exact(dim)
-            .zip(&particles.values)
-            .map(|(z, value)| value + constant + 0.5 * z.iter().map(|z| z * z).sum::<f64>())
-            .collect();
+        let differences = particles.differences(dim, constant);
         let largest = differences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if largest == f64::NEG_INFINITY {
             break;
@@ -87,19 +91,25 @@ pub(super) fn island(
         particles = particles.chosen(&chosen, dim);
         origins = chosen.iter().map(|&place| origins[place]).collect();
         let scales = scales_of(&particles.z, dim);
-        for k in 0..settings.moves {
+        let before = particles.differences(dim, constant);
+        for k in 0..MOST_ROUNDS * settings.moves {
             let how = Move { beta, step: step.0, leapfrogs: step.leapfrogs(), scales: &scales };
             let noise = stream.child(&format!("move {temperatures} {k}"));
             let moved = path.carry_on(&mut particles, &how, &noise)?;
             step.adapt(moved.acceptance);
             evaluations += moved.evaluations;
             failed += moved.failed;
+            if k + 1 >= settings.moves && correlation(&before, &particles.differences(dim, constant)) < MEMORY {
+                break;
+            }
         }
         temperatures += 1;
     }
     let mut points = Vec::with_capacity(snapshots * n * dim);
     let mut acceptance = 0.0;
     let moves = snapshots * settings.moves;
+    let before = particles.differences(dim, constant);
+    let mut memory = f64::NAN;
     // At the target the duplicates of the last resampling move apart, and particles that are to be kept apart move once more.
     for k in 0..moves {
         let scales = scales_of(&particles.z, dim);
@@ -109,6 +119,9 @@ pub(super) fn island(
         acceptance += moved.acceptance / moves as f64;
         evaluations += moved.evaluations;
         failed += moved.failed;
+        if k + 1 == settings.moves {
+            memory = correlation(&before, &particles.differences(dim, constant));
+        }
         if (k + 1) % settings.moves == 0 {
             let start = points.len();
             points.resize(start + n * dim, 0.0);
@@ -118,10 +131,30 @@ pub(super) fn island(
     origins.sort_unstable();
     origins.dedup();
     let arrived = beta >= 1.0;
-    Ok(Island { points, log_z, temperatures, ancestors: origins.len(), acceptance, evaluations, failed, arrived })
+    Ok(Island { points, log_z, temperatures, ancestors: origins.len(), acceptance, evaluations, failed, memory, arrived })
+}
+
+/// The correlation of two lists, over the places where both are finite.
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let pairs = || a.iter().zip(b).filter(|(a, b)| a.is_finite() && b.is_finite());
+    let n = pairs().count() as f64;
+    let (mean_a, mean_b) = pairs().fold((0.0, 0.0), |(x, y), (a, b)| (x + a / n, y + b / n));
+    let (mut aa, mut bb, mut ab) = (0.0, 0.0, 0.0);
+    for (a, b) in pairs() {
+        aa += (a - mean_a).powi(2);
+        bb += (b - mean_b).powi(2);
+        ab += (a - mean_a) * (b - mean_b);
+    }
+    ab / (aa * bb).sqrt().max(f64::MIN_POSITIVE)
 }
 
 impl Particles {
+    /// log γ − log base of each; `constant` is ½ dim ln 2π.
+    fn differences(&self, dim: usize, constant: f64) -> Vec<f64> {
+        let rows = self.z.chunks_exact(dim).zip(&self.values);
+        rows.map(|(z, value)| value + constant + 0.5 * z.iter().map(|z| z * z).sum::<f64>()).collect()
+    }
+
     /// The particles at the places of `chosen`.
     fn chosen(&self, chosen: &[usize], dim: usize) -> Self {
         let rows = |from: &[f64]| chosen.iter().flat_map(|&r| from[r * dim..(r + 1) * dim].iter().copied()).collect();
