@@ -117,7 +117,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             case.0,
             exact.verdict.words(),
             by_smc.verdict.words(),
-            if exact.verdict == Verdict::Trusted && by_smc.verdict != Verdict::Trusted { by_smc.reasons.join("; ") } else { String::new() }
+            if exact.verdict == Verdict::Trusted && by_smc.verdict != Verdict::Trusted {
+                by_smc.reasons.join("; ")
+            } else {
+                String::new()
+            }
         );
         if lost > 0.1 {
             bad[0] += 1;
@@ -131,7 +135,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             good[4] += usize::from(by_smc.verdict != Verdict::Trusted);
         }
     }
-    println!("fits that lost more than 0.1 of a mode: {}; trusted with exact draws {}, by the sampler {}", bad[0], bad[1], bad[2]);
+    println!(
+        "fits that lost more than 0.1 of a mode: {}; trusted with exact draws {}, by the sampler {}",
+        bad[0], bad[1], bad[2]
+    );
     println!(
         "good fits (masses within 0.03, ESS/N at least 0.85): {}; not trusted {} and {}, less than trusted {} and {}",
         good[0], good[1], good[2], good[3], good[4]

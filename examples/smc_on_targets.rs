@@ -28,7 +28,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("lattice free", Box::new(Lattice::new(8, 0.2, 0.0)?), None),
         ("lattice phi4", Box::new(Lattice::new(8, 0.2, 0.5)?), Some(19.80)),
     ];
-    let settings = SmcSettings { moves: std::env::var("MOVES").map_or(3, |m| m.parse().unwrap()), keep: std::env::var("KEEP").map_or(0.9, |m| m.parse().unwrap()), ..Default::default() };
+    let settings = SmcSettings {
+        moves: std::env::var("MOVES").map_or(3, |m| m.parse().unwrap()),
+        keep: std::env::var("KEEP").map_or(0.9, |m| m.parse().unwrap()),
+        ..Default::default()
+    };
     println!("target            log Z ± s.e.            true        z   s    temps ancestors acc  R-hat  N_eff  million evaluations");
     for (name, target, known) in targets.iter().filter(|(name, ..)| wanted(name)) {
         let found = smc(target.as_ref(), &settings, 0, &Seed(seed).stream("smc"))?;

@@ -121,7 +121,12 @@ fn a_good_student_is_trusted_only_with_an_independent_look() {
     }
     let alone = certify(&model.freeze(), &target, 20_000, &Seed(7).stream("certificate"), None).expect("judged");
     assert_eq!(alone.verdict, Verdict::NotTrusted);
-    let doubtful = Look { source: "a sampler".into(), faults: vec!["it failed".into()], log_z: Some((0.0, 0.1)), ..Look::default() };
+    let doubtful = Look {
+        source: "a sampler".into(),
+        faults: vec!["it failed".into()],
+        log_z: Some((0.0, 0.1)),
+        ..Look::default()
+    };
     let alone = certify(&model.freeze(), &target, 20_000, &Seed(7).stream("certificate"), Some(&doubtful));
     assert_eq!(alone.expect("judged").verdict, Verdict::NotTrusted);
 }

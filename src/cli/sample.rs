@@ -109,7 +109,10 @@ fn corrected(
     global: &Global,
 ) -> Result<()> {
     if !(0.0..1.0).contains(&options.defensive) {
-        return Err(Error::invalid(format!("--defensive is {}; a share from 0 to below 1 is right", options.defensive)));
+        return Err(Error::invalid(format!(
+            "--defensive is {}; a share from 0 to below 1 is right",
+            options.defensive
+        )));
     }
     let (dim, stream) = (model.dim(), global.seed().stream("sample/corrected"));
     let proposal = Proposal::new(model, target, options.defensive, stream.child("proposal"));
@@ -137,8 +140,7 @@ fn corrected(
             }
             Correction::Sir => {
                 // A whole block is proposed even where fewer draws are left, so that the last ones are no worse than the others.
-                let (points, log_weights) =
-                    proposal.draw(first * OVERSAMPLING as u64, ROWS as usize * OVERSAMPLING)?;
+                let (points, log_weights) = proposal.draw(first * OVERSAMPLING as u64, ROWS as usize * OVERSAMPLING)?;
                 ess.push(crate::evaluate::weights::reverse(&log_weights).ess);
                 let u = open_unit(&mut uniforms.row(first));
                 let kept = resample(dim, &points, &log_weights, rows, u)

@@ -189,7 +189,11 @@ impl Certificate {
             let apart = reverse.log_z - log_z;
             let allowed = NATS.max(CHANCE * (error * error + reverse.log_z_se.powi(2)).sqrt());
             if !(apart.abs() <= allowed) {
-                let what = if apart < 0.0 { "a part of the target is missing" } else { "the independent look has missed a part" };
+                let what = if apart < 0.0 {
+                    "a part of the target is missing"
+                } else {
+                    "the independent look has missed a part"
+                };
                 self.lower(NotTrusted, format!(
                     "the student's draws give log Z = {:.3}, but it is {log_z:.3} ± {error:.3}: {what}, or the weights are useless",
                     reverse.log_z
@@ -224,20 +228,28 @@ impl Certificate {
         }
         let failed = self.failed_rows as f64 / reverse.draws as f64;
         if failed > MOST_FAILED {
-            self.lower(NotTrusted, format!("the target could not evaluate {:.1} % of the student's draws", 100.0 * failed));
+            self.lower(
+                NotTrusted,
+                format!("the target could not evaluate {:.1} % of the student's draws", 100.0 * failed),
+            );
         }
         if reverse.ess < TRUSTED_ESS {
             self.lower(Correctable, format!("ESS/N is {:.3}, below {TRUSTED_ESS}: weigh the draws", reverse.ess));
         }
         if let Some(forward) = self.forward.filter(|forward| !(forward.forward_ess >= TRUSTED_ESS - 0.1)) {
-            self.lower(Correctable, format!("the ESS/N that the independent draws predict is {:.3} only", forward.forward_ess));
+            self.lower(
+                Correctable,
+                format!("the ESS/N that the independent draws predict is {:.3} only", forward.forward_ess),
+            );
         }
         if let Some(region) = self.worst.clone().filter(|region| region.raw() > allowed) {
             self.lower(Correctable, format!("unweighted, the student has {}", in_words(&region, region.student)));
         }
         if self.verdict == Verdict::Trusted {
             let source = self.source.as_deref().unwrap_or("nothing");
-            self.reasons.push(format!("the student agrees with an independent look at the target ({source}), and its weights are even"));
+            self.reasons.push(format!(
+                "the student agrees with an independent look at the target ({source}), and its weights are even"
+            ));
         }
     }
 }

@@ -50,7 +50,11 @@ impl<'a> Proposal<'a> {
             let choice = self.stream.child("choice");
             for (row, (point, z)) in points.chunks_exact_mut(dim).zip(z.chunks_exact(dim)).enumerate() {
                 if open_unit(&mut choice.row(first + row as u64)) < *share {
-                    point.iter_mut().zip(z).zip(mean.iter().zip(deviations)).for_each(|((x, z), (m, d))| *x = m + d * z);
+                    point
+                        .iter_mut()
+                        .zip(z)
+                        .zip(mean.iter().zip(deviations))
+                        .for_each(|((x, z), (m, d))| *x = m + d * z);
                 }
             }
             self.model.log_prob(&points, &mut log_q);

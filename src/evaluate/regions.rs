@@ -41,10 +41,8 @@ pub fn compare(names: &[String], own: &[f64], weights: &[f64], independent: &[f6
     let dim = names.len();
     let total: f64 = weights.iter().sum();
     let shares: Vec<f64> = weights.iter().map(|w| if total > 0.0 { w / total } else { 0.0 }).collect();
-    let mut regions: Vec<Region> = (0..dim)
-        .into_par_iter()
-        .flat_map_iter(|i| half_spaces(&names[i], dim, i, own, &shares, independent))
-        .collect();
+    let mut regions: Vec<Region> =
+        (0..dim).into_par_iter().flat_map_iter(|i| half_spaces(&names[i], dim, i, own, &shares, independent)).collect();
     for cells in CELLS {
         regions.extend(voronoi(names, own, &shares, independent, cells, &stream.child(&format!("{cells} cells"))));
     }
@@ -99,9 +97,8 @@ fn voronoi(
     let scales = scales(independent, dim);
     let every = rows.div_ceil(MADE_FROM);
     let made_from: Vec<&[f64]> = independent.chunks_exact(dim).step_by(every).collect();
-    let distance = |a: &[f64], b: &[f64]| -> f64 {
-        a.iter().zip(b).zip(&scales).map(|((a, b), s)| ((a - b) / s).powi(2)).sum()
-    };
+    let distance =
+        |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).zip(&scales).map(|((a, b), s)| ((a - b) / s).powi(2)).sum() };
     let nearest = |point: &[f64], centres: &[Vec<f64>]| -> (usize, f64) {
         let all = centres.iter().map(|centre| distance(point, centre)).enumerate();
         all.fold((0, f64::INFINITY), |best, (c, d)| if d < best.1 { (c, d) } else { best })
@@ -181,8 +178,7 @@ mod tests {
     #[test]
     fn a_shifted_mass_is_found_and_weights_mend_it() {
         let (own, independent) = (clusters(20_000, 0.7, "own"), clusters(5_000, 0.5, "independent"));
-        let weights: Vec<f64> =
-            own.chunks_exact(2).map(|x| if x[0] > 0.0 { 0.5 / 0.7 } else { 0.5 / 0.3 }).collect();
+        let weights: Vec<f64> = own.chunks_exact(2).map(|x| if x[0] > 0.0 { 0.5 / 0.7 } else { 0.5 / 0.3 }).collect();
         let names = ["x".to_string(), "y".to_string()];
         let regions = compare(&names, &own, &weights, &independent, &Seed(1).stream("regions"));
         let worst = regions.iter().map(Region::raw).fold(0.0, f64::max);

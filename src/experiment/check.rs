@@ -259,7 +259,9 @@ fn faults_of_stages(spec: &Spec, faults: &mut Vec<String>) {
                 };
                 faults.extend(of_method.into_iter().map(|fault| format!("{at}.method: {fault}")));
                 if matches!(method, MethodSpec::Nuts(_)) && cfg!(not(feature = "nuts")) {
-                    faults.push(format!("{at}.method is `Nuts`, but this build has not the feature `nuts`; `Smc` is right"));
+                    faults.push(format!(
+                        "{at}.method is `Nuts`, but this build has not the feature `nuts`; `Smc` is right"
+                    ));
                 }
                 sampled = true;
                 continue;

@@ -63,7 +63,8 @@ impl Evidence {
     /// One line for the person who watches.
     pub fn summary(&self) -> String {
         let log_z = self.drawn.log_z.map_or(String::new(), |(z, error)| format!("log Z {z:.3} ± {error:.3}, "));
-        let doubt = if self.drawn.is_sound() { String::new() } else { format!("; IN DOUBT: {}", self.drawn.faults.join("; ")) };
+        let doubt =
+            if self.drawn.is_sound() { String::new() } else { format!("; IN DOUBT: {}", self.drawn.faults.join("; ")) };
         format!("{}: {log_z}R-hat {:.3}, {:.1} s{doubt}", self.source, self.drawn.r_hat, self.drawn.seconds)
     }
 
@@ -93,7 +94,8 @@ impl Plan {
             return Ok(());
         }
         let source = SourceSpec::Draws { rows: rows.len() / self.dim };
-        let spec = DataSpec { source, validation: 0.1, test: 0.1, standardise: true, transforms: vec![], integers: vec![] };
+        let spec =
+            DataSpec { source, validation: 0.1, test: 0.1, standardise: true, transforms: vec![], integers: vec![] };
         let Prepared { data, standardisation, .. } =
             prepare::prepare(&spec, Table::new(self.names.clone(), rows)?, 0, self.seed)?;
         self.data = Some(data);
@@ -141,7 +143,9 @@ pub(super) fn certify_student(
             let look = match (evidence, evaluation.independent, exact || reference.is_some()) {
                 (Some(evidence), IndependentSpec::Auto | IndependentSpec::None, false) => Some(evidence.look()),
                 (_, independent, known) => {
-                    if matches!(independent, IndependentSpec::Smc(_)) || (!known && independent == IndependentSpec::Auto) {
+                    if matches!(independent, IndependentSpec::Smc(_))
+                        || (!known && independent == IndependentSpec::Auto)
+                    {
                         watcher.note("an independent look at the target, by tempered sequential Monte Carlo");
                     }
                     look_at(target.as_ref(), reference, independent, evaluation.draws, &stream)?
@@ -185,7 +189,9 @@ pub fn look_at(
         return Ok(Some(Look { source, points, effective, log_z, faults: Vec::new() }));
     }
     match (independent, log_z) {
-        (IndependentSpec::Auto, _) => Ok(by_smc(&SmcSettings::default())?.map(|look| Look { log_z: log_z.or(look.log_z), ..look })),
+        (IndependentSpec::Auto, _) => {
+            Ok(by_smc(&SmcSettings::default())?.map(|look| Look { log_z: log_z.or(look.log_z), ..look }))
+        }
         (_, Some(_)) => Ok(Some(Look { source: "its known log Z".into(), log_z, ..Look::default() })),
         _ => Ok(None),
     }

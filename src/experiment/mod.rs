@@ -13,10 +13,13 @@ mod target_spec;
 
 pub use check::{Plan, StagePlan};
 pub use evaluation::{score_student, score_teacher, StudentScores, TeacherScores};
+pub use evidence::look_at;
 pub use folder::{Folder, DRAWS, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 pub use prepare::Divided;
 pub use report::{Record, Scores, StageRecord, Status};
 pub use run::{run, Watcher};
-pub use evidence::look_at;
-pub use spec::{Against, DataSpec, EvaluationSpec, IndependentSpec, MethodSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec, TransformSpec};
+pub use spec::{
+    Against, DataSpec, EvaluationSpec, IndependentSpec, MethodSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec,
+    TransformSpec,
+};
 pub use target_spec::TargetSpec;

@@ -11,8 +11,7 @@ pub fn split_r_hat(chains: &[Vec<f64>]) -> f64 {
     let middle = all.len() / 2;
     let (_, median, _) = all.select_nth_unstable_by(middle, f64::total_cmp);
     let median = *median;
-    let folded: Vec<Vec<f64>> =
-        halves.iter().map(|chain| chain.iter().map(|x| (x - median).abs()).collect()).collect();
+    let folded: Vec<Vec<f64>> = halves.iter().map(|chain| chain.iter().map(|x| (x - median).abs()).collect()).collect();
     let (bulk, tail) = (plain_r_hat(&normal_scores(&halves)), plain_r_hat(&normal_scores(&folded)));
     bulk.max(tail)
 }

@@ -181,7 +181,8 @@ impl Path<'_> {
         // Backward: rows that took a shorter step must have had to from their end, too.
         let mut refused = vec![false; rows];
         for attempt in 0..MOST_TRIES {
-            let back: Vec<usize> = settled.iter().filter(|(.., tries, _)| *tries > attempt).map(|(row, ..)| *row).collect();
+            let back: Vec<usize> =
+                settled.iter().filter(|(.., tries, _)| *tries > attempt).map(|(row, ..)| *row).collect();
             let back: Vec<usize> = back.into_iter().filter(|&row| !refused[row]).collect();
             if back.is_empty() {
                 break;

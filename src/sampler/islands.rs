@@ -121,14 +121,19 @@ fn combine(dim: usize, islands: &[Island], settings: &SmcSettings, stream: &Stre
     }
     let spread = log_z.1 * count.sqrt();
     if !(spread <= MOST_SPREAD) {
-        faults.push(format!("the islands' estimates of the evidence differ by {:.0} % (standard deviation)", 100.0 * spread));
+        faults.push(format!(
+            "the islands' estimates of the evidence differ by {:.0} % (standard deviation)",
+            100.0 * spread
+        ));
     }
     if !(r_hat <= MOST_R_HAT) {
         faults.push(format!("the islands did not find the same places: R-hat is {r_hat:.2}, above {MOST_R_HAT}"));
     }
     let memory = islands.iter().map(|island| island.memory).fold(0.0, f64::max);
     if memory > MOST_MEMORY {
-        faults.push(format!("the particles hardly move at the target: their log weights correlate by {memory:.2} over a round of moves"));
+        faults.push(format!(
+            "the particles hardly move at the target: their log weights correlate by {memory:.2} over a round of moves"
+        ));
     }
     if let Some(few) = ancestors.filter(|&n| n < 5) {
         faults.push(format!("all particles of an island descend from {few} of its first ones"));
@@ -141,7 +146,20 @@ fn combine(dim: usize, islands: &[Island], settings: &SmcSettings, stream: &Stre
     }
     let log_z = log_z.0.is_finite().then_some(log_z);
     let (divergences, seconds) = (None, 0.0);
-    Drawn { draws, log_z, effective, r_hat, acceptance, temperatures, ancestors, divergences, evaluations, failed, seconds, faults }
+    Drawn {
+        draws,
+        log_z,
+        effective,
+        r_hat,
+        acceptance,
+        temperatures,
+        ancestors,
+        divergences,
+        evaluations,
+        failed,
+        seconds,
+        faults,
+    }
 }
 
 /// The largest R̂ and the smallest effective number of draws over the coordinates.

@@ -40,7 +40,7 @@ const MOST_LEAPFROGS: usize = 24;
 
 /// A round of moves goes on until the particles' log densities relative to the base, which decide their weights, correlate with those at its
 /// beginning by less than this.
-const MEMORY: f64 = 0.5;
+const MEMORY: f64 = 0.25;
 
 /// Moves of a round, at most, in units of what was asked for.
 const MOST_ROUNDS: usize = 12;
@@ -131,7 +131,17 @@ pub(super) fn island(
     origins.sort_unstable();
     origins.dedup();
     let arrived = beta >= 1.0;
-    Ok(Island { points, log_z, temperatures, ancestors: origins.len(), acceptance, evaluations, failed, memory, arrived })
+    Ok(Island {
+        points,
+        log_z,
+        temperatures,
+        ancestors: origins.len(),
+        acceptance,
+        evaluations,
+        failed,
+        memory,
+        arrived,
+    })
 }
 
 /// The correlation of two lists, over the places where both are finite.
