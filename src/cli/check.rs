@@ -212,7 +212,7 @@ impl Probe<'_> {
 
 /// Bytes: weights, gradients, moments, averages and snapshots; activations of a batch; data; evaluation draws.
 fn memory(plan: &Plan) -> f64 {
-    let batch = plan.stages.iter().map(|stage| stage.settings().batch).max().unwrap_or(0);
+    let batch = plan.stages.iter().filter_map(StagePlan::settings).map(|settings| settings.batch).max().unwrap_or(0);
     let of_flow = |flow: &FlowConfig| {
         let widths: usize = flow.hidden.iter().sum::<usize>() + 4 * plan.dim;
         (flow.parameters(plan.dim) * 4 * 10 + flow.layers * batch * widths * 4 * 3) as f64
@@ -226,8 +226,9 @@ fn memory(plan: &Plan) -> f64 {
 fn seconds(plan: &Plan) -> Result<Option<f64>> {
     let mut total = 0.0;
     for stage in &plan.stages {
-        let settings = stage.settings();
+        let Some(settings) = stage.settings() else { continue };
         let flow = match stage {
+            StagePlan::Sample(..) => continue,
             StagePlan::FitTeacher(_) => &plan.teacher,
             StagePlan::TrainStudent(..) => &plan.student,
         };
@@ -245,9 +246,12 @@ const MOST_WORK_TO_TRY: usize = 1_000_000_000;
 
 fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
     match stage {
+        StagePlan::Sample(..) => Ok(0.0),
         StagePlan::FitTeacher(settings) => {
             let model = plan.new_model(Orientation::Density)?;
-            time(&mut plan.likelihood(settings.batch)?, &model.flow)
+            // Where the data are still to be drawn, any will do.
+            let stand_in = if plan.data.is_none() { Some(plan.with_stand_in()?) } else { None };
+            time(&mut stand_in.as_ref().unwrap_or(plan).likelihood(settings.batch)?, &model.flow)
         }
         StagePlan::TrainStudent(against, ..) => {
             let model = plan.new_model(Orientation::Sampling)?;
