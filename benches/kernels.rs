@@ -3,14 +3,19 @@
 //!
 //!     cargo bench --bench kernels
 
-use criterion::{Criterion, Throughput};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput};
+use dfdx::prelude::Cpu;
+use flowdistill::flow::{Flow, FlowConfig, Method, Orientation};
 use flowdistill::ops::activation::{activate, Activation};
 use flowdistill::ops::affine::Affine;
 use flowdistill::ops::lanes::{forward, input_gradient, Start};
 use flowdistill::ops::network::Network;
+use flowdistill::ops::spline::Spline;
 use flowdistill::ops::transform::Transform;
 use flowdistill::ops::weight_gradient::{add_block, Part, Shared, BLOCK};
 use flowdistill::seed::Seed;
+use flowdistill::transformer::Transformer;
 
 const ROWS: usize = 64;
 
@@ -63,20 +68,83 @@ fn elementwise(c: &mut Criterion) {
             b.iter(|| activate(activation, &mut z, Some(&mut slopes)));
         });
     }
-    let (parameters, mut kept, mut log_det) = (numbers(2 * len), vec![0.0; 2 * len], vec![0.0; ROWS]);
-    let mut x = values.clone();
-    let affine = Affine { bound: 1.0 };
-    group.bench_function("affine with log-det", |b| {
-        b.iter(|| affine.forward_lanes(ROWS, &mut x, &parameters, &mut log_det, Some(&mut kept)));
-    });
+    transform(&mut group, "affine", Affine { bound: 1.0 }, &values);
+    transform(&mut group, "spline", Spline { bins: 8, limit: 4.0, bound: 1.0 }, &values);
     let mut z = vec![0.0; len];
     let stream = Seed(0).stream("kernels");
     group.bench_function("standard normals", |b| b.iter(|| stream.normals(0, 100, &mut z)));
+}
+
+/// The passes of a transform over 100 variables.
+fn transform(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, transform: impl Transform, values: &[f32]) {
+    let len = values.len();
+    let (parameters, mut kept) = (numbers(transform.per_variable() * len), vec![0.0; transform.kept() * len]);
+    let (mut log_det, d_log_det) = (vec![0.0; ROWS], numbers(ROWS));
+    let mut d_parameters = parameters.clone();
+    let mut x = values.to_vec();
+    group.bench_function(format!("{name} forward"), |b| {
+        b.iter(|| {
+            x.copy_from_slice(values);
+            transform.forward_lanes(ROWS, &mut x, &parameters, &mut log_det, None);
+        });
+    });
+    group.bench_function(format!("{name} forward, kept"), |b| {
+        b.iter(|| {
+            x.copy_from_slice(values);
+            transform.forward_lanes(ROWS, &mut x, &parameters, &mut log_det, Some(&mut kept));
+        });
+    });
+    group.bench_function(format!("{name} backward"), |b| {
+        b.iter(|| {
+            x.copy_from_slice(values);
+            transform.backward_lanes(ROWS, values, &kept, &mut x, &d_log_det, &mut d_parameters);
+        });
+    });
+    group.bench_function(format!("{name} adjoint"), |b| {
+        b.iter(|| {
+            x.copy_from_slice(values);
+            transform.adjoint_lanes(ROWS, values, &kept, &mut x, &d_log_det, &mut d_parameters);
+        });
+    });
+    group.bench_function(format!("{name} inverse"), |b| {
+        b.iter(|| {
+            x.copy_from_slice(values);
+            transform.inverse_lanes(ROWS, &mut x, &parameters, &mut log_det);
+        });
+    });
+}
+
+/// Draws and cached inversion of whole flows that differ in their transformer only, on all threads.
+fn flows(c: &mut Criterion) {
+    const DIM: usize = 32;
+    const DRAWS: usize = 4096;
+    let mut group = c.benchmark_group("flows of dim 32, width 128, 4 layers");
+    group.throughput(Throughput::Elements(DRAWS as u64)).sample_size(10);
+    let noise = Seed(0).stream("kernels");
+    let mut points = vec![0.0; DRAWS * DIM];
+    let mut log_prob = vec![0.0; DRAWS];
+    for (name, transformer) in
+        [("affine", Transformer::default()), ("spline", Transformer::Spline { bins: 8, limit: 4.0, max_scale: 1000.0 })]
+    {
+        let config = FlowConfig { layers: 4, hidden: vec![128, 128], transformer, ..FlowConfig::default() };
+        let flow: Flow<f32, Cpu> =
+            Flow::new(&Cpu::default(), DIM, &config, Orientation::Sampling, &noise).expect("a flow");
+        let frozen = flow.freeze::<f32>();
+        group.bench_function(format!("{name} draws"), |b| {
+            b.iter(|| frozen.draw(Method::Cached, &noise, 0, &mut points, &mut log_prob));
+        });
+        group.bench_function(format!("{name} inversion"), |b| b.iter(|| frozen.log_prob(&points, &mut log_prob)));
+        let double = flow.freeze::<f64>();
+        group.bench_function(format!("{name} draws in double precision"), |b| {
+            b.iter(|| double.draw(Method::Cached, &noise, 0, &mut points, &mut log_prob));
+        });
+    }
 }
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     masked_layers(&mut criterion);
     elementwise(&mut criterion);
+    flows(&mut criterion);
     criterion.final_summary();
 }

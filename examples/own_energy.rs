@@ -46,7 +46,13 @@ fn main() -> flowdistill::error::Result<()> {
     let settings = Settings { steps: 3000, batch: 256, ..Settings::default() };
     train(&mut flow, &mut objective, &settings, &Default::default(), &mut Lines)?;
 
-    let model = Model { flow, standardisation, names: vec!["x".into(), "y".into()], integers: vec![] };
+    let model = Model {
+        flow,
+        standardisation,
+        names: vec!["x".into(), "y".into()],
+        integers: vec![],
+        constraint: Default::default(),
+    };
     let (log_weights, _) = log_weights_of_draws(&model.freeze(), &Oscillators, 100_000, &seed.stream("evaluation"))?;
     let scores = weights::reverse(&log_weights);
     println!("ESS/N {:.4}, log Z {:.4} ± {:.4}", scores.ess, scores.log_z, scores.log_z_se);

@@ -28,8 +28,11 @@ std::mutex printing;
 
 /// Hands on what the model printed.
 void print(const std::string &text) {
+  if (text.empty()) {
+    return;
+  }
   std::lock_guard<std::mutex> guard(printing);
-  if (printer && !text.empty()) {
+  if (printer) {
     printer(text.data(), text.size());
   }
 }
@@ -45,7 +48,9 @@ template <typename Body>
 int guarded(char **message, Body body) {
   // Each thread needs its own stack of the automatic differentiation.
   static thread_local stan::math::ChainableStack stack;
-  std::stringstream said;
+  // Kept, since making one takes longer than a small model.
+  static thread_local std::stringstream said;
+  said.str("");
   int code = 0;
   try {
     body(said);
@@ -59,7 +64,9 @@ int guarded(char **message, Body body) {
     set_message(message, "an exception of an unknown kind");
     code = -2;
   }
-  print(said.str());
+  if (said.tellp() > 0) {
+    print(said.str());
+  }
   return code;
 }
 

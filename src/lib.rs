@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`error`], [`seed`], [`durable`] | what went wrong, which random number, how a file is written |
 //! | [`ops`], [`target`], [`data`] | kernels; unnormalized densities; tables of numbers |
+//! | [`expression`] | densities written as text: parsed, checked, differentiated |
 //! | [`foreign`] | densities in compiled models and in other processes |
 //! | [`params`] | which tensors are trained, and how they are kept |
 //! | [`conditioner`], [`transformer`] | where parameters come from, what they do to one variable |
@@ -58,7 +59,8 @@
 //! let settings = Settings { steps: 1500, batch: 64, rate: flowdistill::train::Schedule { peak: 0.02, ..Default::default() }, ..Default::default() };
 //! train(&mut flow, &mut objective, &settings, &Default::default(), &mut Silent)?;
 //!
-//! let student = Model { flow, standardisation: Standardisation::identity(1), names: vec!["x".into()], integers: vec![] }.freeze();
+//! let (standardisation, names) = (Standardisation::identity(1), vec!["x".to_string()]);
+//! let student = Model { flow, standardisation, names, integers: vec![], constraint: Default::default() }.freeze();
 //! let (log_weights, _) = log_weights_of_draws(&student, &Mine, 10_000, &seed.stream("evaluation"))?;
 //! let scores = weights::reverse(&log_weights);
 //! assert!(scores.ess > 0.99);
@@ -76,6 +78,7 @@ pub mod durable;
 pub mod error;
 pub mod evaluate;
 pub mod experiment;
+pub mod expression;
 pub mod flow;
 pub mod foreign;
 pub mod ops;

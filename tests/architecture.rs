@@ -11,6 +11,7 @@ const RANKS: &[(&str, u32)] = &[
     ("ops", 2),
     ("target", 2),
     ("data", 2),
+    ("expression", 3),
     ("params", 3),
     ("foreign", 3),
     ("conditioner", 4),

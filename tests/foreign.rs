@@ -3,7 +3,7 @@
 
 use flowdistill::foreign::{Compiled, Process};
 use flowdistill::seed::Seed;
-use flowdistill::target::{evaluate_in_pieces, Density, EightSchools, Faults};
+use flowdistill::target::{evaluate_in_pieces, Constraint, Density, EightSchools, Faults};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -65,19 +65,20 @@ fn a_compiled_model_has_its_values_gradients_names_and_constrained_space() {
         let model =
             Compiled::open(&path, Some(&data(folder.path())), threads).unwrap_or_else(|fault| panic!("{fault}"));
         assert_eq!(model.names(), ["mu", "tau"]);
-        assert_eq!(model.constrained_names().expect("names"), ["mu", "tau", "theta.1"]);
+        assert_eq!(model.constrained_names(), ["mu", "tau", "theta.1"]);
+        assert_eq!(model.constraint(), Constraint::Elsewhere);
         let mut points = vec![0.0; 2 * 300];
         Seed(1).stream("points").normals(0, 2, &mut points);
         let (mut values, mut gradients) = (vec![0.0; 300], vec![0.0; 600]);
         let mut faults = Faults::default();
         evaluate_in_pieces(&model, &points, &mut values, Some(&mut gradients), &mut faults).expect("not fatal");
         assert!(faults.rows().is_empty());
-        let constrained = model.constrain(&points).unwrap_or_else(|fault| panic!("{fault}"));
         for (row, x) in points.chunks(2).enumerate() {
             let right = -0.5 * (x[0] - 1.5).powi(2) - 0.5 * x[1] * x[1] - std::f64::consts::TAU.ln();
             assert!((values[row] - right).abs() < 1e-12);
             assert_eq!(gradients[2 * row..2 * row + 2], [1.5 - x[0], -x[1]]);
-            let theta = &constrained[3 * row..3 * row + 3];
+            let mut theta = [0.0; 3];
+            model.constrain(x, &mut theta).expect("a map");
             assert!(theta[0] == x[0] && (theta[1] / x[1].exp() - 1.0).abs() < 1e-15 && theta[2] == theta[0] * theta[1]);
         }
     }
@@ -133,8 +134,9 @@ fn wrong_libraries_and_wrong_data_are_refused_with_the_reason() {
     }
     let path = library("unconstrained", &["-DWITHOUT_CONSTRAIN"]).expect("compiled");
     let model = Compiled::open(&path, Some(&data), false).unwrap_or_else(|fault| panic!("{fault}"));
-    assert!(model.constrained_names().is_none());
-    assert!(refusal(model.constrain(&[0.0, 0.0])).contains("bs_param_constrain"));
+    assert_eq!(model.constrained_names(), ["mu", "tau"]);
+    let fatal = model.constrain(&[0.0, 0.0], &mut [0.0; 2]).expect_err("no map");
+    assert!(fatal.0.contains("bs_param_constrain"), "{fatal}");
 }
 
 #[test]
@@ -153,7 +155,8 @@ fn a_compiled_model_keeps_refused_points_and_the_end_apart() {
     }
     let fatal = evaluate(&model, &[-51.0, 0.0]).expect_err("no sense in going on");
     assert!(fatal.contains("index out of range"), "{fatal}");
-    assert!(refusal(model.constrain(&[0.0, 0.0, 101.0, 0.0])).contains("draw 2: mu is too large"));
+    let fatal = model.constrain(&[101.0, 0.0], &mut [0.0; 3]).expect_err("refused");
+    assert!(fatal.0.contains("mu is too large"), "{fatal}");
 }
 
 /// A process of `path` in `mode`.

@@ -4,10 +4,10 @@ mod common;
 
 use common::*;
 use dfdx::prelude::Cpu;
-use flowdistill::flow::{Flow, FlowConfig, Link, Model, Orientation, Standardisation};
+use flowdistill::flow::{BaseConfig, Flow, FlowConfig, Link, Model, Orientation, Standardisation};
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
-use flowdistill::target::{Density, Gaussian, Mixture};
+use flowdistill::target::{Constraint, Density, Gaussian, Mixture};
 use flowdistill::train::*;
 use std::sync::atomic::AtomicBool;
 
@@ -26,6 +26,7 @@ fn standardisation() -> Standardisation {
         shift: vec![0.5, 0.0, -1.0],
         scale: vec![2.0, 0.2, 1.0],
         links: vec![Link::Identity, Link::Above(-3.0), Link::Between(-4.0, 4.0)],
+        factor: vec![],
     }
 }
 
@@ -34,9 +35,16 @@ fn zeros(flow: &Flow<f32, Cpu>) -> Vec<Vec<f32>> {
 }
 
 /// The gradient of `objective` at step 5 against central differences of its loss, which common random numbers make exact, along three
-/// directions in the space of the weights.
+/// directions in the space of the weights, for each kind of base.
 fn assert_gradient_is_of_loss(objective: &mut dyn Objective, bound: f64) {
-    let mut flow = random_flow::<f32>(3, &small(), Orientation::Sampling);
+    let bases = [BaseConfig::Normal, BaseConfig::StudentT { freedom: 5.0 }, BaseConfig::Mixture { components: 3 }];
+    for base in bases {
+        assert_gradient_with_base(objective, base, bound);
+    }
+}
+
+fn assert_gradient_with_base(objective: &mut dyn Objective, base: BaseConfig, bound: f64) {
+    let mut flow = random_flow::<f32>(3, &FlowConfig { base, ..small() }, Orientation::Sampling);
     let weights = flow.snapshot();
     let (mut gradients, mut unused) = (zeros(&flow), zeros(&flow));
     // What was in the buffers must not matter.
@@ -59,7 +67,7 @@ fn assert_gradient_is_of_loss(objective: &mut dyn Objective, bound: f64) {
             flow.restore(&weights);
             objective.evaluate(&flow, 5, &mut unused).expect("evaluated").loss
         });
-        assert!((along - (up - down)).abs() < bound * along.abs().max(1e-3), "{along}, {}", up - down);
+        assert!((along - (up - down)).abs() < bound * along.abs().max(1e-3), "{base:?}: {along}, {}", up - down);
         flow.restore(&weights);
     }
 }
@@ -81,6 +89,7 @@ fn gradients_of_all_objectives_are_central_differences_of_their_losses() {
         standardisation: standardisation(),
         names: vec![String::new(); 3],
         integers: vec![],
+        constraint: Constraint::default(),
     };
     let teacher = teacher.freeze::<f32>();
     let fresh = || Draws::Fresh(&teacher, Seed(1).stream("teacher"));
@@ -98,8 +107,9 @@ fn gradients_of_all_objectives_are_central_differences_of_their_losses() {
 fn own_density(flow: &Flow<f32, Cpu>) -> impl Density {
     let dim = flow.dim();
     let names = vec![String::new(); dim];
-    Model { flow: flow.clone(), standardisation: Standardisation::identity(dim), names, integers: vec![] }
-        .freeze::<f64>()
+    let standardisation = Standardisation::identity(dim);
+    let (flow, constraint) = (flow.clone(), Constraint::default());
+    Model { flow, standardisation, names, integers: vec![], constraint }.freeze::<f64>()
 }
 
 #[test]

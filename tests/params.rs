@@ -21,6 +21,7 @@ fn model() -> Model {
         },
         names: ["a", "b", "c"].map(String::from).to_vec(),
         integers: vec![1],
+        constraint: Default::default(),
     }
 }
 
@@ -72,7 +73,14 @@ fn a_frozen_model_has_the_gradient_of_its_density_behind_links_too() {
         factor: vec![1.0, 0.0, 0.0, -0.6, 0.8, 0.0, 0.3, 0.2, 1.1],
     };
     let flow = random_flow::<f32>(3, &config, Orientation::Density);
-    let model = Model { flow, standardisation, names: vec![String::new(); 3], integers: vec![] }.freeze::<f64>();
+    let model = Model {
+        flow,
+        standardisation,
+        names: vec![String::new(); 3],
+        integers: vec![],
+        constraint: Default::default(),
+    }
+    .freeze::<f64>();
     let point = [0.7, 2.9, 1.3];
     let (mut value, mut gradient) = ([0.0], [0.0; 3]);
     model.log_prob_and_gradient(&point, &mut value, &mut gradient);

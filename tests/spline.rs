@@ -3,11 +3,13 @@
 mod common;
 
 use common::*;
-use flowdistill::flow::{Flow, FlowConfig, Orientation};
+use flowdistill::experiment::Spec;
+use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
 use flowdistill::ops::lanes::LANES;
 use flowdistill::ops::real::Real;
 use flowdistill::ops::spline::{Spline, FLATTEST, NARROWEST, SWING};
 use flowdistill::ops::transform::Transform;
+use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
 use flowdistill::transformer::Transformer;
 
@@ -382,6 +384,26 @@ fn what_is_not_a_number_stays_so() {
         assert!(values[3].is_nan() && (values[5].is_nan() || log_det[5].is_nan()));
         assert!(values.iter().enumerate().all(|(lane, value)| value.is_finite() || lane == 3 || lane == 5));
     }
+}
+
+#[test]
+fn experiments_and_model_files_carry_it() {
+    let spec =
+        Spec::parse("(name: \"x\", stages: [], teacher: (transformer: Spline(bins: 5)))").expect("an experiment");
+    let config = FlowConfig { layers: 2, ..spec.teacher.expect("a teacher") };
+    assert_eq!(config.transformer, Transformer::Spline { bins: 5, limit: 4.0, max_scale: 1000.0 });
+    let model = Model {
+        flow: random_flow::<f32>(3, &config, Orientation::Sampling),
+        standardisation: Standardisation::identity(3),
+        names: ["a", "b", "c"].map(String::from).to_vec(),
+        integers: vec![],
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    model.save(&path).expect("saved");
+    let loaded = Model::load(&path).expect("loaded");
+    assert_eq!(loaded.flow.snapshot(), model.flow.snapshot());
+    assert_eq!(loaded.flow.config(), &config);
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 use super::Global;
 use crate::data::RowWriter;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::experiment::{Native, Spec};
 use crate::flow::{Method, Model};
 use crate::progress::RowBar;
-use std::path::PathBuf;
+use crate::target::{Constraint, Density};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -26,6 +28,15 @@ pub struct Options {
     /// Round columns of whole numbers (their log density is that of the draw before rounding)
     #[arg(long)]
     round: bool,
+    /// Write the flow's own, unconstrained coordinates rather than the values of the parameters
+    #[arg(long)]
+    unconstrained: bool,
+    /// Map the draws to the parameters' own space by the target of this experiment, where only its library has the map
+    #[arg(long, value_name = "EXPERIMENT", conflicts_with_all = ["unconstrained", "log_prob"])]
+    constrain_with: Option<PathBuf>,
+    /// Let that experiment load a library or start a program that it names
+    #[arg(long, requires = "constrain_with")]
+    allow_native: bool,
 }
 
 /// Draws held in memory at a time.
@@ -37,8 +48,20 @@ pub const LOG_PROB: &str = "log_prob";
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let model = Model::load(&options.model)?.freeze::<f64>();
     let dim = model.dim();
-    let width = dim + usize::from(options.log_prob);
-    let mut names = model.names().to_vec();
+    let map =
+        options.constrain_with.as_ref().map(|path| map_of(path, options.allow_native, model.names())).transpose()?;
+    if *model.constraint() == Constraint::Elsewhere && !options.unconstrained && map.is_none() && !global.quiet {
+        eprintln!(
+            "note: the map to the parameters' own space is in a library or process that is not at hand: \
+             the draws are unconstrained (--constrain-with may help)"
+        );
+    }
+    let mut names = match &map {
+        Some(map) => map.constrained_names(),
+        None if options.unconstrained => model.names().to_vec(),
+        None => model.value_names(),
+    };
+    let width = names.len() + usize::from(options.log_prob);
     if options.log_prob {
         names.push(LOG_PROB.into());
     }
@@ -55,9 +78,18 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         if options.round {
             model.round_integers(&mut points);
         }
+        if let Some(map) = &map {
+            let mut values = vec![0.0; rows * width];
+            for (point, values) in points.chunks_exact(dim).zip(values.chunks_exact_mut(width)) {
+                map.constrain(point, values).map_err(|fatal| Error::Target(fatal.0))?;
+            }
+            points = values;
+        } else if !options.unconstrained {
+            points = model.constrain(points, &mut log_prob);
+        }
         if options.log_prob {
             let mut wide = Vec::with_capacity(rows * width);
-            for (point, value) in points.chunks_exact(dim).zip(log_prob) {
+            for (point, value) in points.chunks_exact(points.len() / rows).zip(log_prob) {
                 wide.extend_from_slice(point);
                 wide.push(value);
             }
@@ -67,4 +99,21 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         bar.advance(rows as u64);
     }
     writer.finish()
+}
+
+/// The target of the experiment at `path`, which must have the coordinates `names`.
+fn map_of(path: &Path, allow_native: bool, names: &[String]) -> Result<Box<dyn Density>> {
+    let (spec, _) = Spec::read(path)?;
+    let target = spec.target.ok_or_else(|| Error::input(path, "has no target that could map the draws"))?;
+    let native = if allow_native { Native::Allow } else { Native::Refuse };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let target = target.build_with_permission(folder, native).map_err(|fault| Error::input(path, fault))?;
+    if target.names() != names {
+        let (found, right) = (target.names().join(", "), names.join(", "));
+        return Err(Error::input(
+            path,
+            format!("its target has the coordinates {found}; those of the model are {right}"),
+        ));
+    }
+    Ok(target)
 }

@@ -14,7 +14,7 @@ pub struct Options {
 }
 
 /// Each target as RON, what it tests, and where it comes from. Those that need files are shown without being built.
-const CATALOGUE: [(&str, &str); 23] = [
+const CATALOGUE: [(&str, &str); 24] = [
     ("Banana()", "a curved ridge (Haario, Saksman and Tamminen 1999)"),
     ("TwoMoons()", "two separated modes (after Rezende and Mohamed 2015)"),
     ("EnergyU1()", "two modes that touch (Rezende and Mohamed 2015)"),
@@ -34,6 +34,11 @@ const CATALOGUE: [(&str, &str); 23] = [
     ("EightSchools()", "a hierarchical posterior, non-centred (Rubin 1981)"),
     ("Gaussian(dim: 20, condition: 1000.0, rotation: 1)", "strong correlations, everything known in closed form"),
     ("Normal(mean: [0.0, 1.0], covariance: [[2.0, 0.5], [0.5, 1.0]])", "a normal distribution of your own"),
+    (
+        "Expression(parameters: {\"mu\": Real, \"sigma\": Positive}, data: {\"y\": Vector([1.2, 0.7, 2.9])}, \
+         log_density: \"mu ~ normal(0, 10); sigma ~ half_cauchy(5); y ~ normal(mu, sigma)\")",
+        "a density of your own, written down: see docs/expression.md",
+    ),
     (
         "LogisticRegression(path: \"table.csv\", label: \"column\", prior_scale: 10.0)",
         "the posterior of a logistic regression on your table",

@@ -135,12 +135,14 @@ const NEARLY: f64 = 1.5;
 mod tests {
     use super::*;
     use crate::flow::{Flow, FlowConfig, Model, Standardisation};
+    use crate::target::Constraint;
 
     fn model(orientation: Orientation) -> FrozenModel<f32> {
         let config = FlowConfig { layers: 1, hidden: vec![8], ..FlowConfig::default() };
         let flow = Flow::new(&Default::default(), 2, &config, orientation, &Seed(1).stream("init")).expect("a flow");
         let names = vec!["x".into(), "y".into()];
-        Model { flow, standardisation: Standardisation::identity(2), names, integers: Vec::new() }.freeze()
+        let (standardisation, constraint) = (Standardisation::identity(2), Constraint::default());
+        Model { flow, standardisation, names, integers: Vec::new(), constraint }.freeze()
     }
 
     #[test]

@@ -119,28 +119,46 @@ impl Plan {
         Self::build_for(spec, path, PREVIEW_DRAWS, native)
     }
 
+    /// [`Plan::new`] for a density of one's own, which takes the place of `spec.target`. Paths are relative to the current folder.
+    ///
+    /// # Errors
+    /// As [`Plan::new`], and if the spec names a target too.
+    pub fn for_density(spec: Spec, target: Box<dyn Density>) -> Result<Self> {
+        if spec.target.is_some() {
+            return Err(Error::invalid("target is given twice: in the experiment, and as a density"));
+        }
+        Self::build(spec, Path::new("experiment"), usize::MAX, Native::Refuse, Some(target))
+    }
+
     fn build_for(spec: Spec, path: &Path, most_draws: usize, native: Native) -> Result<Self> {
-        Self::build(spec, path, most_draws, native).map_err(|error| match error {
+        Self::build(spec, path, most_draws, native, None).map_err(|error| match error {
             Error::Invalid(message) => Error::input(path, message),
             other => other,
         })
     }
 
-    fn build(mut spec: Spec, path: &Path, most_draws: usize, native: Native) -> Result<Self> {
+    fn build(
+        mut spec: Spec,
+        path: &Path,
+        most_draws: usize,
+        native: Native,
+        given: Option<Box<dyn Density>>,
+    ) -> Result<Self> {
         let mut faults = Vec::new();
-        faults_of_header(&spec, &mut faults);
         let folder = path.parent().unwrap_or(Path::new("."));
         refuse(path, spec.target.iter().filter_map(|target| target.forbidden(folder, native)).collect())?;
-        let target = spec.target.as_ref().and_then(|target| match target.build(folder) {
+        let has_target = spec.target.is_some() || given.is_some();
+        let target = given.or_else(|| match spec.target.as_ref()?.build(folder) {
             Ok(target) => Some(target),
             Err(fault) => {
                 faults.push(format!("target: {fault}"));
                 None
             }
         });
-        faults_of_stages(&spec, &mut faults);
+        faults_of_header(&spec, has_target, &mut faults);
+        faults_of_stages(&spec, has_target, &mut faults);
         let target_dim = target.as_ref().map(|target| target.dim());
-        if spec.data.is_none() && spec.target.is_none() {
+        if spec.data.is_none() && !has_target {
             faults.push("neither `target` nor `data` is given; at least one is right".into());
         }
         // Flows of a known dimension are checked before any data is read, and faults so far are reported together.
@@ -153,7 +171,13 @@ impl Plan {
 
         let seed = Seed(spec.seed);
         let data = spec.data.as_ref();
-        let table = data.map(|data| prepare::read(data, folder, target.as_deref(), seed, most_draws)).transpose()?;
+        let table = data.map(|data| {
+            let (table, dropped) = prepare::read(data, folder, target.as_deref(), seed, most_draws)?;
+            let drawn = matches!(data.source, SourceSpec::Draws { .. });
+            let table = if drawn { table } else { prepare::to_coordinates(target.as_deref(), table, "data")? };
+            Ok::<_, Error>((table, dropped))
+        });
+        let table = table.transpose()?;
         let dim = table.as_ref().map(|(table, _)| table.dim()).or(target_dim).unwrap_or(0);
         let mut faults = Vec::new();
         if target_dim.is_none() {
@@ -164,6 +188,9 @@ impl Plan {
         }
         let reference =
             spec.evaluation.reference.as_ref().map(|file| data::read(&folder.join(file), None)).transpose()?;
+        let reference = reference
+            .map(|table| prepare::to_coordinates(target.as_deref(), table, "evaluation.reference"))
+            .transpose()?;
         if let Some(found) = reference.as_ref().map(Table::dim).filter(|&found| found != dim) {
             faults.push(format!("evaluation.reference has {found} columns; {dim} are right"));
         }
@@ -234,7 +261,7 @@ fn refuse(path: &Path, faults: Vec<String>) -> Result<()> {
     }
 }
 
-fn faults_of_header(spec: &Spec, faults: &mut Vec<String>) {
+fn faults_of_header(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
     if spec.version != VERSION {
         faults.push(format!("version is {}; {VERSION} is right", spec.version));
     }
@@ -259,14 +286,14 @@ fn faults_of_header(spec: &Spec, faults: &mut Vec<String>) {
             if !(10..=MOST_ROWS).contains(&rows) {
                 faults.push(format!("data.source.rows is {rows}; 10 to {MOST_ROWS} is right"));
             }
-            if spec.target.is_none() {
+            if !has_target {
                 faults.push("data.source is `Draws` but there is no `target` to draw from".into());
             }
         }
     }
 }
 
-fn faults_of_stages(spec: &Spec, faults: &mut Vec<String>) {
+fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
     if spec.stages.is_empty() {
         faults.push("stages is empty; at least one stage is right".into());
     }
@@ -295,7 +322,7 @@ fn faults_of_stages(spec: &Spec, faults: &mut Vec<String>) {
                 if against == Against::Teacher && !teacher_fitted {
                     faults.push(format!("{at} trains against the teacher, but no stage before it fits one"));
                 }
-                if against == Against::Target && spec.target.is_none() {
+                if against == Against::Target && !has_target {
                     faults.push(format!("{at} trains against the target, but there is no `target`"));
                 }
                 training

@@ -2,8 +2,10 @@
 
 mod check;
 mod evaluation;
+mod expression_spec;
 mod folder;
 mod native;
+mod ordered;
 mod prepare;
 mod report;
 mod run;
@@ -14,8 +16,10 @@ mod whiten;
 
 pub use check::{Plan, StagePlan};
 pub use evaluation::{score_student, score_teacher, StudentScores, TeacherScores};
+pub use expression_spec::{DatumSpec, ExpressionSpec, Scaling};
 pub use folder::{Folder, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 pub use native::Native;
+pub use ordered::Ordered;
 pub use prepare::Divided;
 pub use report::{Record, Scores, StageRecord, Status};
 pub use run::{run, Watcher};

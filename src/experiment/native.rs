@@ -31,6 +31,17 @@ impl TargetSpec {
         }
     }
 
+    /// Builds the density for an experiment in `folder`, if `native` permits what that takes.
+    ///
+    /// # Errors
+    /// As [`TargetSpec::build`], and where permission is lacking.
+    pub fn build_with_permission(&self, folder: &Path, native: Native) -> Result<Box<dyn Density>, String> {
+        match self.forbidden(folder, native) {
+            Some(fault) => Err(fault),
+            None => self.build(folder).map_err(|fault| format!("target: {fault}")),
+        }
+    }
+
     /// The fault of a target that runs code without permission.
     pub(super) fn forbidden(&self, folder: &Path, native: Native) -> Option<String> {
         let what = self.native(folder).filter(|_| native == Native::Refuse)?;

@@ -58,6 +58,35 @@ pub(super) fn read(
     }
 }
 
+/// A table from elsewhere in the coordinates of the target: one of the values of its parameters, where they have supports. Columns
+/// go by name where all names are there, else by place.
+pub(super) fn to_coordinates(target: Option<&dyn Density>, table: Table, what: &str) -> Result<Table> {
+    let Some((target, names)) = target.and_then(|target| Some((target, target.constraint().value_names()?))) else {
+        return Ok(table);
+    };
+    let (constraint, dim) = (target.constraint(), target.dim());
+    let by_name: Option<Vec<usize>> =
+        names.iter().map(|name| table.names.iter().position(|other| other == name)).collect();
+    let places = match by_name {
+        Some(places) => places,
+        None if table.dim() == names.len() => (0..names.len()).collect(),
+        None => {
+            let (found, right) = (table.dim(), names.len());
+            return Err(Error::invalid(format!(
+                "{what} has {found} columns; {right}, the parameters' values, are right"
+            )));
+        }
+    };
+    let mut coordinates = vec![0.0; table.len() * dim];
+    for (row, point) in coordinates.chunks_exact_mut(dim).enumerate() {
+        let values: Vec<f64> = places.iter().map(|&place| table.row(row)[place]).collect();
+        constraint.unconstrain(&values, point).map_err(|(name, support)| {
+            Error::invalid(format!("{what}, row {}: `{name}` is outside its support {support:?}", row + 1))
+        })?;
+    }
+    Table::new(target.names(), coordinates)
+}
+
 /// What is ready to be fitted.
 pub(super) struct Prepared {
     pub data: Divided,

@@ -8,7 +8,7 @@ use super::spec::Against;
 use crate::error::{Error, Result};
 use crate::evaluate::throughput;
 use crate::flow::{Flow, FrozenModel, Model, Orientation};
-use crate::target::Density;
+use crate::target::{Constraint, Density};
 use crate::train::{
     train, Annealing, Draws, Epochs, ForwardKl, MaximumLikelihood, Objective, Observer, Progress, ReverseKl,
     StopReason, Trained, WeightedSum,
@@ -210,6 +210,7 @@ impl Plan {
             standardisation: self.standardisation.clone(),
             names: self.names.clone(),
             integers: self.integers.clone(),
+            constraint: self.target.as_ref().map_or(Constraint::Identity, |target| target.constraint()),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The targets as people write them, and how each is built.
 
+use super::expression_spec::ExpressionSpec;
 use super::native;
 use crate::data;
 use crate::target::{
@@ -127,6 +128,11 @@ pub enum TargetSpec {
         #[serde(default = "prior")]
         prior_scale: f64,
     },
+    /// A density written as text over named parameters and data.
+    Expression(
+        /// It.
+        ExpressionSpec,
+    ),
     /// A compiled model with BridgeStan's C interface.
     Compiled {
         /// The shared library.
@@ -223,6 +229,7 @@ impl TargetSpec {
                 Box::new(StudentT::new(*dim, *freedom)?.coupled(*coupling)?)
             }
             TargetSpec::Lattice { side, kappa, lambda } => Box::new(Lattice::new(*side, *kappa, *lambda)?),
+            TargetSpec::Expression(spec) => Box::new(spec.build(folder)?),
             TargetSpec::EightSchools {} => Box::new(EightSchools),
             TargetSpec::Gaussian { dim, condition, rotation } => {
                 Box::new(Gaussian::conditioned(*dim, *condition, *rotation)?)

@@ -3,7 +3,7 @@
 use super::{Flow, FrozenFlow, Method, Orientation, Standardisation};
 use crate::ops::real::Real;
 use crate::seed::Stream;
-use crate::target::{Density, Fatal, Faults};
+use crate::target::{Constraint, Density, Fatal, Faults};
 use dfdx::prelude::Cpu;
 
 /// A flow over standardised coordinates, with the way back to the user's.
@@ -17,6 +17,8 @@ pub struct Model {
     pub names: Vec<String>,
     /// The coordinates (by number) that are whole numbers in the user's data, dithered for the fit.
     pub integers: Vec<usize>,
+    /// The way from the coordinates to the values of the user's parameters.
+    pub constraint: Constraint,
 }
 
 impl Model {
@@ -27,6 +29,7 @@ impl Model {
             standardisation: self.standardisation.clone(),
             names: self.names.clone(),
             integers: self.integers.clone(),
+            constraint: self.constraint.clone(),
         }
     }
 }
@@ -38,6 +41,7 @@ pub struct FrozenModel<F> {
     standardisation: Standardisation,
     names: Vec<String>,
     integers: Vec<usize>,
+    constraint: Constraint,
 }
 
 impl<F: Real> FrozenModel<F> {
@@ -57,6 +61,53 @@ impl<F: Real> FrozenModel<F> {
     /// The names of the coordinates.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The way from the coordinates to the values of the user's parameters.
+    pub fn constraint(&self) -> &Constraint {
+        &self.constraint
+    }
+
+    /// The names of the user's values: those of the parameters, or of the coordinates where they have no supports.
+    pub fn value_names(&self) -> Vec<String> {
+        self.constraint.value_names().unwrap_or_else(|| self.names.clone())
+    }
+
+    /// Turns rows of coordinates into rows of the user's values, and their log densities into those of the values.
+    ///
+    /// # Panics
+    /// If `points` is not `log_prob.len()` × dim.
+    pub fn constrain(&self, points: Vec<f64>, log_prob: &mut [f64]) -> Vec<f64> {
+        if self.constraint.value_names().is_none() {
+            return points;
+        }
+        let (dim, width) = (self.dim(), self.constraint.values(self.dim()));
+        let mut values = vec![0.0; log_prob.len() * width];
+        for ((point, values), log_prob) in points.chunks_exact(dim).zip(values.chunks_exact_mut(width)).zip(log_prob) {
+            *log_prob -= self.constraint.constrain(point, values);
+        }
+        values
+    }
+
+    /// Fills the log densities of rows of the user's values: −∞ outside their supports.
+    ///
+    /// # Panics
+    /// If `values` has not as many rows as `log_prob`.
+    pub fn log_prob_of_values(&self, values: &[f64], log_prob: &mut [f64]) {
+        let (dim, width) = (self.dim(), self.constraint.values(self.dim()));
+        assert_eq!(values.len(), log_prob.len() * width);
+        let (mut points, mut log_jacobians) = (vec![0.0; log_prob.len() * dim], Vec::with_capacity(log_prob.len()));
+        for (values, point) in values.chunks_exact(width).zip(points.chunks_exact_mut(dim)) {
+            let log_jacobian = self.constraint.unconstrain(values, point).ok();
+            if log_jacobian.is_none() {
+                point.fill(0.0);
+            }
+            log_jacobians.push(log_jacobian);
+        }
+        self.log_prob(&points, log_prob);
+        for (value, log_jacobian) in log_prob.iter_mut().zip(log_jacobians) {
+            *value = log_jacobian.map_or(f64::NEG_INFINITY, |log_jacobian| *value - log_jacobian);
+        }
     }
 
     /// Which direction takes one pass.

@@ -4,6 +4,7 @@ use super::{Flow, FlowConfig, Model, Orientation, Standardisation};
 use crate::error::{Error, Result};
 use crate::params::{self, values, Parameters};
 use crate::seed::Seed;
+use crate::target::Constraint;
 use dfdx::prelude::Cpu;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -22,6 +23,8 @@ struct Header {
     names: Vec<String>,
     #[serde(default)]
     integers: Vec<usize>,
+    #[serde(default, skip_serializing_if = "Constraint::is_identity")]
+    constraint: Constraint,
 }
 
 /// Only the version, so that a file from a newer program is refused for that reason and no other.
@@ -44,6 +47,7 @@ impl Model {
             standardisation: self.standardisation.clone(),
             names: self.names.clone(),
             integers: self.integers.clone(),
+            constraint: self.constraint.clone(),
         };
         let tensors: Vec<params::NamedTensor> =
             self.flow.parameters().into_iter().map(|(name, tensor)| (name, values(tensor))).collect();
@@ -75,6 +79,9 @@ impl Model {
         if let Some(i) = header.integers.iter().find(|&&i| i >= header.dim) {
             return Err(refuse(format!("coordinate {i} is said to be whole; there are {}", header.dim)));
         }
+        if let Some(fault) = header.constraint.fault(header.dim) {
+            return Err(refuse(fault));
+        }
         // Compared before anything of that size is allocated.
         let (expected, found) = (header.flow.parameters(header.dim), tensors.values().map(Vec::len).sum::<usize>());
         if expected != found {
@@ -98,7 +105,7 @@ impl Model {
             return Err(Error::input(path, format!("tensor `{extra}` does not belong to its architecture")));
         }
         flow.restore(&snapshot);
-        let Header { standardisation, names, integers, .. } = header;
-        Ok(Self { flow, standardisation, names, integers })
+        let Header { standardisation, names, integers, constraint, .. } = header;
+        Ok(Self { flow, standardisation, names, integers, constraint })
     }
 }

@@ -1,7 +1,7 @@
 //! A density in a compiled model with BridgeStan's C interface.
 
 use super::library::{Loaded, Outcome};
-use crate::target::{Density, Fatal, Faults};
+use crate::target::{Constraint, Density, Fatal, Faults};
 use std::path::Path;
 
 /// The log density of a Stan model over its unconstrained parameters, with the Jacobian of the constraints and all constants.
@@ -26,26 +26,6 @@ impl Compiled {
         let data = data.map(read).transpose()?.unwrap_or_else(|| "{}".into());
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self { loaded: Loaded::open(&path, &data, threads)?, name })
-    }
-
-    /// The names of the constrained parameters and transformed parameters, where the library tells.
-    pub fn constrained_names(&self) -> Option<&[String]> {
-        self.loaded.constrained_names.as_deref()
-    }
-
-    /// The constrained values of unconstrained `points`, row by row.
-    ///
-    /// # Errors
-    /// If the library lacks the map, or refuses a point.
-    pub fn constrain(&self, points: &[f64]) -> Result<Vec<f64>, String> {
-        let width = self.constrained_names().map_or(0, <[String]>::len);
-        let mut values = vec![0.0; points.len() / self.dim() * width];
-        let session = self.loaded.session();
-        for (row, point) in points.chunks_exact(self.dim()).enumerate() {
-            let values = values.get_mut(row * width..(row + 1) * width).unwrap_or_default();
-            session.constrain(point, values).map_err(|fault| format!("{}, draw {}: {fault}", self.name, row + 1))?;
-        }
-        Ok(values)
     }
 }
 
@@ -103,5 +83,19 @@ impl Density for Compiled {
 
     fn names(&self) -> Vec<String> {
         self.loaded.names.clone()
+    }
+
+    fn constraint(&self) -> Constraint {
+        Constraint::Elsewhere
+    }
+
+    /// Parameters and transformed parameters, where the library tells.
+    fn constrained_names(&self) -> Vec<String> {
+        self.loaded.constrained_names.clone().unwrap_or_else(|| self.names())
+    }
+
+    fn constrain(&self, point: &[f64], values: &mut [f64]) -> Result<(), Fatal> {
+        let done = self.loaded.session().constrain(point, values);
+        done.map_err(|fault| Fatal(format!("{}: {fault}", self.name)))
     }
 }

@@ -10,11 +10,11 @@ pub trait Real: Dtype + Neg<Output = Self> {
     const ZERO: Self;
     /// `self · a + b`, rounded once.
     fn fma(self, a: Self, b: Self) -> Self;
-    /// e to the power `self`; relative error below 3·10⁻⁷ in `f32`, saturating beyond ±87.
+    /// e to the power `self`; relative error below 3·10⁻⁷ in `f32`, 10⁻¹⁵ in `f64`; saturating beyond ±87 and ±708.
     fn exp(self) -> Self;
-    /// Hyperbolic tangent; relative error below 5·10⁻⁷ in `f32`.
+    /// Hyperbolic tangent; relative error below 5·10⁻⁷ in `f32`, 10⁻¹⁵ in `f64`.
     fn tanh(self) -> Self;
-    /// Natural logarithm of a positive normal number, relative error below 3·10⁻⁷ in `f32`; NaN for what is not positive.
+    /// Natural logarithm of a positive normal number, relative error below 3·10⁻⁷ in `f32`, 10⁻¹⁵ in `f64`; NaN for what is not positive.
     fn ln(self) -> Self;
     /// Square root.
     fn sqrt(self) -> Self;
@@ -135,6 +135,29 @@ fn split_exponent(x: f32) -> (f32, f32) {
     (power, fraction)
 }
 
+/// ln 2 in two parts; the first has 21 zero bits at its end, so that its product with an exponent is exact.
+const LN_2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
+const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+
+/// [`split_exponent`] in double precision: |x| ≤ 708, and the series goes to degree 13, where what is cut off is below 10⁻¹⁷.
+#[inline(always)]
+fn split_exponent_double(x: f64) -> (f64, f64) {
+    const SHIFT: f64 = 6_755_399_441_055_744.0;
+    let shifted = x * std::f64::consts::LOG2_E + SHIFT;
+    let n = shifted - SHIFT;
+    let r = x - n * LN_2_HIGH - n * LN_2_LOW;
+    let mut tail = 1.0 / 6_227_020_800.0;
+    for factorial in
+        [479_001_600.0, 39_916_800.0, 3_628_800.0, 362_880.0, 40_320.0, 5_040.0, 720.0, 120.0, 24.0, 6.0, 2.0]
+    {
+        tail = tail * r + 1.0 / factorial;
+    }
+    let fraction = r + r * r * tail;
+    let bits = shifted.to_bits().wrapping_sub(SHIFT.to_bits());
+    let power = f64::from_bits(bits.wrapping_add(1023) << 52);
+    (power, fraction)
+}
+
 impl Real for f64 {
     const ZERO: Self = 0.0;
 
@@ -145,17 +168,43 @@ impl Real for f64 {
 
     #[inline(always)]
     fn exp(self) -> Self {
-        f64::exp(self)
+        let x = if self > 708.0 { 708.0 } else { self };
+        let x = if x < -708.0 { -708.0 } else { x };
+        let (power, fraction) = split_exponent_double(x);
+        power + power * fraction
     }
 
     #[inline(always)]
     fn tanh(self) -> Self {
-        f64::tanh(self)
+        let x = self.abs();
+        let x = if x > 20.0 { 20.0 } else { x };
+        let (power, fraction) = split_exponent_double(-2.0 * x);
+        let m = power * fraction + (power - 1.0);
+        (-m / (m + 2.0)).copysign(self)
     }
 
     #[inline(always)]
     fn ln(self) -> Self {
-        f64::ln(self)
+        const ROOT_HALF: u64 = 0x3fe6_a09e_667f_3bcd;
+        // The exponent is read off the low bits of a sum with 1.5·2⁵²: not every processor turns 64-bit integers into numbers at once.
+        const SHIFT: f64 = 6_755_399_441_055_744.0;
+        let bits = self.to_bits().wrapping_sub(ROOT_HALF);
+        let exponent = (bits as i64) >> 52;
+        let n = f64::from_bits(SHIFT.to_bits().wrapping_add(exponent as u64)) - SHIFT;
+        let m = f64::from_bits((bits & 0x000f_ffff_ffff_ffff).wrapping_add(ROOT_HALF));
+        let f = (m - 1.0) / (m + 1.0);
+        let square = f * f;
+        // |f| < 0.172: what the series leaves out is below 10⁻¹⁷.
+        let mut tail = 2.0 / 23.0;
+        for odd in [21.0, 19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0] {
+            tail = tail * square + 2.0 / odd;
+        }
+        let ln = n * LN_2_HIGH + (2.0 * f + (f * square * tail + n * LN_2_LOW));
+        if self > 0.0 {
+            ln
+        } else {
+            f64::NAN
+        }
     }
 
     #[inline(always)]
@@ -226,6 +275,24 @@ mod tests {
         }
         assert_eq!(Real::ln(1.0f32), 0.0);
         assert!(Real::ln(f32::NAN).is_nan() && Real::ln(-1.0f32).is_nan());
+    }
+
+    #[test]
+    fn double_precision_is_that_of_the_standard_library() {
+        let steps = 400_000;
+        for range in [1e-3, 1.0, 30.0, 700.0] {
+            for i in 0..=steps {
+                let x = (f64::from(i) / f64::from(steps) * 2.0 - 1.0) * range;
+                let close = |fast: f64, exact: f64| (fast - exact).abs() <= 1e-15 * exact.abs();
+                assert!(close(Real::exp(x), x.exp()), "exp {x}");
+                assert!(close(Real::tanh(x), x.tanh()), "tanh {x}");
+                let positive = x.exp();
+                assert!(close(Real::ln(positive), positive.ln()), "ln {positive}");
+            }
+        }
+        assert!(Real::exp(f64::NAN).is_nan() && Real::tanh(f64::NAN).is_nan() && Real::ln(f64::NAN).is_nan());
+        assert!(Real::ln(-1.0f64).is_nan() && Real::exp(f64::INFINITY).is_finite());
+        assert_eq!((Real::ln(1.0f64), Real::exp(0.0f64), Real::tanh(f64::NEG_INFINITY)), (0.0, 1.0, -1.0));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The product kernel of few rows: panels of 16 outputs, several rows or several panels at a time.
 //!
 //! Each output element is accumulated over the steps in order, whatever the number of rows, so results depend neither on the batch nor
-//! on the number of threads. A single row takes eight panels at once: one sum alone would wait for its own last addition.
+//! on the number of threads. A single row takes four panels at once: one sum alone would wait for its own last addition.
 
 use super::real::Real;
 use pulp::{Arch, Simd, WithSimd};
@@ -93,7 +93,7 @@ impl<E: Real> WithSimd for Accumulate<'_, E> {
             row += 4;
         }
         while row < self.rows {
-            self.rows_at::<1, 8>(row);
+            self.rows_at::<1, 4>(row);
             row += 1;
         }
     }
@@ -118,10 +118,6 @@ impl<E: Real> Accumulate<'_, E> {
                         1 => self.block::<R, 1>(row, panel, from, to),
                         2 => self.block::<R, 2>(row, panel, from, to),
                         3 if P > 2 => self.block::<R, 3>(row, panel, from, to),
-                        4 if P > 2 => self.block::<R, 4>(row, panel, from, to),
-                        5 if P > 2 => self.block::<R, 5>(row, panel, from, to),
-                        6 if P > 2 => self.block::<R, 6>(row, panel, from, to),
-                        7 if P > 2 => self.block::<R, 7>(row, panel, from, to),
                         _ => self.block::<R, P>(row, panel, from, to),
                     }
                 }

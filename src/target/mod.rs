@@ -1,6 +1,7 @@
 //! Unnormalized log densities with gradients, batched, on plain `f64` slices: what a student is trained against.
 
 mod banana;
+mod constraint;
 mod eight_schools;
 mod funnel;
 mod gaussian;
@@ -17,8 +18,10 @@ mod regression;
 mod ridges;
 mod rings;
 mod student_t;
+mod support;
 
 pub use banana::Banana;
+pub use constraint::Constraint;
 pub use eight_schools::EightSchools;
 pub use funnel::Funnel;
 pub use gaussian::Gaussian;
@@ -34,6 +37,7 @@ pub use regression::{LinearRegression, LogisticRegression};
 pub use ridges::Ridges;
 pub use rings::Rings;
 pub use student_t::StudentT;
+pub use support::{Parameter, Support};
 
 use rand::RngCore;
 
@@ -65,6 +69,22 @@ pub trait Density: Send + Sync {
     /// The names of the coordinates.
     fn names(&self) -> Vec<String> {
         (1..=self.dim()).map(|i| format!("x{i}")).collect()
+    }
+
+    /// What is known, without this density, of the way from its coordinates to the user's values. Model files keep it.
+    fn constraint(&self) -> Constraint {
+        Constraint::Identity
+    }
+
+    /// The names of the user's values.
+    fn constrained_names(&self) -> Vec<String> {
+        self.constraint().value_names().unwrap_or_else(|| self.names())
+    }
+
+    /// Fills `values` (as many as [`Density::constrained_names`]) with the user's values at `point`.
+    fn constrain(&self, point: &[f64], values: &mut [f64]) -> Result<(), Fatal> {
+        self.constraint().constrain(point, values);
+        Ok(())
     }
 
     /// log ∫ γ, where it is known.

@@ -72,6 +72,14 @@ impl<T: Default> Recorder<T> {
         self.apply(a, |a| a.try_div(b.clone()))
     }
 
+    /// The library does not let a tensor be multiplied by itself.
+    fn square<E: Real, D: Kernels<E>>(&mut self, a: &Points<E, D>) -> Result<Points<E, D>>
+    where
+        T: Tape<E, D>,
+    {
+        self.apply(a, |a| a.try_square())
+    }
+
     /// a · factor + term.
     fn line<E: Real, D: Kernels<E>>(&mut self, a: &Points<E, D>, factor: f64, term: f64) -> Result<Points<E, D>>
     where
@@ -219,7 +227,7 @@ pub(super) fn spline<E: Real, D: Kernels<E>, T: Tape<E, D>>(
     let from_left = on.subtract(&point, &left)?;
     let xi = on.divide(&from_left, &w)?;
     let eta = on.line(&xi, -1.0, 1.0)?;
-    let (xi_xi, xi_eta, eta_eta) = (on.multiply(&xi, &xi)?, on.multiply(&xi, &eta)?, on.multiply(&eta, &eta)?);
+    let (xi_xi, xi_eta, eta_eta) = (on.square(&xi)?, on.multiply(&xi, &eta)?, on.square(&eta)?);
     let (s_xi_xi, first_xi_eta) = (on.multiply(&s, &xi_xi)?, on.multiply(&first, &xi_eta)?);
     let numerator = on.add(&s_xi_xi, &first_xi_eta)?;
     let (sum, twice) = (on.add(&first, &last)?, on.line(&s, 2.0, 0.0)?);
@@ -233,7 +241,7 @@ pub(super) fn spline<E: Real, D: Kernels<E>, T: Tape<E, D>>(
     let ab = on.add(&a, &b)?;
     let abc = on.add(&ab, &c)?;
     let ratio = on.divide(&s, &denominator)?;
-    let squared = on.multiply(&ratio, &ratio)?;
+    let squared = on.square(&ratio)?;
     let slope = on.multiply(&squared, &abc)?;
     let log_slope = on.apply(&slope, |slope| slope.try_ln())?;
     let (curved, straight) = (on.multiply(&image, &within)?, on.multiply(&x, &without)?);

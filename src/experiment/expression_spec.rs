@@ -1,0 +1,174 @@
+//! A target written in the experiment file: parameters with supports, data, and the log density.
+
+use super::ordered::Ordered;
+use crate::data::{self, CsvOptions};
+use crate::expression::{Datum, Expression};
+use crate::target::{Parameter, Support};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A density as an expression.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpressionSpec {
+    /// The parameters and where they live, in the order in which draws have them.
+    pub parameters: Ordered<Support>,
+    /// What is known.
+    #[serde(default)]
+    pub data: Ordered<DatumSpec>,
+    /// Lines that make up the log density of the parameters in their own space.
+    pub log_density: String,
+}
+
+/// Something known. Paths are relative to the experiment file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum DatumSpec {
+    /// A number.
+    Number(
+        /// It.
+        f64,
+    ),
+    /// A list of numbers.
+    Vector(
+        /// They.
+        Vec<f64>,
+    ),
+    /// Rows of numbers.
+    Matrix(
+        /// The rows.
+        Vec<Vec<f64>>,
+    ),
+    /// Columns of a text file with a header: one as a vector, several as a matrix.
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// The one column that is the vector.
+        #[serde(default)]
+        column: Option<String>,
+        /// The columns of the matrix, all if left out.
+        #[serde(default)]
+        columns: Option<Vec<String>>,
+        /// Columns that the matrix goes without.
+        #[serde(default)]
+        except: Vec<String>,
+        /// What separates cells.
+        #[serde(default = "comma")]
+        delimiter: char,
+        /// How columns are scaled.
+        #[serde(default)]
+        scaling: Scaling,
+    },
+    /// A NumPy file with a two-dimensional array.
+    Npy {
+        /// The file.
+        path: PathBuf,
+        /// The one column, from 0, that is the vector; all columns are a matrix.
+        #[serde(default)]
+        column: Option<usize>,
+        /// How columns are scaled.
+        #[serde(default)]
+        scaling: Scaling,
+    },
+}
+
+fn comma() -> char {
+    ','
+}
+
+/// How columns are scaled before anything is computed from them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Scaling {
+    /// Not at all.
+    #[default]
+    Unscaled,
+    /// Divided by their standard deviation.
+    Deviation,
+    /// Shifted to mean 0 and then divided by their standard deviation.
+    Standard,
+}
+
+impl ExpressionSpec {
+    /// Reads the data and compiles the expression; `folder` is that of the experiment file.
+    pub(super) fn build(&self, folder: &Path) -> Result<Expression, String> {
+        let parameters =
+            self.parameters.0.iter().map(|(name, support)| Parameter { name: name.clone(), support: support.clone() });
+        let parameters = parameters.collect();
+        let read = |(name, datum): &(String, DatumSpec)| match datum.read(folder) {
+            Ok(datum) => Ok((name.clone(), datum)),
+            Err(fault) => Err(format!("data `{name}`: {fault}")),
+        };
+        let data = self.data.0.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Expression::new(parameters, data, &self.log_density).map_err(|fault| format!("log_density: {fault}"))
+    }
+}
+
+impl DatumSpec {
+    fn read(&self, folder: &Path) -> Result<Datum, String> {
+        match self {
+            DatumSpec::Number(x) => Ok(Datum::Number(*x)),
+            DatumSpec::Vector(numbers) => Ok(Datum::Vector(numbers.clone())),
+            DatumSpec::Matrix(rows) => {
+                let columns = rows.first().map_or(0, Vec::len);
+                match rows.iter().position(|row| row.len() != columns) {
+                    Some(i) => Err(format!("row {i} has {} numbers; {columns}, as row 0, are right", rows[i].len())),
+                    None => Ok(Datum::Matrix(rows.concat(), columns)),
+                }
+            }
+            DatumSpec::Csv { path, column, columns, except, delimiter, scaling } => {
+                if !delimiter.is_ascii() {
+                    return Err(format!("delimiter is {delimiter:?}; an ASCII character is right"));
+                }
+                if column.is_some() && (columns.is_some() || !except.is_empty()) {
+                    return Err("`column` and `columns` or `except`; one column or several are right".into());
+                }
+                let chosen = column.as_ref().map(|column| vec![column.clone()]).or_else(|| columns.clone());
+                let options = CsvOptions { columns: chosen, delimiter: *delimiter as u8, drop_missing: false };
+                let (table, _) = data::read_csv(&folder.join(path), &options).map_err(|error| error.to_string())?;
+                if let Some(unknown) = except.iter().find(|name| !table.names.contains(name)) {
+                    return Err(format!("except names column `{unknown}`; there are {}", table.names.join(", ")));
+                }
+                let kept: Vec<usize> = (0..table.dim()).filter(|&i| !except.contains(&table.names[i])).collect();
+                let numbers = table.values.chunks_exact(table.dim()).flat_map(|row| kept.iter().map(|&i| row[i]));
+                let numbers =
+                    scaling.apply(numbers.collect(), kept.len(), |i| format!("`{}`", table.names[kept[i]]))?;
+                Ok(if column.is_some() { Datum::Vector(numbers) } else { Datum::Matrix(numbers, kept.len()) })
+            }
+            DatumSpec::Npy { path, column, scaling } => {
+                let table = data::read_npy(&folder.join(path)).map_err(|error| error.to_string())?;
+                let width = table.dim();
+                match column {
+                    Some(column) if *column >= width => {
+                        Err(format!("column is {column}; 0 to {} are right", width.saturating_sub(1)))
+                    }
+                    Some(column) => {
+                        let numbers = table.values.iter().copied().skip(*column).step_by(width).collect();
+                        Ok(Datum::Vector(scaling.apply(numbers, 1, |_| column.to_string())?))
+                    }
+                    None => Ok(Datum::Matrix(scaling.apply(table.values, width, |i| i.to_string())?, width)),
+                }
+            }
+        }
+    }
+}
+
+impl Scaling {
+    /// Scales the columns of `numbers`, of which there are `width`.
+    fn apply(self, mut numbers: Vec<f64>, width: usize, name: impl Fn(usize) -> String) -> Result<Vec<f64>, String> {
+        if self == Scaling::Unscaled {
+            return Ok(numbers);
+        }
+        let n = (numbers.len() / width.max(1)) as f64;
+        for i in 0..width {
+            let column = || numbers.iter().skip(i).step_by(width);
+            let mean = column().sum::<f64>() / n;
+            let deviation = (column().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+            if !(deviation > 1e-12 * mean.abs() && deviation.is_finite()) {
+                return Err(format!("column {} is constant and cannot be scaled", name(i)));
+            }
+            let shift = if self == Scaling::Standard { mean } else { 0.0 };
+            numbers.iter_mut().skip(i).step_by(width).for_each(|x| *x = (*x - shift) / deviation);
+        }
+        Ok(numbers)
+    }
+}

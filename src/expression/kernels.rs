@@ -1,0 +1,308 @@
+//! Loops over lanes, compiled for the widest registers that the processor has.
+
+use super::operations::{with_binary, with_binary_slopes, with_unary, Binary, Unary};
+use super::program::MOST_LANES;
+use super::{elementary, operations, special};
+use pulp::{Arch, Simd, WithSimd};
+
+/// The numbers of an argument: one for each place and lane, one for each lane, one for each place, or one.
+#[derive(Clone, Copy)]
+pub(super) enum View<'a> {
+    Full(&'a [f64]),
+    Lanes(&'a [f64]),
+    Places(&'a [f64]),
+    Number(f64),
+}
+
+impl<'a> View<'a> {
+    /// The lanes of one place; `spare` holds them where they are all the same.
+    #[inline(always)]
+    pub fn lanes<'b>(&self, place: usize, spare: &'b mut [f64]) -> &'b [f64]
+    where
+        'a: 'b,
+    {
+        let lanes = spare.len();
+        match self {
+            View::Full(numbers) => &numbers[place * lanes..(place + 1) * lanes],
+            View::Lanes(numbers) => numbers,
+            View::Places(numbers) => {
+                spare.fill(numbers[place]);
+                spare
+            }
+            View::Number(number) => {
+                spare.fill(*number);
+                spare
+            }
+        }
+    }
+}
+
+/// An adjoint times a slope; what has no influence passes nothing on, even where its slope is not finite.
+#[inline(always)]
+pub(super) fn weigh(adjoint: f64, slope: f64) -> f64 {
+    if adjoint == 0.0 {
+        0.0
+    } else {
+        adjoint * slope
+    }
+}
+
+struct UnaryRun<'a, F> {
+    f: F,
+    x: &'a [f64],
+    out: &'a mut [f64],
+    slopes: Option<&'a mut [f64]>,
+}
+
+impl<F: Fn(f64) -> (f64, f64)> WithSimd for UnaryRun<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let f = self.f;
+        match self.slopes {
+            Some(slopes) => {
+                for ((x, out), slope) in self.x.iter().zip(self.out).zip(slopes) {
+                    (*out, *slope) = f(*x);
+                }
+            }
+            None => {
+                for (x, out) in self.x.iter().zip(self.out) {
+                    *out = f(*x).0;
+                }
+            }
+        }
+    }
+}
+
+/// out = f(x), and its slopes where they are wanted.
+pub(super) fn unary(f: Unary, x: &[f64], out: &mut [f64], slopes: Option<&mut [f64]>) {
+    macro_rules! go {
+        ($f:expr) => {
+            Arch::new().dispatch(UnaryRun { f: $f, x, out, slopes })
+        };
+    }
+    with_unary!(f, go)
+}
+
+struct BinaryRun<'a, F> {
+    f: F,
+    a: View<'a>,
+    b: View<'a>,
+    out: &'a mut [f64],
+    lanes: usize,
+}
+
+impl<F: Fn(f64, f64) -> f64> WithSimd for BinaryRun<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let f = self.f;
+        match (self.a, self.b) {
+            (View::Full(a), View::Full(b)) => {
+                self.out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = f(*a, *b));
+            }
+            (View::Full(a), View::Number(b)) => self.out.iter_mut().zip(a).for_each(|(out, a)| *out = f(*a, b)),
+            (View::Number(a), View::Full(b)) => self.out.iter_mut().zip(b).for_each(|(out, b)| *out = f(a, *b)),
+            (View::Full(a), View::Places(b)) => {
+                for ((out, a), b) in self.out.chunks_exact_mut(self.lanes).zip(a.chunks_exact(self.lanes)).zip(b) {
+                    out.iter_mut().zip(a).for_each(|(out, a)| *out = f(*a, *b));
+                }
+            }
+            (View::Places(a), View::Full(b)) => {
+                for ((out, b), a) in self.out.chunks_exact_mut(self.lanes).zip(b.chunks_exact(self.lanes)).zip(a) {
+                    out.iter_mut().zip(b).for_each(|(out, b)| *out = f(*a, *b));
+                }
+            }
+            (a, b) => {
+                let (mut spare_a, mut spare_b) = ([0.0; MOST_LANES], [0.0; MOST_LANES]);
+                for (place, out) in self.out.chunks_exact_mut(self.lanes).enumerate() {
+                    let a = a.lanes(place, &mut spare_a[..self.lanes]);
+                    let b = b.lanes(place, &mut spare_b[..self.lanes]);
+                    out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = f(*a, *b));
+                }
+            }
+        }
+    }
+}
+
+/// out = f(a, b).
+pub(super) fn binary(f: Binary, a: View, b: View, out: &mut [f64], lanes: usize) {
+    macro_rules! go {
+        ($f:expr) => {
+            Arch::new().dispatch(BinaryRun { f: $f, a, b, out, lanes })
+        };
+    }
+    with_binary!(f, go)
+}
+
+/// What an adjoint is added to: places and lanes, or lanes for all places.
+pub(super) struct Target<'a> {
+    pub adjoints: &'a mut [f64],
+    pub spread: bool,
+}
+
+struct BinaryBack<'a, F> {
+    /// The slope by the argument in question, from both arguments and the result.
+    slope: F,
+    a: View<'a>,
+    b: View<'a>,
+    value: &'a [f64],
+    adjoint: &'a [f64],
+    target: Target<'a>,
+    lanes: usize,
+}
+
+impl<F: Fn(f64, f64, f64) -> f64> WithSimd for BinaryBack<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let (lanes, f) = (self.lanes, self.slope);
+        let (mut spare_a, mut spare_b) = ([0.0; MOST_LANES], [0.0; MOST_LANES]);
+        let places = self.adjoint.chunks_exact(lanes).zip(self.value.chunks_exact(lanes)).enumerate();
+        for (place, (adjoint, value)) in places {
+            let a = self.a.lanes(place, &mut spare_a[..lanes]);
+            let b = self.b.lanes(place, &mut spare_b[..lanes]);
+            let first = if self.target.spread { 0 } else { place * lanes };
+            let target = &mut self.target.adjoints[first..first + lanes];
+            let arguments = a.iter().zip(b).zip(value);
+            for ((target, adjoint), ((a, b), value)) in target.iter_mut().zip(adjoint).zip(arguments) {
+                *target += weigh(*adjoint, f(*a, *b, *value));
+            }
+        }
+    }
+}
+
+/// Adds `adjoint` times the slope of f by its first (or second) argument to `target`.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn binary_back(
+    f: Binary,
+    by_first: bool,
+    a: View,
+    b: View,
+    value: &[f64],
+    adjoint: &[f64],
+    target: Target,
+    lanes: usize,
+) {
+    macro_rules! go {
+        ($f:expr) => {
+            if by_first {
+                Arch::new().dispatch(BinaryBack { slope: |a, b, v| $f(a, b, v).0, a, b, value, adjoint, target, lanes })
+            } else {
+                Arch::new().dispatch(BinaryBack { slope: |a, b, v| $f(a, b, v).1, a, b, value, adjoint, target, lanes })
+            }
+        };
+    }
+    with_binary_slopes!(f, go)
+}
+
+struct Accumulate<'a, F> {
+    f: F,
+    adjoint: &'a [f64],
+    other: &'a [f64],
+    target: &'a mut [f64],
+}
+
+impl<F: Fn(f64, f64) -> f64> WithSimd for Accumulate<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let f = self.f;
+        for ((target, adjoint), other) in self.target.iter_mut().zip(self.adjoint).zip(self.other) {
+            *target += f(*adjoint, *other);
+        }
+    }
+}
+
+/// target += adjoint · slope.
+pub(super) fn weighed(adjoint: &[f64], slopes: &[f64], target: &mut [f64]) {
+    Arch::new().dispatch(Accumulate { f: weigh, adjoint, other: slopes, target });
+}
+
+/// target += adjoint.
+pub(super) fn add(adjoint: &[f64], target: &mut [f64]) {
+    Arch::new().dispatch(Accumulate { f: |adjoint, _| adjoint, adjoint, other: adjoint, target });
+}
+
+/// target −= adjoint.
+pub(super) fn subtract(adjoint: &[f64], target: &mut [f64]) {
+    Arch::new().dispatch(Accumulate { f: |adjoint: f64, _| -adjoint, adjoint, other: adjoint, target });
+}
+
+/// target += adjoint · e^{x − value}, the share of x in a logsumexp.
+pub(super) fn add_share(adjoint: &[f64], x: &[f64], value: &[f64], target: &mut [f64]) {
+    let mut shares = [0.0; MOST_LANES];
+    let shares = &mut shares[..x.len()];
+    binary(Binary::Subtract, View::Full(x), View::Full(value), shares, x.len());
+    // −∞ less −∞: nothing has a share in nothing.
+    shares.iter_mut().zip(x).for_each(|(share, x)| *share = if *x == f64::NEG_INFINITY { *x } else { *share });
+    let mut exps = [0.0; MOST_LANES];
+    unary(Unary::Exp, shares, &mut exps[..x.len()], None);
+    weighed(adjoint, &exps[..x.len()], target);
+}
+
+struct ProductRun<'a> {
+    matrix: &'a [f64],
+    columns: usize,
+    x: &'a [f64],
+    out: &'a mut [f64],
+    lanes: usize,
+}
+
+/// Rows that are summed side by side, so that additions need not wait for one another.
+const ROWS: usize = 4;
+
+impl ProductRun<'_> {
+    #[inline(always)]
+    fn run<const LANES: usize>(self) {
+        let Self { matrix, columns, x, out, .. } = self;
+        let x = x.as_chunks::<LANES>().0;
+        let out = out.as_chunks_mut::<LANES>().0;
+        for (rows, out) in matrix.chunks(ROWS * columns).zip(out.chunks_mut(ROWS)) {
+            if out.len() < ROWS {
+                for (row, out) in rows.chunks_exact(columns).zip(out) {
+                    for (m, x) in row.iter().zip(x) {
+                        (0..LANES).for_each(|lane| out[lane] = m.mul_add(x[lane], out[lane]));
+                    }
+                }
+                continue;
+            }
+            let mut sums = [[0.0f64; LANES]; ROWS];
+            for (column, x) in x.iter().enumerate() {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let m = rows[r * columns + column];
+                    (0..LANES).for_each(|lane| sums[lane] = m.mul_add(x[lane], sums[lane]));
+                }
+            }
+            for (out, sums) in out.iter_mut().zip(&sums) {
+                (0..LANES).for_each(|lane| out[lane] += sums[lane]);
+            }
+        }
+    }
+}
+
+impl WithSimd for ProductRun<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // Blocks of 16 lanes at most keep the sums in registers.
+        match self.lanes {
+            8 => self.run::<8>(),
+            16 => self.run::<16>(),
+            32 => self.run::<32>(),
+            _ => self.run::<64>(),
+        }
+    }
+}
+
+/// out += M x for each lane; `out` has as many places as M has rows.
+pub(super) fn add_product(matrix: &[f64], columns: usize, x: &[f64], out: &mut [f64], lanes: usize) {
+    if columns > 0 {
+        Arch::new().dispatch(ProductRun { matrix, columns, x, out, lanes });
+    }
+}
