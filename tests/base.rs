@@ -235,6 +235,7 @@ fn model(base: BaseConfig) -> Model {
         standardisation: Standardisation::identity(3),
         names: ["a", "b", "c"].map(String::from).to_vec(),
         integers: vec![],
+        constraint: Default::default(),
     }
 }
 
