@@ -206,7 +206,7 @@ fn add_base<F: Real>(chunk: &Chunk<F>, log_prob: &mut [f64]) {
 }
 
 /// log N(z; 0, I).
-pub(crate) fn standard_normal(z: impl ExactSizeIterator<Item = f64>) -> f64 {
+pub(super) fn standard_normal(z: impl ExactSizeIterator<Item = f64>) -> f64 {
     let dim = z.len() as f64;
     -0.5 * z.map(|z| z * z).sum::<f64>() - dim * HALF_LOG_TAU
 }

@@ -8,7 +8,6 @@ mod pass;
 mod standardisation;
 
 pub use config::FlowConfig;
-pub(crate) use frozen::standard_normal;
 pub use frozen::{FrozenFlow, Method};
 pub use model::{FrozenModel, Model};
 pub use pass::Pass;

@@ -3,7 +3,7 @@
 use super::annealing::{ess, Annealing};
 use super::{Objective, Outcome};
 use crate::error::{Error, Result};
-use crate::flow::{standard_normal, Flow, Pass, Standardisation};
+use crate::flow::{Flow, Pass, Standardisation};
 use crate::seed::Stream;
 use crate::target::{evaluate_in_pieces, Density, Faults};
 use dfdx::prelude::Cpu;
@@ -117,12 +117,13 @@ impl Objective for ReverseKl<'_> {
         let mut beta = 1.0;
         if let Some(annealing) = &mut self.annealing {
             to_base.clear();
-            let densities = draws.chunks_exact(dim).map(|x| standard_normal(x.iter().copied()));
-            to_base.extend(densities.zip(&*log_q).map(|(base, log_q)| base - log_q));
+            to_base.extend(draws.chunks_exact(dim).zip(&*log_q).map(|(x, log_q)| annealing.log_base(x) - log_q));
             beta = annealing.advance(step, to_target, to_base);
             if beta < 1.0 {
-                let slopes = slopes.iter_mut().zip(&*draws);
-                slopes.for_each(|(slope, x)| *slope = beta * *slope - (1.0 - beta) * x);
+                draws
+                    .chunks_exact(dim)
+                    .zip(slopes.chunks_exact_mut(dim))
+                    .for_each(|(x, slope)| annealing.temper(x, slope));
             }
         }
 
