@@ -197,7 +197,7 @@ impl<E: Real> WithSimd for Adjoint<'_, E> {
             for c in 0..stride {
                 // log τ' = s does not depend on x.
                 d_raw[c] = (d_x[c] * x[c] + d_log_det[c]) * slope[c];
-                d_x[c] = d_x[c] / scale[c];
+                d_x[c] /= scale[c];
                 d_shift[c] = d_x[c];
             }
         }

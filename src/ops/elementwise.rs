@@ -57,7 +57,7 @@ impl<E: Real> WithSimd for Pairwise<'_, E> {
             }
             Apply::Subtract => {
                 for (to, &from) in pairs {
-                    *to = *to - from;
+                    *to -= from;
                 }
             }
             Apply::Multiply => {
