@@ -205,6 +205,19 @@ fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
         ("(name: \"../x\", target: Banana(), stages: [ReverseKl(against: Target)])", &["../x", "folder"]),
         ("(version: 9, name: \"x\", target: Banana(), stages: [ReverseKl(against: Target)])", &["version is 9"]),
         ("(name: \"x\", target: Banana(), stages: [ReverseKl(against: Teacher)])", &["against the teacher"]),
+        (
+            "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, forward: 0.5)])",
+            &["stages[0]", "forward is 0.5", "no `data`"],
+        ),
+        (
+            "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, reverse: -1.0, anneal: (ess: 1.0, scale: 0))])",
+            &["reverse is -1", "anneal.ess is 1", "anneal.scale is 0"],
+        ),
+        (
+            "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, reverse: 0, anneal: ())])",
+            &["reverse and forward are both 0", "nothing to anneal"],
+        ),
+        ("(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, gradient: Pth)])", &["did you mean `Path`"]),
         ("(name: \"x\", target: Banana(), stages: [MaximumLikelihood()])", &["no `data`"]),
         ("(name: \"x\", target: Funnel(dim: 1), stages: [ReverseKl(against: Target)])", &["target: dim is 1"]),
         ("(name: \"x\", target: Gaussian(dim: 2, condition: NaN), stages: [ReverseKl(against: Target)])", &["condition"]),

@@ -280,7 +280,7 @@ impl Plan {
         let (batch, standardisation) = (settings.batch, &self.standardisation);
         let reverse = ReverseKl::new(density, standardisation.clone(), batch, stream("noise")).by(divergence.gradient);
         let reverse = match divergence.anneal {
-            Some(demand) => reverse.annealed(Annealing::new(demand, settings.steps)),
+            Some(anneal) => reverse.annealed(Annealing::new(anneal, settings.steps)),
             None => reverse,
         };
         if divergence.forward == 0.0 && divergence.reverse == 1.0 {

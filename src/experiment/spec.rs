@@ -4,7 +4,7 @@ use super::target_spec::TargetSpec;
 use crate::error::{Error, Result};
 use crate::flow::FlowConfig;
 use crate::sampler::{NutsSettings, SmcSettings};
-use crate::train::{Gradient, Settings};
+use crate::train::{AnnealConfig, Gradient, Settings};
 use ron::extensions::Extensions;
 use ron::ser::PrettyConfig;
 use ron::Options;
@@ -225,9 +225,9 @@ pub enum StageSpec {
         /// The weight of the forward KL, over fresh draws of the teacher or over the data.
         #[serde(default)]
         forward: f64,
-        /// The ESS/N that a batch must have for the target to come forth further from the base.
+        /// How the target comes forth from a broad base, if it is not there from the start.
         #[serde(default)]
-        anneal: Option<f64>,
+        anneal: Option<AnnealConfig>,
         /// How.
         #[serde(default)]
         training: Settings,
