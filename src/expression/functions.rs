@@ -204,10 +204,10 @@ pub(super) fn over_loops(graph: &mut Graph, name: &str, mut body: Value, loops: 
 /// aᵇ, with the usual exponents as operations of their own.
 pub(super) fn power(graph: &mut Graph, a: &Value, b: &Value) -> Made<Value> {
     match b.known_number() {
-        Some(k) if k == 2.0 => graph.unary(Unary::Square, a),
-        Some(k) if k == 1.0 => Ok(a.clone()),
-        Some(k) if k == 0.5 => graph.unary(Unary::Sqrt, a),
-        Some(k) if k == -1.0 => graph.unary(Unary::Reciprocal, a),
+        Some(2.0) => graph.unary(Unary::Square, a),
+        Some(1.0) => Ok(a.clone()),
+        Some(0.5) => graph.unary(Unary::Sqrt, a),
+        Some(-1.0) => graph.unary(Unary::Reciprocal, a),
         Some(k) => graph.unary(Unary::Power(k), a),
         None => graph.binary(Binary::Power, a, b),
     }

@@ -47,6 +47,11 @@ pub(super) fn weigh(adjoint: f64, slope: f64) -> f64 {
     }
 }
 
+/// A function of one number with its slope.
+trait Curve {
+    fn at(&self, x: f64) -> (f64, f64);
+}
+
 struct UnaryRun<'a, F> {
     f: F,
     x: &'a [f64],
@@ -54,7 +59,7 @@ struct UnaryRun<'a, F> {
     slopes: Option<&'a mut [f64]>,
 }
 
-impl<F: Fn(f64) -> (f64, f64)> WithSimd for UnaryRun<'_, F> {
+impl<F: Curve> WithSimd for UnaryRun<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -63,12 +68,12 @@ impl<F: Fn(f64) -> (f64, f64)> WithSimd for UnaryRun<'_, F> {
         match self.slopes {
             Some(slopes) => {
                 for ((x, out), slope) in self.x.iter().zip(self.out).zip(slopes) {
-                    (*out, *slope) = f(*x);
+                    (*out, *slope) = f.at(*x);
                 }
             }
             None => {
                 for (x, out) in self.x.iter().zip(self.out) {
-                    *out = f(*x).0;
+                    *out = f.at(*x).0;
                 }
             }
         }
@@ -78,9 +83,18 @@ impl<F: Fn(f64) -> (f64, f64)> WithSimd for UnaryRun<'_, F> {
 /// out = f(x), and its slopes where they are wanted.
 pub(super) fn unary(f: Unary, x: &[f64], out: &mut [f64], slopes: Option<&mut [f64]>) {
     macro_rules! go {
-        ($f:expr) => {
-            Arch::new().dispatch(UnaryRun { f: $f, x, out, slopes })
-        };
+        ($k:ident = $constant:expr, $x:ident => $body:expr) => {{
+            struct Local(f64);
+            impl Curve for Local {
+                #[inline(always)]
+                fn at(&self, $x: f64) -> (f64, f64) {
+                    let $k = self.0;
+                    let _ = $k;
+                    $body
+                }
+            }
+            Arch::new().dispatch(UnaryRun { f: Local($constant), x, out, slopes })
+        }};
     }
     with_unary!(f, go)
 }
