@@ -340,3 +340,41 @@ fn shorten(names: &[String]) -> String {
         format!("{}, …, {}", names[..4].join(", "), names[names.len() - 1])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+    use crate::target::Pointwise;
+
+    /// −|x|³ and a kink in y, with the gradient by x times a factor.
+    struct Bent(f64);
+
+    impl Pointwise for Bent {
+        fn dim(&self) -> usize {
+            2
+        }
+
+        fn log_density(&self, x: &[f64], gradient: Option<&mut [f64]>) -> f64 {
+            if let Some(gradient) = gradient {
+                gradient[0] = -3.0 * x[0] * x[0].abs() * self.0;
+                gradient[1] = -1e3 * x[1].signum();
+            }
+            -x[0].abs().powi(3) - 1e3 * x[1].abs()
+        }
+    }
+
+    #[test]
+    fn a_wrong_gradient_is_found_with_its_coordinate_and_kinks_are_none() {
+        let names = ["a".to_string(), "b".to_string()];
+        for seed in 0..100 {
+            let stream = Seed(seed).stream("check/points");
+            let right = probe(&Bent(1.0), &names, &stream).expect("evaluated");
+            assert!(right.worst_gradient_error < GRADIENT_TOLERANCE, "seed {seed}: {right:?}");
+            let wrong = probe(&Bent(1.01), &names, &stream).expect("evaluated");
+            assert!(wrong.worst_gradient_error > GRADIENT_TOLERANCE, "seed {seed}");
+            assert_eq!(wrong.worst_coordinate, "a", "seed {seed}");
+            assert!((wrong.worst_gradient / wrong.worst_difference - 1.01).abs() < 1e-3, "seed {seed}: {wrong:?}");
+        }
+    }
+}

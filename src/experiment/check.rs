@@ -162,6 +162,12 @@ impl Plan {
         let table = data.map(|data| {
             let (table, dropped) = prepare::read(data, folder, target.as_deref(), seed, most_draws)?;
             let drawn = matches!(data.source, SourceSpec::Draws { .. });
+            if !data.integers.is_empty()
+                && target.as_ref().is_some_and(|target| target.constraint().value_names().is_some())
+            {
+                let message = "data.integers with a target whose parameters have supports; one or the other is right";
+                return Err(Error::invalid(message));
+            }
             let table = if drawn { table } else { prepare::to_coordinates(target.as_deref(), table, "data")? };
             Ok::<_, Error>((table, dropped))
         });

@@ -228,6 +228,52 @@ pub(super) fn add(adjoint: &[f64], target: &mut [f64]) {
     Arch::new().dispatch(Accumulate { f: |adjoint, _| adjoint, adjoint, other: adjoint, target });
 }
 
+struct SumRun<'a> {
+    x: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl WithSimd for SumRun<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for x in self.x.chunks_exact(self.out.len()) {
+            self.out.iter_mut().zip(x).for_each(|(out, x)| *out += x);
+        }
+    }
+}
+
+/// Adds to `out` every stretch of `x` of its length.
+pub(super) fn add_stretches(x: &[f64], out: &mut [f64]) {
+    if !out.is_empty() {
+        Arch::new().dispatch(SumRun { x, out });
+    }
+}
+
+struct SpreadRun<'a> {
+    adjoint: &'a [f64],
+    target: &'a mut [f64],
+}
+
+impl WithSimd for SpreadRun<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for target in self.target.chunks_exact_mut(self.adjoint.len()) {
+            target.iter_mut().zip(self.adjoint).for_each(|(target, adjoint)| *target += adjoint);
+        }
+    }
+}
+
+/// Adds `adjoint` to every stretch of `target` of its length.
+pub(super) fn add_to_stretches(adjoint: &[f64], target: &mut [f64]) {
+    if !adjoint.is_empty() {
+        Arch::new().dispatch(SpreadRun { adjoint, target });
+    }
+}
+
 /// target −= adjoint.
 pub(super) fn subtract(adjoint: &[f64], target: &mut [f64]) {
     Arch::new().dispatch(Accumulate { f: |adjoint: f64, _| -adjoint, adjoint, other: adjoint, target });
