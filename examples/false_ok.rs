@@ -64,7 +64,7 @@ fn by_reverse_kl(target: &dyn Density, scale: f64, steps: u64, seed: Seed) -> fl
     let rate = Schedule { peak: 2e-3, ..Schedule::default() };
     let settings = Settings { steps, batch: 256, rate, ..Settings::default() };
     train(&mut flow, &mut objective, &settings, &Default::default(), &mut Silent)?;
-    Ok(Model { flow, standardisation, names: target.names(), integers: vec![] })
+    Ok(Model { flow, standardisation, names: target.names(), integers: vec![], constraint: Default::default() })
 }
 
 /// Maximum likelihood on draws by sequential Monte Carlo (slow for a student, but it covers all modes), then reverse KL.
@@ -82,7 +82,7 @@ fn from_draws(target: &dyn Density, steps: u64, seed: Seed) -> Result<Model, Box
     let mut objective = ReverseKl::new(target, standardisation.clone(), 256, seed.stream("noise"));
     let rate = Schedule { peak: 1e-3, ..Schedule::default() };
     train(&mut flow, &mut objective, &Settings { rate, ..settings }, &Default::default(), &mut Silent)?;
-    Ok(Model { flow, standardisation, names: target.names(), integers: vec![] })
+    Ok(Model { flow, standardisation, names: target.names(), integers: vec![], constraint: Default::default() })
 }
 
 fn judged(model: &Model, target: &dyn Density, how: IndependentSpec) -> flowdistill::error::Result<Certificate> {

@@ -72,7 +72,7 @@ fn student(target: &dyn Density, shift: &[f64], scale: f64, steps: u64, seed: u6
     let rate = Schedule { peak: 3e-3, ..Schedule::default() };
     let settings = Settings { steps, batch: 256, rate, ..Settings::default() };
     train(&mut flow, &mut objective, &settings, &Default::default(), &mut Silent).expect("trained");
-    Model { flow, standardisation, names: target.names(), integers: vec![] }
+    Model { flow, standardisation, names: target.names(), integers: vec![], constraint: Default::default() }
 }
 
 fn judged(model: &Model, target: &dyn Density, independent: IndependentSpec) -> Certificate {
