@@ -10,7 +10,9 @@ use flowdistill::conditioner::{Activation, Order};
 use flowdistill::flow::{Flow, FlowConfig, FrozenFlow, Method, Orientation, Standardisation};
 use flowdistill::seed::{Seed, Stream};
 use flowdistill::target::Pointwise;
-use flowdistill::train::{train, MaximumLikelihood, Objective, Observer, Progress, ReverseKl, Settings};
+use flowdistill::train::{
+    train, Draws, Epochs, ForwardKl, Gradient, MaximumLikelihood, Objective, Observer, Progress, ReverseKl, Settings,
+};
 use std::hint::black_box;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -76,7 +78,10 @@ impl Bench {
 
         let step = Some(6.0 * batch as f64 * weights / peak);
         self.measure("teacher fit step", batch, step, || self.fit_seconds());
-        self.measure("student reverse-KL step", batch, step, || self.distil_seconds());
+        self.measure("student reverse-KL step", batch, step, || self.distil_seconds(Gradient::Total));
+        let path = step.map(|seconds| seconds * 4.0 / 3.0);
+        self.measure("student path-gradient step", batch, path, || self.distil_seconds(Gradient::Path));
+        self.measure("student forward-KL step", batch, step, || self.surprise_seconds());
 
         let teacher = self.flow(Orientation::Density).freeze::<f32>();
         let student = self.flow(Orientation::Sampling).freeze::<f32>();
@@ -220,10 +225,19 @@ impl Bench {
         self.step_seconds(Orientation::Density, &mut objective)
     }
 
-    fn distil_seconds(&self) -> f64 {
+    fn distil_seconds(&self, gradient: Gradient) -> f64 {
         let (dim, _, batch) = self.size;
         let (target, stream) = (Wide(dim), Seed(0).stream("bench/noise"));
-        let mut objective = ReverseKl::new(&target, Standardisation::identity(dim), batch, stream);
+        let mut objective = ReverseKl::new(&target, Standardisation::identity(dim), batch, stream).by(gradient);
+        self.step_seconds(Orientation::Sampling, &mut objective)
+    }
+
+    fn surprise_seconds(&self) -> f64 {
+        let (dim, _, batch) = self.size;
+        let mut data = vec![0.0; 4 * batch * dim];
+        Seed(0).stream("bench/data").normals(0, dim, &mut data);
+        let draws = Draws::Given(&data, Epochs::new(4 * batch, batch, Seed(0).stream("bench/shuffle")));
+        let mut objective = ForwardKl::new(draws, Standardisation::identity(dim), batch);
         self.step_seconds(Orientation::Sampling, &mut objective)
     }
 

@@ -37,6 +37,9 @@ pub enum Error {
     /// The tensor library refused (out of memory, for instance).
     #[error("tensor operation failed: {0}")]
     Tensor(String),
+    /// A result does not meet what `--require` asked of it.
+    #[error("requirement not met: {0}")]
+    Requirement(String),
     /// The user pressed Ctrl-C; what had been reached was kept.
     #[error("interrupted; what had been reached was kept")]
     Interrupted,
@@ -58,10 +61,11 @@ impl Error {
         Error::Output { path: path.to_path_buf(), source }
     }
 
-    /// 2 for what the user can mend before a run, 1 for what went wrong under way, 130 for Ctrl-C.
+    /// 2 for what the user can mend before a run, 1 for what went wrong under way, 3 for a requirement not met, 130 for Ctrl-C.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Invalid(_) | Error::Input { .. } => 2,
+            Error::Requirement(_) => 3,
             Error::Interrupted => 130,
             _ => 1,
         }

@@ -11,6 +11,7 @@
 //! | [`ops`], [`target`], [`data`] | kernels; unnormalized densities; tables of numbers |
 //! | [`expression`] | densities written as text: parsed, checked, differentiated |
 //! | [`foreign`] | densities in compiled models and in other processes |
+//! | [`sampler`] | draws of a target that know nothing of a flow |
 //! | [`params`] | which tensors are trained, and how they are kept |
 //! | [`conditioner`], [`transformer`] | where parameters come from, what they do to one variable |
 //! | [`bijection`] | invertible maps with their log-det |
@@ -84,6 +85,7 @@ pub mod foreign;
 pub mod ops;
 pub mod params;
 mod progress;
+pub mod sampler;
 pub mod seed;
 pub mod target;
 pub mod train;

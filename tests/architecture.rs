@@ -12,6 +12,7 @@ const RANKS: &[(&str, u32)] = &[
     ("target", 2),
     ("data", 2),
     ("expression", 3),
+    ("sampler", 3),
     ("params", 3),
     ("foreign", 3),
     ("conditioner", 4),

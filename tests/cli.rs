@@ -205,6 +205,19 @@ fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
         ("(name: \"../x\", target: Banana(), stages: [ReverseKl(against: Target)])", &["../x", "folder"]),
         ("(version: 9, name: \"x\", target: Banana(), stages: [ReverseKl(against: Target)])", &["version is 9"]),
         ("(name: \"x\", target: Banana(), stages: [ReverseKl(against: Teacher)])", &["against the teacher"]),
+        (
+            "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, forward: 0.5)])",
+            &["stages[0]", "forward is 0.5", "no `data`"],
+        ),
+        (
+            "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, reverse: -1.0, anneal: (ess: 1.0, scale: 0))])",
+            &["reverse is -1", "anneal.ess is 1", "anneal.scale is 0"],
+        ),
+        (
+            "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, reverse: 0, anneal: ())])",
+            &["reverse and forward are both 0", "nothing to anneal"],
+        ),
+        ("(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, gradient: Pth)])", &["did you mean `Path`"]),
         ("(name: \"x\", target: Banana(), stages: [MaximumLikelihood()])", &["no `data`"]),
         ("(name: \"x\", target: Funnel(dim: 1), stages: [ReverseKl(against: Target)])", &["target: dim is 1"]),
         ("(name: \"x\", target: Gaussian(dim: 2, condition: NaN), stages: [ReverseKl(against: Target)])", &["condition"]),
@@ -518,4 +531,101 @@ fn code_that_an_experiment_names_runs_only_with_permission() {
         flowdistill(folder.path()).args(["run", "mine.ron", "--allow-native", "--force"]).output().expect("run");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && error.contains("KeyError: 'lost'"), "{error}");
+}
+
+/// A written density with every kind of support that bends.
+const WRITTEN: &str = r#"(
+    name: "written",
+    target: Expression(
+        parameters: { "z": Real, "tau": Positive, "p": Simplex(3), "share": Interval(0, 1), "a": Vector(2, Positive) },
+        data: { "y": Vector([1, 2, 4]) },
+        log_density: "
+            z ~ normal(0, 2)
+            tau ~ gamma(2, 1)
+            p ~ dirichlet([2, 2, 2])
+            share ~ beta(2, 2)
+            a ~ lognormal(0, 0.5)
+            y ~ normal(z, 1 + tau)
+        ",
+    ),
+    student: Flow(layers: 2, hidden: [16]),
+    stages: [ReverseKl(against: Target, training: (steps: 300, batch: 64))],
+    evaluation: (draws: 2000),
+)"#;
+
+#[test]
+fn draws_of_a_written_density_come_out_under_its_names_and_in_its_space() {
+    let (folder, path) = folder_with("written.ron", WRITTEN);
+    let run = |arguments: &[&str]| {
+        let output = flowdistill(folder.path()).args(arguments).output().expect("run");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let checked = run(&["check", "written.ron"]);
+    assert!(checked.contains("z, log(tau), stick(p[0]), stick(p[1]), …, log(a[1])"), "{checked}");
+    // A change from the command line keeps the order of the parameters.
+    run(&["run", "written.ron", "--set", "evaluation.draws=3000"]);
+    let resolved = String::from_utf8(read(folder.path().join("runs/written/resolved.ron"))).expect("text");
+    let place = |name: &str| resolved.find(&format!("\"{name}\"")).expect("a parameter");
+    assert!(place("z") < place("tau") && place("tau") < place("p") && place("p") < place("share"), "{resolved}");
+    // Without the experiment: the model file knows the supports.
+    std::fs::remove_file(path).expect("removed");
+    let model = "runs/written/student.safetensors";
+    run(&["sample", model, "-n", "500", "--log-prob", "-o", "draws.csv"]);
+    let text = String::from_utf8(read(folder.path().join("draws.csv"))).expect("text");
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("z,tau,p[0],p[1],p[2],share,a[0],a[1],log_prob"));
+    let rows: Vec<Vec<f64>> =
+        lines.map(|line| line.split(',').map(|cell| cell.parse().expect("a number")).collect()).collect();
+    for row in &rows {
+        assert!(row[1] > 0.0 && row[5] > 0.0 && row[5] < 1.0 && row[6] > 0.0 && row[7] > 0.0, "{row:?}");
+        assert!((row[2] + row[3] + row[4] - 1.0).abs() < 1e-12, "{row:?}");
+    }
+    // The log density of the values, asked for again; an added column does not disturb.
+    let again = run(&["log-prob", model, "draws.csv"]);
+    for (line, row) in again.lines().skip(1).zip(&rows) {
+        let value: f64 = line.parse().expect("a number");
+        assert!((value - row[8]).abs() < 1e-5, "{value} {row:?}");
+    }
+    std::fs::write(
+        folder.path().join("outside.csv"),
+        "z,tau,p[0],p[1],p[2],share,a[0],a[1]\n0,-1,0.2,0.3,0.5,0.5,1,1\n",
+    )
+    .expect("written");
+    assert_eq!(run(&["log-prob", model, "outside.csv"]), "log_prob\n-inf\n");
+    let free = run(&["sample", model, "-n", "3", "--unconstrained"]);
+    assert!(free.starts_with("z,log(tau),stick(p[0]),stick(p[1]),logit(share),log(a[0]),log(a[1])\n"), "{free}");
+
+    // Draws from elsewhere are values of the parameters too.
+    let with_reference = WRITTEN.replace("(draws: 2000)", "(draws: 2000, reference: \"draws.csv\")");
+    std::fs::write(folder.path().join("again.ron"), &with_reference).expect("written");
+    let report = run(&["run", "again.ron", "--out", "others"]);
+    assert!(report.contains("forward ESS/N"), "{report}");
+    std::fs::write(folder.path().join("draws.csv"), "z,tau,p[0],p[1],p[2],share,a[0],a[1]\n0,-1,0.2,0.3,0.5,0.5,1,1\n")
+        .expect("written");
+    let output = flowdistill(folder.path()).args(["check", "again.ron"]).output().expect("run");
+    let error = String::from_utf8_lossy(&output.stderr).to_string();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(error.contains("evaluation.reference, row 1: `tau` is outside its support Positive"), "{error}");
+}
+
+#[test]
+fn faults_of_a_written_density_are_shown_in_place() {
+    for (from, to, fragments) in [
+        ("gamma(2, 1)", "gama(2, 1)", &["did you mean `gamma`?", "tau ~ gama(2, 1)", "^^^^"][..]),
+        ("\"z\": Real", "\"z\": Rael", &["did you mean `Real`?"]),
+        ("\"tau\": Positive", "\"z\": Positive", &["`z` occurs twice"]),
+        ("Simplex(3)", "Simplex(1)", &["parameter `p`", "Simplex(1)"]),
+        ("Interval(0, 1)", "Interval(1, 0)", &["parameter `share`"]),
+        ("Vector([1, 2, 4])", "Csv(path: \"none.csv\", column: \"y\")", &["data `y`", "none.csv"]),
+        ("y ~ normal", "y[9] ~ normal", &["the index is 9; 0 to 2"]),
+    ] {
+        let (folder, _) = folder_with("written.ron", &WRITTEN.replace(from, to));
+        let output = flowdistill(folder.path()).args(["check", "written.ron"]).output().expect("run");
+        let error = String::from_utf8_lossy(&output.stderr).to_string();
+        assert_eq!(output.status.code(), Some(2), "{to}: {error}");
+        for fragment in fragments {
+            assert!(error.contains(fragment), "{to}: {error}");
+        }
+    }
 }

@@ -105,6 +105,39 @@ fn a_linear_student_finds_a_correlated_gaussian_and_its_normaliser() {
 }
 
 #[test]
+fn a_student_may_learn_from_draws_alone_from_both_directions_and_by_stages() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let record = run_text(
+        folder.path(),
+        r#"(
+            name: "directions",
+            target: Gaussian(dim: 3, condition: 20.0),
+            data: (source: Draws(rows: 20000)),
+            teacher: (layers: 1, hidden: []),
+            student: Flow(layers: 1, hidden: []),
+            stages: [
+                MaximumLikelihood(steps: 800, rate: (peak: 1e-2)),
+                ReverseKl(against: Teacher, reverse: 0, forward: 1, training: (steps: 800, batch: 256, rate: (peak: 1e-2))),
+                ReverseKl(against: Target, forward: 0.5, anneal: (scale: 2), training: (steps: 400, batch: 256)),
+                ReverseKl(against: Target, gradient: Path, training: (steps: 600, batch: 256, rate: (peak: 3e-3))),
+            ],
+            evaluation: (draws: 20000),
+        )"#,
+    );
+    let record = record.expect("finished");
+    let names: Vec<&str> = record.stages.iter().map(|stage| stage.name.as_str()).collect();
+    assert!(
+        names[1].contains("forward KL against the teacher") && names[2].contains("forward KL on data"),
+        "{names:?}"
+    );
+    let student = record.scores.student.expect("a student");
+    assert!(student.reverse.ess > 0.999, "ESS {}", student.reverse.ess);
+    assert!(student.forward.expect("exact draws").0.forward_ess > 0.998);
+    let metrics = std::fs::read_to_string(folder.path().join("runs/directions/metrics.jsonl")).expect("metrics");
+    assert!(metrics.contains("\"beta\":1.0"), "the temperature is on record");
+}
+
+#[test]
 fn a_run_that_diverges_says_so_and_keeps_the_last_good_weights() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     // A rate so large that the funnel's gradients overflow single precision.

@@ -316,7 +316,6 @@ fn statrs_references() -> Vec<Reference> {
         ("laplace", at(&three, 3, &|a| d::Laplace::new(a[1], a[2]).unwrap().ln_pdf(a[0]))),
         (
             "logistic",
-            &[],
             at(&three, 3, &|a| {
                 let z = (a[0] - a[1]) / a[2];
                 (z.exp() / (a[2] * (1.0 + z.exp()).powi(2))).ln()
@@ -324,35 +323,30 @@ fn statrs_references() -> Vec<Reference> {
         ),
         (
             "uniform",
-            &[],
             at(&[[0.3, -1.0, 0.7, 0.0], [2.0, 1.5, 3.0, 0.0]], 3, &|a| {
                 d::Uniform::new(a[1], a[2]).unwrap().ln_pdf(a[0])
             }),
         ),
         (
             "bernoulli_logit",
-            &[],
             at(&[[1.0, 0.4, 0.0, 0.0], [0.0, -2.0, 0.0, 0.0], [1.0, 3.0, 0.0, 0.0]], 2, &|a| {
                 d::Bernoulli::new(1.0 / (1.0 + (-a[1]).exp())).unwrap().ln_pmf(a[0] as u64)
             }),
         ),
         (
             "binomial_logit",
-            &[],
             at(&[[3.0, 7.0, 0.4, 0.0], [0.0, 5.0, -2.0, 0.0], [20.0, 20.0, 1.0, 0.0]], 3, &|a| {
                 d::Binomial::new(1.0 / (1.0 + (-a[2]).exp()), a[1] as u64).unwrap().ln_pmf(a[0] as u64)
             }),
         ),
         (
             "poisson_log",
-            &[],
             at(&[[3.0, 0.4, 0.0, 0.0], [0.0, -2.0, 0.0, 0.0], [20.0, 3.0, 0.0, 0.0]], 2, &|a| {
                 d::Poisson::new(a[1].exp()).unwrap().ln_pmf(a[0] as u64)
             }),
         ),
         (
             "neg_binomial",
-            &[],
             at(&[[3.0, 2.4, 1.5, 0.0], [0.0, 0.5, 4.0, 0.0], [20.0, 13.0, 0.7, 0.0]], 3, &|a| {
                 d::NegativeBinomial::new(a[2], a[2] / (a[1] + a[2])).unwrap().ln_pmf(a[0] as u64)
             }),
@@ -848,6 +842,9 @@ fn no_text_is_too_odd() {
         } else {
             let mut letters: Vec<char> = seeds[random(seeds.len())].chars().collect();
             for _ in 0..1 + random(4) {
+                if letters.is_empty() {
+                    break;
+                }
                 let place = random(letters.len());
                 match random(4) {
                     0 => drop(letters.remove(place)),

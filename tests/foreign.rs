@@ -256,9 +256,9 @@ fn every_wrong_answer_of_a_process_ends_the_run_with_the_reason() {
     for (mode, words) in [
         ("crash", "signal 6; its standard error ends with\n    about to fall over"),
         ("exit", "exit status 1; its standard error ends with\n    Traceback: division by zero"),
-        ("hang", "did not answer within 0.5 s"),
-        ("deaf", "did not answer within 0.5 s"),
-        ("never-reads", "did not answer within 0.5 s"),
+        ("hang", "did not answer within 1.5 s"),
+        ("deaf", "did not answer within 1.5 s"),
+        ("never-reads", "did not answer within 1.5 s"),
         ("failure", "it says: the licence has expired"),
         ("tag", "where values were asked for"),
         ("short", "exit status 0 after"),
@@ -274,7 +274,7 @@ fn every_wrong_answer_of_a_process_ends_the_run_with_the_reason() {
         ("noise", "\"row 0\\nVA\" where a frame should begin"),
     ] {
         let begun = Instant::now();
-        let timeout = if words.contains("0.5 s") { 0.5 } else { 20.0 };
+        let timeout = if words.contains("1.5 s") { 1.5 } else { 20.0 };
         let density = start(&path, mode, 1, timeout).unwrap_or_else(|fault| panic!("{mode}: {fault}"));
         let first = evaluate(&density, &points);
         let fault = match first {

@@ -2,7 +2,7 @@
 
 use flowdistill::experiment::{DataSpec, EvaluationSpec, Spec};
 use flowdistill::flow::FlowConfig;
-use flowdistill::train::{Schedule, Settings};
+use flowdistill::train::{AnnealConfig, Divergence, Schedule, Settings};
 use serde_json::Value;
 
 fn page() -> String {
@@ -43,6 +43,8 @@ fn defaults_on_the_page_are_those_of_the_code() {
     assert_documented("Flow", &json(&FlowConfig::default()), &[]);
     assert_documented("Training", &json(&Settings::default()), &["rate"]);
     assert_documented("Training", &json(&Schedule::default()), &[]);
+    assert_documented("Stages", &json(&Divergence::default()), &["anneal"]);
+    assert_documented("Stages", &json(&AnnealConfig::default()), &[]);
     assert_documented("Evaluation", &json(&EvaluationSpec::default()), &[]);
     let spec = Spec::parse("(name: \"x\", stages: [], data: (source: Draws(rows: 1)))").expect("an experiment");
     assert_documented("Experiment", &json(&spec), &["target", "data", "teacher", "student", "evaluation"]);
@@ -70,6 +72,12 @@ fn the_page_invents_no_field() {
         }
     }
     let training = legal("(name: \"x\", stages: [MaximumLikelihood(zzz: 1)])");
+    let stage = legal("(name: \"x\", stages: [ReverseKl(zzz: 1)])");
+    let anneal = legal("(name: \"x\", stages: [ReverseKl(against: Target, anneal: (zzz: 1))])");
+    for (field, _) in rows("Stages") {
+        let name = format!("`{field}`");
+        assert!(stage.contains(&name) || anneal.contains(&name), "Stages: `{field}` is not a field");
+    }
     let rate = legal("(name: \"x\", stages: [MaximumLikelihood(rate: (zzz: 1))])");
     for (field, _) in rows("Training") {
         let name = format!("`{field}`");

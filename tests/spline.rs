@@ -397,6 +397,7 @@ fn experiments_and_model_files_carry_it() {
         standardisation: Standardisation::identity(3),
         names: ["a", "b", "c"].map(String::from).to_vec(),
         integers: vec![],
+        constraint: flowdistill::target::Constraint::default(),
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("model.safetensors");

@@ -212,7 +212,7 @@ impl Probe<'_> {
 
 /// Bytes: weights, gradients, moments, averages and snapshots; activations of a batch; data; evaluation draws.
 fn memory(plan: &Plan) -> f64 {
-    let batch = plan.stages.iter().map(|stage| stage.settings().batch).max().unwrap_or(0);
+    let batch = plan.stages.iter().filter_map(StagePlan::settings).map(|settings| settings.batch).max().unwrap_or(0);
     let of_flow = |flow: &FlowConfig| {
         let widths: usize = flow.hidden.iter().sum::<usize>() + 4 * plan.dim;
         (flow.parameters(plan.dim) * 4 * 10 + flow.layers * batch * widths * 4 * 3) as f64
@@ -226,8 +226,9 @@ fn memory(plan: &Plan) -> f64 {
 fn seconds(plan: &Plan) -> Result<Option<f64>> {
     let mut total = 0.0;
     for stage in &plan.stages {
-        let settings = stage.settings();
+        let Some(settings) = stage.settings() else { continue };
         let flow = match stage {
+            StagePlan::Sample(..) => continue,
             StagePlan::FitTeacher(_) => &plan.teacher,
             StagePlan::TrainStudent(..) => &plan.student,
         };
@@ -245,9 +246,12 @@ const MOST_WORK_TO_TRY: usize = 1_000_000_000;
 
 fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
     match stage {
+        StagePlan::Sample(..) => Ok(0.0),
         StagePlan::FitTeacher(settings) => {
             let model = plan.new_model(Orientation::Density)?;
-            time(&mut plan.likelihood(settings.batch)?, &model.flow)
+            // Where the data are still to be drawn, any will do.
+            let stand_in = if plan.data.is_none() { Some(plan.with_stand_in()?) } else { None };
+            time(&mut stand_in.as_ref().unwrap_or(plan).likelihood(settings.batch)?, &model.flow)
         }
         StagePlan::TrainStudent(against, ..) => {
             let model = plan.new_model(Orientation::Sampling)?;
@@ -343,5 +347,43 @@ fn shorten(names: &[String]) -> String {
         names.join(", ")
     } else {
         format!("{}, …, {}", names[..4].join(", "), names[names.len() - 1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+    use crate::target::Pointwise;
+
+    /// −|x|³ and a kink in y, with the gradient by x times a factor.
+    struct Bent(f64);
+
+    impl Pointwise for Bent {
+        fn dim(&self) -> usize {
+            2
+        }
+
+        fn log_density(&self, x: &[f64], gradient: Option<&mut [f64]>) -> f64 {
+            if let Some(gradient) = gradient {
+                gradient[0] = -3.0 * x[0] * x[0].abs() * self.0;
+                gradient[1] = -1e3 * x[1].signum();
+            }
+            -x[0].abs().powi(3) - 1e3 * x[1].abs()
+        }
+    }
+
+    #[test]
+    fn a_wrong_gradient_is_found_with_its_coordinate_and_kinks_are_none() {
+        let names = ["a".to_string(), "b".to_string()];
+        for seed in 0..100 {
+            let stream = Seed(seed).stream("check/points");
+            let right = probe(&Bent(1.0), &names, &stream).expect("evaluated");
+            assert!(right.worst_gradient_error < GRADIENT_TOLERANCE, "seed {seed}: {right:?}");
+            let wrong = probe(&Bent(1.01), &names, &stream).expect("evaluated");
+            assert!(wrong.worst_gradient_error > GRADIENT_TOLERANCE, "seed {seed}");
+            assert_eq!(wrong.worst_coordinate, "a", "seed {seed}");
+            assert!((wrong.worst_gradient / wrong.worst_difference - 1.01).abs() < 1e-3, "seed {seed}: {wrong:?}");
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 mod check;
 mod compare;
+mod evaluate;
 mod log_prob;
 mod new;
 mod run;
 mod sample;
+mod target;
 mod targets;
 
 use crate::error::{Error, Result};
@@ -19,7 +21,7 @@ use std::path::PathBuf;
 #[command(
     name = "flowdistill",
     version,
-    after_help = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 130 interrupted.\n\
+    after_help = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 3 a --require not met, 130 interrupted.\n\
                   Results go to standard output, everything else to standard error."
 )]
 pub struct Cli {
@@ -92,6 +94,8 @@ enum Command {
     New(new::Options),
     /// Draw from a model
     Sample(sample::Options),
+    /// Judge a model against a target: figures, a verdict, its reasons
+    Evaluate(evaluate::Options),
     /// Evaluate a model's log density at points
     LogProb(log_prob::Options),
     /// Measure the speeds of a run's teacher and student
@@ -117,6 +121,7 @@ impl Cli {
             Command::Check(options) => check::execute(options, &self.global),
             Command::New(options) => new::execute(options, &self.global),
             Command::Sample(options) => sample::execute(options, &self.global),
+            Command::Evaluate(options) => evaluate::execute(options, &self.global),
             Command::LogProb(options) => log_prob::execute(options, &self.global),
             Command::Compare(options) => compare::execute(options, &self.global),
             Command::Targets(options) => targets::execute(options, &self.global),

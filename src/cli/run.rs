@@ -2,6 +2,7 @@
 
 use super::Global;
 use crate::error::{Error, Result};
+use crate::evaluate::figures::check_conditions;
 use crate::experiment::{self, Folder, STUDENT, TEACHER};
 use crate::progress::Console;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ pub struct Options {
     /// Replace a run of the same name
     #[arg(long)]
     force: bool,
+    /// Exit with code 3 unless this holds of the student's certificate: `ess>=0.9`, `verdict>=correctable`, …
+    #[arg(long, value_name = "CONDITION")]
+    require: Vec<String>,
     /// Check the experiment and say where its run would be written, but do nothing
     #[arg(long)]
     dry_run: bool,
@@ -28,6 +32,7 @@ pub struct Options {
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
+    check_conditions(&options.require)?;
     let (plan, text) = options.source.plan(global, options.dry_run)?;
     if options.dry_run {
         super::check::report(&plan, &options.source.experiment, global)?;
@@ -52,9 +57,14 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     .map_err(|error| Error::invalid(format!("cannot catch Ctrl-C: {error}")))?;
     let record = experiment::run(&plan, &text, &folder, &INTERRUPTED, &mut Console::new(global.quiet))?;
     if global.json {
-        super::print(&format!("{}\n", record.to_json()))
+        super::print(&format!("{}\n", record.to_json()))?;
     } else {
-        super::print(&format!("{}\n{}\n", record.to_markdown(), listing(folder.path())))
+        super::print(&format!("{}\n{}\n", record.to_markdown(), listing(folder.path())))?;
+    }
+    match &record.certificate {
+        _ if options.require.is_empty() => Ok(()),
+        Some(certificate) => certificate.require(&options.require),
+        None => Err(Error::Requirement("there is no student to judge".into())),
     }
 }
 

@@ -1,13 +1,16 @@
 //! `flowdistill sample`: draws from a model file, in constant memory.
 
+use super::target::target_of;
 use super::Global;
 use crate::data::RowWriter;
 use crate::error::{Error, Result};
-use crate::experiment::{Native, Spec};
-use crate::flow::{Method, Model};
+use crate::evaluate::correction::{resample, Chain, Proposal};
+use crate::flow::{FrozenModel, Method, Model};
 use crate::progress::RowBar;
+use crate::seed::open_unit;
 use crate::target::{Constraint, Density};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -25,6 +28,15 @@ pub struct Options {
     /// Add a last column with each draw's exact log density
     #[arg(long)]
     log_prob: bool,
+    /// Turn draws of the model into draws of a target: by independence Metropolis-Hastings, or by resampling by weight
+    #[arg(long, requires = "target", conflicts_with = "log_prob")]
+    correct: Option<Correction>,
+    /// The experiment whose target --correct draws from
+    #[arg(long, requires = "correct")]
+    target: Option<PathBuf>,
+    /// Share of proposals from a broad normal distribution, which keeps weights bounded where the model's tails are light
+    #[arg(long, default_value_t = 0.0, requires = "correct")]
+    defensive: f64,
     /// Round columns of whole numbers (their log density is that of the draw before rounding)
     #[arg(long)]
     round: bool,
@@ -34,10 +46,22 @@ pub struct Options {
     /// Map the draws to the parameters' own space by the target of this experiment, where only its library has the map
     #[arg(long, value_name = "EXPERIMENT", conflicts_with_all = ["unconstrained", "log_prob"])]
     constrain_with: Option<PathBuf>,
-    /// Let that experiment load a library or start a program that it names
-    #[arg(long, requires = "constrain_with")]
+    /// Let these experiments load a library or start a program that they name
+    #[arg(long)]
     allow_native: bool,
 }
+
+/// How draws are corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Correction {
+    /// Independence Metropolis-Hastings: a chain of as many draws
+    Imh,
+    /// Sampling importance resampling: ten proposals for each draw
+    Sir,
+}
+
+/// Proposals for each draw of sampling importance resampling.
+const OVERSAMPLING: usize = 10;
 
 /// Draws held in memory at a time.
 const ROWS: u64 = 8192;
@@ -69,24 +93,18 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         Some(path) => RowWriter::to_path(path, &names, options.n)?,
         None => RowWriter::csv(Box::new(std::io::BufWriter::new(std::io::stdout())), &names)?,
     };
+    let space = UsersSpace { options, model: &model, map: map.as_deref(), width };
+    if let (Some(correction), Some(target)) = (options.correct, &options.target) {
+        let target = target_of(target, options.allow_native, model.dim())?;
+        return corrected(correction, &space, target.as_ref(), writer, global);
+    }
     let noise = global.seed().stream("sample");
     let bar = RowBar::new(global.quiet || options.output.is_none(), options.n);
     for first in (0..options.n).step_by(ROWS as usize) {
         let rows = ROWS.min(options.n - first) as usize;
         let (mut points, mut log_prob) = (vec![0.0; rows * dim], vec![0.0; rows]);
         model.draw(Method::Cached, &noise, first, &mut points, &mut log_prob);
-        if options.round {
-            model.round_integers(&mut points);
-        }
-        if let Some(map) = &map {
-            let mut values = vec![0.0; rows * width];
-            for (point, values) in points.chunks_exact(dim).zip(values.chunks_exact_mut(width)) {
-                map.constrain(point, values).map_err(|fatal| Error::Target(fatal.0))?;
-            }
-            points = values;
-        } else if !options.unconstrained {
-            points = model.constrain(points, &mut log_prob);
-        }
+        points = space.of(points, &mut log_prob)?;
         if options.log_prob {
             let mut wide = Vec::with_capacity(rows * width);
             for (point, value) in points.chunks_exact(points.len() / rows).zip(log_prob) {
@@ -101,13 +119,9 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     writer.finish()
 }
 
-/// The target of the experiment at `path`, which must have the coordinates `names`.
-fn map_of(path: &Path, allow_native: bool, names: &[String]) -> Result<Box<dyn Density>> {
-    let (spec, _) = Spec::read(path)?;
-    let target = spec.target.ok_or_else(|| Error::input(path, "has no target that could map the draws"))?;
-    let native = if allow_native { Native::Allow } else { Native::Refuse };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let target = target.build_with_permission(folder, native).map_err(|fault| Error::input(path, fault))?;
+/// The target of the experiment at `path` for its map, so it must have the coordinates `names`.
+fn map_of(path: &Path, allow_native: bool, names: &[String]) -> Result<Arc<dyn Density>> {
+    let target = target_of(path, allow_native, names.len())?;
     if target.names() != names {
         let (found, right) = (target.names().join(", "), names.join(", "));
         return Err(Error::input(
@@ -116,4 +130,96 @@ fn map_of(path: &Path, allow_native: bool, names: &[String]) -> Result<Box<dyn D
         ));
     }
     Ok(target)
+}
+
+/// What draws look like when they are written.
+struct UsersSpace<'a> {
+    options: &'a Options,
+    model: &'a FrozenModel<f64>,
+    map: Option<&'a dyn Density>,
+    width: usize,
+}
+
+impl UsersSpace<'_> {
+    /// `points` of the model in the space that was asked for; their log densities follow where the model has the map.
+    fn of(&self, mut points: Vec<f64>, log_prob: &mut [f64]) -> Result<Vec<f64>> {
+        if self.options.round {
+            self.model.round_integers(&mut points);
+        }
+        if let Some(map) = self.map {
+            let dim = self.model.dim();
+            let mut values = vec![0.0; points.len() / dim * self.width];
+            for (point, values) in points.chunks_exact(dim).zip(values.chunks_exact_mut(self.width)) {
+                map.constrain(point, values).map_err(|fatal| Error::Target(fatal.0))?;
+            }
+            return Ok(values);
+        }
+        Ok(if self.options.unconstrained { points } else { self.model.constrain(points, log_prob) })
+    }
+}
+
+/// Writes draws of `target`, block by block in constant memory, and says how well the model proposed.
+fn corrected(
+    correction: Correction,
+    space: &UsersSpace,
+    target: &dyn Density,
+    mut writer: RowWriter,
+    global: &Global,
+) -> Result<()> {
+    let UsersSpace { options, model, width, .. } = *space;
+    if !(0.0..1.0).contains(&options.defensive) {
+        return Err(Error::invalid(format!(
+            "--defensive is {}; a share from 0 to below 1 is right",
+            options.defensive
+        )));
+    }
+    let (dim, stream) = (model.dim(), global.seed().stream("sample/corrected"));
+    let proposal = Proposal::new(model, target, options.defensive, stream.child("proposal"));
+    let bar = RowBar::new(global.quiet || options.output.is_none(), options.n);
+    let (mut chain, uniforms) = (Chain::default(), stream.child("uniforms"));
+    let mut ess = Vec::new();
+    let mut write = |points: Vec<f64>| {
+        let mut no_log_prob = vec![0.0; points.len() / dim];
+        writer.write_rows(&space.of(points, &mut no_log_prob)?, width)
+    };
+    if correction == Correction::Imh {
+        // The chain's first places are those of the model; a block of them is enough to forget where it began if it forgets at all.
+        let (mut points, log_weights) = proposal.draw(0, ROWS as usize)?;
+        chain.advance(dim, &mut points, &log_weights, &uniforms);
+    }
+    for first in (0..options.n).step_by(ROWS as usize) {
+        let rows = ROWS.min(options.n - first) as usize;
+        match correction {
+            Correction::Imh => {
+                let (mut points, log_weights) = proposal.draw(ROWS + first, rows)?;
+                chain.advance(dim, &mut points, &log_weights, &uniforms);
+                write(points)?;
+            }
+            Correction::Sir => {
+                // A whole block is proposed even where fewer draws are left, so that the last ones are no worse than the others.
+                let (points, log_weights) = proposal.draw(first * OVERSAMPLING as u64, ROWS as usize * OVERSAMPLING)?;
+                ess.push(crate::evaluate::weights::reverse(&log_weights).ess);
+                let u = open_unit(&mut uniforms.row(first));
+                let kept = resample(dim, &points, &log_weights, rows, u)
+                    .ok_or_else(|| Error::Target("no proposal of the model has a weight under the target".into()))?;
+                write(kept)?;
+            }
+        }
+        bar.advance(rows as u64);
+    }
+    writer.finish()?;
+    if !global.quiet {
+        match correction {
+            Correction::Imh => eprintln!(
+                "independence Metropolis-Hastings: acceptance {:.3}, autocorrelation time {:.2}",
+                chain.acceptance(),
+                chain.autocorrelation_time()
+            ),
+            Correction::Sir => eprintln!(
+                "sampling importance resampling: ESS/N of the proposals {:.3}, {OVERSAMPLING} for each draw",
+                ess.iter().sum::<f64>() / ess.len() as f64
+            ),
+        }
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::Global;
 use crate::error::{Error, Result};
-use crate::experiment::Spec;
+use crate::experiment::{Native, Spec};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -85,7 +85,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         let target = spec
             .target
             .filter(|_| !["path:", "library:", "command:"].iter().any(|field| ron.contains(field)))
-            .map(|target| target.build(Path::new(".")));
+            .map(|target| target.build_with_permission(Path::new("."), Native::Refuse));
         let target = target.transpose().map_err(Error::invalid)?;
         let dim = target.as_ref().map(|target| target.dim());
         let log_z = target.as_ref().and_then(|target| target.log_normalizer());

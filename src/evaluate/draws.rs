@@ -8,6 +8,17 @@ use crate::target::{evaluate_in_pieces, Density, Faults, Sampler};
 /// Rows carried through a model at a time.
 const ROWS: usize = 8192;
 
+/// Draws of a model with their log weights.
+#[derive(Debug, Clone, Default)]
+pub struct WeightedDraws {
+    /// The first of the draws, row-major.
+    pub points: Vec<f64>,
+    /// log γ − log q of all of them.
+    pub log_weights: Vec<f64>,
+    /// How many the density could not evaluate; their weight is zero.
+    pub failed: usize,
+}
+
 /// log γ − log q at `draws` draws of `model`, with base noise from `noise`; and how many rows the density could not evaluate, which
 /// have the weight zero.
 ///
@@ -19,9 +30,23 @@ pub fn log_weights_of_draws(
     draws: usize,
     noise: &Stream,
 ) -> Result<(Vec<f64>, usize)> {
+    let WeightedDraws { log_weights, failed, .. } = weighted_draws(model, density, draws, noise, 0)?;
+    Ok((log_weights, failed))
+}
+
+/// The same, with the first `kept` of the draws.
+///
+/// # Errors
+/// If the density asks for the run to stop.
+pub fn weighted_draws(
+    model: &FrozenModel<f64>,
+    density: &dyn Density,
+    draws: usize,
+    noise: &Stream,
+    kept: usize,
+) -> Result<WeightedDraws> {
     let dim = model.dim();
-    let mut log_weights = Vec::with_capacity(draws);
-    let mut failed = 0;
+    let mut all = WeightedDraws { log_weights: Vec::with_capacity(draws), ..WeightedDraws::default() };
     for first in (0..draws).step_by(ROWS) {
         let rows = ROWS.min(draws - first);
         let (mut points, mut log_q) = (vec![0.0; rows * dim], vec![0.0; rows]);
@@ -30,10 +55,12 @@ pub fn log_weights_of_draws(
         let mut faults = Faults::default();
         evaluate_in_pieces(density, &points, &mut values, None, &mut faults).map_err(|fatal| Error::Target(fatal.0))?;
         faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
-        failed += faults.rows().len();
-        log_weights.extend(values.iter().zip(&log_q).map(|(value, q)| value - q));
+        all.failed += faults.rows().len();
+        all.log_weights.extend(values.iter().zip(&log_q).map(|(value, q)| value - q));
+        points.truncate(kept.saturating_sub(first) * dim);
+        all.points.append(&mut points);
     }
-    Ok((log_weights, failed))
+    Ok(all)
 }
 
 /// log γ − log q at `points`, which are draws from elsewhere.

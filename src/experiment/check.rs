@@ -2,7 +2,7 @@
 
 use super::native::Native;
 use super::prepare::{self, Divided, Prepared};
-use super::spec::{Against, SourceSpec, Spec, StageSpec, StudentSpec, VERSION};
+use super::spec::{Against, IndependentSpec, MethodSpec, SourceSpec, Spec, StageSpec, StudentSpec, Whitening, VERSION};
 use super::whiten::{self, whiten};
 use crate::data::{self, Table};
 use crate::error::{Error, Result};
@@ -11,8 +11,10 @@ use crate::seed::Seed;
 use crate::target::Density;
 use crate::train::{Divergence, Settings};
 use std::path::Path;
+use std::sync::Arc;
 
 /// An experiment that can be run.
+#[derive(Clone)]
 pub struct Plan {
     /// The experiment with every default written out.
     pub spec: Spec,
@@ -25,7 +27,7 @@ pub struct Plan {
     /// The coordinates (by number) that are whole numbers in the user's data.
     pub integers: Vec<usize>,
     /// The target.
-    pub target: Option<Box<dyn Density>>,
+    pub target: Option<Arc<dyn Density>>,
     /// The teacher's data, divided and in the user's units.
     pub data: Option<Divided>,
     /// From the user's units to those that the flows see.
@@ -47,6 +49,8 @@ pub struct Plan {
 /// One thing to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StagePlan {
+    /// Draw from the target.
+    Sample(MethodSpec, usize),
     /// Fit the teacher to the data.
     FitTeacher(Settings),
     /// Train the student.
@@ -57,6 +61,8 @@ impl StagePlan {
     /// What a person calls it.
     pub fn name(&self) -> &'static str {
         match self {
+            StagePlan::Sample(MethodSpec::Smc(_), _) => "draws, tempered sequential Monte Carlo",
+            StagePlan::Sample(MethodSpec::Nuts(_), _) => "draws, no-U-turn sampler",
             StagePlan::FitTeacher(_) => "teacher, maximum likelihood",
             StagePlan::TrainStudent(against, Divergence { reverse, forward, .. }, _) => {
                 match (against, *reverse > 0.0, *forward > 0.0) {
@@ -71,10 +77,11 @@ impl StagePlan {
         }
     }
 
-    /// How it trains.
-    pub fn settings(&self) -> &Settings {
+    /// How it trains, if it does.
+    pub fn settings(&self) -> Option<&Settings> {
         match self {
-            StagePlan::FitTeacher(settings) | StagePlan::TrainStudent(_, _, settings) => settings,
+            StagePlan::Sample(..) => None,
+            StagePlan::FitTeacher(settings) | StagePlan::TrainStudent(_, _, settings) => Some(settings),
         }
     }
 }
@@ -148,8 +155,8 @@ impl Plan {
         let folder = path.parent().unwrap_or(Path::new("."));
         refuse(path, spec.target.iter().filter_map(|target| target.forbidden(folder, native)).collect())?;
         let has_target = spec.target.is_some() || given.is_some();
-        let target = given.or_else(|| match spec.target.as_ref()?.build(folder) {
-            Ok(target) => Some(target),
+        let target = given.map(Arc::from).or_else(|| match spec.target.as_ref()?.build(folder) {
+            Ok(target) => Some(Arc::<dyn Density>::from(target)),
             Err(fault) => {
                 faults.push(format!("target: {fault}"));
                 None
@@ -174,6 +181,12 @@ impl Plan {
         let table = data.map(|data| {
             let (table, dropped) = prepare::read(data, folder, target.as_deref(), seed, most_draws)?;
             let drawn = matches!(data.source, SourceSpec::Draws { .. });
+            if !data.integers.is_empty()
+                && target.as_ref().is_some_and(|target| target.constraint().value_names().is_some())
+            {
+                let message = "data.integers with a target whose parameters have supports; one or the other is right";
+                return Err(Error::invalid(message));
+            }
             let table = if drawn { table } else { prepare::to_coordinates(target.as_deref(), table, "data")? };
             Ok::<_, Error>((table, dropped))
         });
@@ -211,12 +224,20 @@ impl Plan {
         };
         let train = data.as_ref().map(|data| data.train.as_slice());
         let starts = if most_draws == usize::MAX { whiten::STARTS } else { 1 };
+        // Draws that a stage is still to make are whitened by then.
+        let sampled = spec.stages.iter().any(|stage| matches!(stage, StageSpec::Sample { .. }));
+        let whitening = if train.is_none() && sampled && spec.whitening == Whitening::Draws {
+            Whitening::None
+        } else {
+            spec.whitening
+        };
         let (standardisation, whitening_note) =
-            whiten(spec.whitening, standardisation, target.as_deref(), train, &names, (seed, starts))?;
+            whiten(whitening, standardisation, target.as_deref(), train, &names, (seed, starts))?;
         if teacher.is_none() && spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_))) {
             teacher = Some(FlowConfig::default());
         }
         let stages = spec.stages.iter().map(|stage| match stage {
+            StageSpec::Sample { method, draws } => StagePlan::Sample(*method, *draws),
             StageSpec::MaximumLikelihood(settings) => StagePlan::FitTeacher(*settings),
             &StageSpec::ReverseKl { against, gradient, reverse, forward, anneal, training } => {
                 StagePlan::TrainStudent(against, Divergence { gradient, reverse, forward, anneal }, training)
@@ -247,7 +268,7 @@ impl Plan {
     pub fn student_against(&self) -> Option<Against> {
         self.stages.iter().rev().find_map(|stage| match stage {
             StagePlan::TrainStudent(against, ..) => Some(*against),
-            StagePlan::FitTeacher(_) => None,
+            StagePlan::FitTeacher(_) | StagePlan::Sample(..) => None,
         })
     }
 }
@@ -276,6 +297,9 @@ fn faults_of_header(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
     if !(100..=MOST_ROWS).contains(&draws) {
         faults.push(format!("evaluation.draws is {draws}; 100 to {MOST_ROWS} is right"));
     }
+    if let IndependentSpec::Smc(settings) = &spec.evaluation.independent {
+        faults.extend(settings.faults().into_iter().map(|fault| format!("evaluation.independent: {fault}")));
+    }
     if let Some(data) = &spec.data {
         for (name, share) in [("validation", data.validation), ("test", data.test)] {
             if !(share.is_finite() && share > 0.0 && share < 0.9) {
@@ -297,13 +321,38 @@ fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
     if spec.stages.is_empty() {
         faults.push("stages is empty; at least one stage is right".into());
     }
-    let mut teacher_fitted = false;
+    let (mut teacher_fitted, mut sampled) = (false, false);
     for (i, stage) in spec.stages.iter().enumerate() {
         let at = format!("stages[{i}]");
         let settings = match stage {
+            StageSpec::Sample { method, draws } => {
+                if !has_target {
+                    faults.push(format!("{at} draws from the target, but there is no `target`"));
+                }
+                if sampled {
+                    faults.push(format!("{at} draws a second time; one such stage is right"));
+                }
+                if !(100..=MOST_ROWS).contains(draws) {
+                    faults.push(format!("{at}.draws is {draws}; 100 to {MOST_ROWS} is right"));
+                }
+                let of_method = match method {
+                    MethodSpec::Smc(settings) => settings.faults(),
+                    MethodSpec::Nuts(settings) => settings.faults(),
+                };
+                faults.extend(of_method.into_iter().map(|fault| format!("{at}.method: {fault}")));
+                if matches!(method, MethodSpec::Nuts(_)) && cfg!(not(feature = "nuts")) {
+                    faults.push(format!(
+                        "{at}.method is `Nuts`, but this build has not the feature `nuts`; `Smc` is right"
+                    ));
+                }
+                sampled = true;
+                continue;
+            }
             StageSpec::MaximumLikelihood(settings) => {
-                if spec.data.is_none() {
-                    faults.push(format!("{at} fits the teacher but there is no `data`"));
+                if spec.data.is_none() && !sampled {
+                    faults.push(format!(
+                        "{at} fits the teacher, but there is neither `data` nor a stage `Sample` before it"
+                    ));
                 }
                 if teacher_fitted {
                     faults.push(format!("{at} fits the teacher a second time; one such stage is right"));
@@ -314,9 +363,9 @@ fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
             &StageSpec::ReverseKl { against, gradient, reverse, forward, anneal, ref training } => {
                 let divergence = Divergence { gradient, reverse, forward, anneal };
                 faults.extend(divergence.faults().into_iter().map(|fault| format!("{at}: {fault}")));
-                if against == Against::Target && forward > 0.0 && spec.data.is_none() {
+                if against == Against::Target && forward > 0.0 && spec.data.is_none() && !sampled {
                     faults.push(format!(
-                        "{at}: forward is {forward}, but there is no `data` whose rows could be draws of the target"
+                        "{at}: forward is {forward}, but there is neither `data` nor a stage `Sample` before it"
                     ));
                 }
                 if against == Against::Teacher && !teacher_fitted {

@@ -14,12 +14,14 @@ pub const METRICS: &str = "metrics.jsonl";
 pub const TEACHER: &str = "teacher.safetensors";
 /// The student.
 pub const STUDENT: &str = "student.safetensors";
+/// Draws from the target by a sampler.
+pub const DRAWS: &str = "draws.npy";
 /// The result for people.
 pub const REPORT: &str = "report.md";
 /// The result for programs.
 pub const RUN_JSON: &str = "run.json";
 
-const ALL: [&str; 7] = [INPUT, RESOLVED, METRICS, TEACHER, STUDENT, REPORT, RUN_JSON];
+const ALL: [&str; 8] = [INPUT, RESOLVED, METRICS, DRAWS, TEACHER, STUDENT, REPORT, RUN_JSON];
 
 /// A run's folder.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 
 mod check;
 mod evaluation;
+mod evidence;
 mod expression_spec;
 mod folder;
 mod native;
@@ -16,14 +17,16 @@ mod whiten;
 
 pub use check::{Plan, StagePlan};
 pub use evaluation::{score_student, score_teacher, StudentScores, TeacherScores};
+pub use evidence::look_at;
 pub use expression_spec::{DatumSpec, ExpressionSpec, Scaling};
-pub use folder::{Folder, RESOLVED, RUN_JSON, STUDENT, TEACHER};
+pub use folder::{Folder, DRAWS, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 pub use native::Native;
 pub use ordered::Ordered;
 pub use prepare::Divided;
 pub use report::{Record, Scores, StageRecord, Status};
 pub use run::{run, Watcher};
 pub use spec::{
-    Against, DataSpec, EvaluationSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec, TransformSpec, Whitening,
+    Against, DataSpec, EvaluationSpec, IndependentSpec, MethodSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec,
+    TransformSpec, Whitening,
 };
 pub use target_spec::TargetSpec;

@@ -10,6 +10,7 @@ use crate::target::Density;
 use std::path::Path;
 
 /// Rows of the user's data, row-major and in the user's units.
+#[derive(Debug, Clone)]
 pub struct Divided {
     /// The rows that are fitted.
     pub train: Vec<f64>,

@@ -1,7 +1,9 @@
 //! What a run found: `run.json` for programs, `report.md` for people.
 
 use super::evaluation::{StudentScores, TeacherScores};
+use crate::evaluate::certificate::Certificate;
 use crate::evaluate::throughput::{self, Throughput};
+use crate::sampler::Drawn;
 use crate::train::Trained;
 use serde::Serialize;
 use serde_json::{json, Map, Value};
@@ -26,9 +28,12 @@ pub enum Status {
 pub struct StageRecord {
     /// What a person calls it.
     pub name: String,
-    /// How it went.
+    /// How training went, in a stage that trains.
     #[serde(flatten)]
-    pub trained: Trained,
+    pub trained: Option<Trained>,
+    /// How drawing went, in a stage that draws.
+    #[serde(flatten)]
+    pub sampled: Option<Drawn>,
 }
 
 /// The scores of a run.
@@ -59,6 +64,8 @@ pub struct Record {
     pub stages: Vec<StageRecord>,
     /// The scores.
     pub scores: Scores,
+    /// May the student be used?
+    pub certificate: Option<Certificate>,
     /// The speeds.
     pub throughput: Vec<Throughput>,
 }
@@ -160,6 +167,9 @@ impl Record {
             if !reasons.is_empty() {
                 map.insert("score_reasons".into(), Value::Object(reasons));
             }
+            if let Some(certificate) = &self.certificate {
+                map.insert("certificate".into(), certificate.to_json());
+            }
             if !self.throughput.is_empty() {
                 map.insert("throughput".into(), json!(self.throughput));
             }
@@ -185,10 +195,14 @@ impl Record {
         };
         writeln!(out, "{status}; seed {}, {} threads, {:.1} s\n", self.seed, self.threads, self.seconds)?;
         writeln!(out, "| stage | steps | stopped by | skipped steps | seconds |\n|---|---:|---|---:|---:|")?;
-        for StageRecord { name, trained } in &self.stages {
+        for StageRecord { name, trained, .. } in &self.stages {
+            let Some(trained) = trained else { continue };
             let reason = format!("{:?}", trained.reason).to_lowercase();
             let Trained { steps, skipped_steps, seconds, .. } = trained;
             writeln!(out, "| {name} | {steps} | {reason} | {skipped_steps} | {seconds:.1} |")?;
+        }
+        for (name, drawn) in self.stages.iter().filter_map(|stage| Some((&stage.name, stage.sampled.as_ref()?))) {
+            write_drawn(out, name, drawn)?;
         }
         if let Some(teacher) = &self.scores.teacher {
             writeln!(out, "\n| teacher | mean log density, nats | standard error |\n|---|---:|---:|")?;
@@ -199,6 +213,9 @@ impl Record {
         }
         if let Some(student) = &self.scores.student {
             self.write_student(out, student)?;
+        }
+        if let Some(certificate) = &self.certificate {
+            write!(out, "\n{}", certificate.to_markdown())?;
         }
         if !self.throughput.is_empty() {
             writeln!(out, "\n| model | method | batch | draws/s | effective draws/s |\n|---|---|---:|---:|---:|")?;
@@ -242,6 +259,17 @@ impl Record {
         }
         Ok(())
     }
+}
+
+fn write_drawn(out: &mut String, name: &str, drawn: &Drawn) -> std::fmt::Result {
+    writeln!(out, "\n| {name} | |\n|---|---:|")?;
+    if let Some((log_z, error)) = drawn.log_z {
+        writeln!(out, "| log Z | {log_z:.4} ± {error:.4} |")?;
+    }
+    writeln!(out, "| R-hat, largest | {:.3} |", drawn.r_hat)?;
+    writeln!(out, "| effective draws, fewest | {:.0} |", drawn.effective)?;
+    writeln!(out, "| evaluations | {} |\n| seconds | {:.1} |", drawn.evaluations, drawn.seconds)?;
+    drawn.faults.iter().try_for_each(|fault| writeln!(out, "| **in doubt** | {fault} |"))
 }
 
 /// Four decimals, without the sign of a zero; in powers of ten where a score has gone astray.

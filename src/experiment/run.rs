@@ -2,7 +2,8 @@
 
 use super::check::{Plan, StagePlan};
 use super::evaluation::{score_student, score_teacher};
-use super::folder::{Folder, INPUT, METRICS, REPORT, RESOLVED, RUN_JSON, STUDENT, TEACHER};
+use super::evidence::{certify_student, draw, Evidence};
+use super::folder::{Folder, DRAWS, INPUT, METRICS, REPORT, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 use super::report::{Record, Scores, StageRecord, Status};
 use super::spec::Against;
 use crate::error::{Error, Result};
@@ -14,6 +15,7 @@ use crate::train::{
     StopReason, Trained, WeightedSum,
 };
 use dfdx::prelude::Cpu;
+use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 /// Watches a run; cannot change it.
@@ -51,6 +53,7 @@ pub fn run(
         seconds: 0.0,
         stages: Vec::new(),
         scores: Scores::default(),
+        certificate: None,
         throughput: Vec::new(),
     };
     folder.write(INPUT, input)?;
@@ -63,11 +66,29 @@ pub fn run(
         watcher.note(note);
     }
     let mut models = Models::default();
+    let mut plan = Cow::Borrowed(plan);
+    let mut evidence = None;
     let mut metrics = String::new();
-    for stage in &plan.stages {
-        watcher.begin(stage.name(), stage.settings().steps);
+    for place in 0..plan.stages.len() {
+        if let StagePlan::Sample(method, draws) = plan.stages[place] {
+            watcher.note(&format!("{}: {draws} draws", plan.stages[place].name()));
+            let found = draw(&plan, &method, draws, &folder.file(DRAWS))?;
+            watcher.note(&found.summary());
+            record.stages.push(StageRecord {
+                name: plan.stages[place].name().into(),
+                trained: None,
+                sampled: Some(found.drawn.clone()),
+            });
+            record.seconds = clock.elapsed().as_secs_f64();
+            write(&record, folder)?;
+            plan.to_mut().take_draws(&found)?;
+            evidence = Some(found);
+            continue;
+        }
+        let stage = &plan.stages[place];
+        watcher.begin(stage.name(), stage.settings().map_or(0, |settings| settings.steps));
         let mut recorder = Recorder { stage: stage.name(), lines: &mut metrics, watcher: &mut *watcher };
-        let trained = models.carry_out(plan, stage, interrupt, &mut recorder);
+        let trained = models.carry_out(&plan, stage, interrupt, &mut recorder);
         watcher.end();
         let trained = trained?;
         models.save(stage, folder)?;
@@ -77,7 +98,7 @@ pub fn run(
             watcher
                 .note(&format!("{} steps were skipped: their loss or gradient was not finite", trained.skipped_steps));
         }
-        record.stages.push(StageRecord { name: stage.name().into(), trained });
+        record.stages.push(StageRecord { name: stage.name().into(), trained: Some(trained), sampled: None });
         record.status = match reason {
             StopReason::Interrupted => Status::Interrupted,
             StopReason::Diverged => Status::Diverged,
@@ -96,10 +117,10 @@ pub fn run(
     }
 
     watcher.note(&format!("scoring over {} draws", plan.spec.evaluation.draws));
-    models.score(plan, &mut record)?;
+    models.score(&plan, evidence.as_ref(), &mut record, watcher)?;
     if plan.spec.evaluation.compare {
         watcher.note("measuring speeds");
-        models.compare(plan, &mut record);
+        models.compare(&plan, &mut record);
     }
     record.status = Status::Finished;
     record.seconds = clock.elapsed().as_secs_f64();
@@ -128,6 +149,7 @@ impl Models {
         observer: &mut dyn Observer,
     ) -> Result<Trained> {
         match stage {
+            StagePlan::Sample(..) => Err(Error::invalid("a stage that draws trains nothing")),
             StagePlan::FitTeacher(settings) => {
                 let mut model = plan.new_model(Orientation::Density)?;
                 let mut objective = plan.likelihood(settings.batch)?;
@@ -156,19 +178,28 @@ impl Models {
 
     fn save(&self, stage: &StagePlan, folder: &Folder) -> Result<()> {
         let (model, name) = match stage {
+            StagePlan::Sample(..) => return Ok(()),
             StagePlan::FitTeacher(_) => (&self.teacher, TEACHER),
             StagePlan::TrainStudent(..) => (&self.student, STUDENT),
         };
         model.as_ref().map_or(Ok(()), |model| model.save(&folder.file(name)))
     }
 
-    fn score(&self, plan: &Plan, record: &mut Record) -> Result<()> {
+    fn score(
+        &self,
+        plan: &Plan,
+        evidence: Option<&Evidence>,
+        record: &mut Record,
+        watcher: &mut dyn Watcher,
+    ) -> Result<()> {
         let teacher = self.teacher.as_ref().map(|teacher| teacher.freeze::<f64>());
         if let (Some(teacher), Some(data)) = (&teacher, &plan.data) {
             record.scores.teacher = Some(score_teacher(teacher, data));
         }
         if let Some(student) = &self.student {
-            record.scores.student = Some(score_student(&student.freeze(), plan, teacher.as_ref())?);
+            let student = student.freeze();
+            record.scores.student = Some(score_student(&student, plan, teacher.as_ref())?);
+            record.certificate = Some(certify_student(&student, plan, teacher.as_ref(), evidence, watcher)?);
         }
         Ok(())
     }
@@ -249,7 +280,7 @@ impl Plan {
         let (batch, standardisation) = (settings.batch, &self.standardisation);
         let reverse = ReverseKl::new(density, standardisation.clone(), batch, stream("noise")).by(divergence.gradient);
         let reverse = match divergence.anneal {
-            Some(demand) => reverse.annealed(Annealing::new(demand, settings.steps)),
+            Some(anneal) => reverse.annealed(Annealing::new(anneal, settings.steps)),
             None => reverse,
         };
         if divergence.forward == 0.0 && divergence.reverse == 1.0 {

@@ -3,7 +3,8 @@
 use super::target_spec::TargetSpec;
 use crate::error::{Error, Result};
 use crate::flow::FlowConfig;
-use crate::train::{Gradient, Settings};
+use crate::sampler::{NutsSettings, SmcSettings};
+use crate::train::{AnnealConfig, Gradient, Settings};
 use ron::extensions::Extensions;
 use ron::ser::PrettyConfig;
 use ron::Options;
@@ -196,6 +197,16 @@ pub enum StudentSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum StageSpec {
+    /// Draw from the target with a sampler that knows nothing of any flow: a teacher's data where there are no others, and the draws
+    /// against which the result is judged where the target has no exact ones.
+    Sample {
+        /// By which sampler.
+        #[serde(default)]
+        method: MethodSpec,
+        /// How many draws are kept.
+        #[serde(default = "fifty_thousand")]
+        draws: usize,
+    },
     /// Fit the teacher to the data.
     MaximumLikelihood(
         /// How.
@@ -214,13 +225,55 @@ pub enum StageSpec {
         /// The weight of the forward KL, over fresh draws of the teacher or over the data.
         #[serde(default)]
         forward: f64,
-        /// The ESS/N that a batch must have for the target to come forth further from the base.
+        /// How the target comes forth from a broad base, if it is not there from the start.
         #[serde(default)]
-        anneal: Option<f64>,
+        anneal: Option<AnnealConfig>,
         /// How.
         #[serde(default)]
         training: Settings,
     },
+}
+
+/// A sampler of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum MethodSpec {
+    /// Tempered sequential Monte Carlo: finds separate modes, knows log Z.
+    Smc(
+        /// How.
+        SmcSettings,
+    ),
+    /// The no-U-turn sampler (a build with the feature `nuts`): long thin posteriors of one mode.
+    Nuts(
+        /// How.
+        NutsSettings,
+    ),
+}
+
+impl Default for MethodSpec {
+    fn default() -> Self {
+        MethodSpec::Smc(SmcSettings::default())
+    }
+}
+
+fn fifty_thousand() -> usize {
+    50_000
+}
+
+/// Where the certificate's independent look at the target comes from if there are neither exact draws nor a `Sample` stage nor a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum IndependentSpec {
+    /// Tempered sequential Monte Carlo with its defaults.
+    #[default]
+    Auto,
+    /// From nowhere: the verdict can then be no better than `not trusted`.
+    None,
+    /// Tempered sequential Monte Carlo, even where there is something else.
+    Smc(
+        /// How.
+        SmcSettings,
+    ),
 }
 
 /// What a student is trained against.
@@ -240,13 +293,15 @@ pub struct EvaluationSpec {
     pub draws: usize,
     /// A CSV or NPY file of draws of the target from elsewhere; relative to the experiment file.
     pub reference: Option<PathBuf>,
+    /// Where the certificate's independent look at the target comes from.
+    pub independent: IndependentSpec,
     /// Whether the speeds of teacher and student are measured at the end.
     pub compare: bool,
 }
 
 impl Default for EvaluationSpec {
     fn default() -> Self {
-        Self { draws: 100_000, reference: None, compare: false }
+        Self { draws: 100_000, reference: None, independent: IndependentSpec::Auto, compare: false }
     }
 }
 

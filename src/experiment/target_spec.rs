@@ -207,7 +207,7 @@ impl TargetSpec {
     ///
     /// # Errors
     /// What is wrong with a parameter or a table.
-    pub fn build(&self, folder: &Path) -> Result<Box<dyn Density>, String> {
+    pub(super) fn build(&self, folder: &Path) -> Result<Box<dyn Density>, String> {
         Ok(match self {
             TargetSpec::Banana {} => Box::new(Banana),
             TargetSpec::TwoMoons {} => Box::new(Moons::separated()),

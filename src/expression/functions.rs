@@ -93,18 +93,7 @@ fn of_values(graph: &mut Graph, name: &str, values: &[&Value]) -> Made<Value> {
         ("max", [a, b]) => graph.binary(Binary::Max, a, b),
         ("dot", [a, b]) => dot(graph, a, b),
         ("solve_lower", [l, x]) => solve(graph, l, x),
-        ("logsumexp", [a, b]) => {
-            let both = graph.stack(&[(*a).clone(), (*b).clone()])?;
-            if a.is_scalar() && b.is_scalar() {
-                return reduce(graph, "logsumexp", &both);
-            }
-            // Place by place: max + ln(1 + e^{−|a − b|}).
-            let (most, difference) = (graph.binary(Binary::Max, a, b)?, graph.binary(Binary::Subtract, a, b)?);
-            let distance = graph.unary(Unary::Abs, &difference)?;
-            let negative = graph.unary(Unary::Negative, &distance)?;
-            let rest = graph.unary(Unary::Softplus, &negative)?;
-            graph.binary(Binary::Add, &most, &rest)
-        }
+        ("logsumexp", [a, b]) => graph.log_add_exp(a, b),
         ("log_mix", [share, a, b]) => {
             let log_share = graph.unary(Unary::Log, share)?;
             let negative = graph.unary(Unary::Negative, share)?;
@@ -173,7 +162,8 @@ fn reduce(graph: &mut Graph, name: &str, x: &Value) -> Made<Value> {
     }
 }
 
-fn log_sum_exp(row: &[f64]) -> f64 {
+/// ln Σ exp of known numbers.
+pub(super) fn log_sum_exp(row: &[f64]) -> f64 {
     let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if most == f64::NEG_INFINITY {
         return most;

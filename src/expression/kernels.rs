@@ -47,6 +47,11 @@ pub(super) fn weigh(adjoint: f64, slope: f64) -> f64 {
     }
 }
 
+/// A function of one number with its slope.
+trait Curve {
+    fn at(&self, x: f64) -> (f64, f64);
+}
+
 struct UnaryRun<'a, F> {
     f: F,
     x: &'a [f64],
@@ -54,7 +59,7 @@ struct UnaryRun<'a, F> {
     slopes: Option<&'a mut [f64]>,
 }
 
-impl<F: Fn(f64) -> (f64, f64)> WithSimd for UnaryRun<'_, F> {
+impl<F: Curve> WithSimd for UnaryRun<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -63,12 +68,12 @@ impl<F: Fn(f64) -> (f64, f64)> WithSimd for UnaryRun<'_, F> {
         match self.slopes {
             Some(slopes) => {
                 for ((x, out), slope) in self.x.iter().zip(self.out).zip(slopes) {
-                    (*out, *slope) = f(*x);
+                    (*out, *slope) = f.at(*x);
                 }
             }
             None => {
                 for (x, out) in self.x.iter().zip(self.out) {
-                    *out = f(*x).0;
+                    *out = f.at(*x).0;
                 }
             }
         }
@@ -78,9 +83,18 @@ impl<F: Fn(f64) -> (f64, f64)> WithSimd for UnaryRun<'_, F> {
 /// out = f(x), and its slopes where they are wanted.
 pub(super) fn unary(f: Unary, x: &[f64], out: &mut [f64], slopes: Option<&mut [f64]>) {
     macro_rules! go {
-        ($f:expr) => {
-            Arch::new().dispatch(UnaryRun { f: $f, x, out, slopes })
-        };
+        ($k:ident = $constant:expr, $x:ident => $body:expr) => {{
+            struct Local(f64);
+            impl Curve for Local {
+                #[inline(always)]
+                fn at(&self, $x: f64) -> (f64, f64) {
+                    let $k = self.0;
+                    let _ = $k;
+                    $body
+                }
+            }
+            Arch::new().dispatch(UnaryRun { f: Local($constant), x, out, slopes })
+        }};
     }
     with_unary!(f, go)
 }
@@ -226,6 +240,52 @@ pub(super) fn weighed(adjoint: &[f64], slopes: &[f64], target: &mut [f64]) {
 /// target += adjoint.
 pub(super) fn add(adjoint: &[f64], target: &mut [f64]) {
     Arch::new().dispatch(Accumulate { f: |adjoint, _| adjoint, adjoint, other: adjoint, target });
+}
+
+struct SumRun<'a> {
+    x: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl WithSimd for SumRun<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for x in self.x.chunks_exact(self.out.len()) {
+            self.out.iter_mut().zip(x).for_each(|(out, x)| *out += x);
+        }
+    }
+}
+
+/// Adds to `out` every stretch of `x` of its length.
+pub(super) fn add_stretches(x: &[f64], out: &mut [f64]) {
+    if !out.is_empty() {
+        Arch::new().dispatch(SumRun { x, out });
+    }
+}
+
+struct SpreadRun<'a> {
+    adjoint: &'a [f64],
+    target: &'a mut [f64],
+}
+
+impl WithSimd for SpreadRun<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for target in self.target.chunks_exact_mut(self.adjoint.len()) {
+            target.iter_mut().zip(self.adjoint).for_each(|(target, adjoint)| *target += adjoint);
+        }
+    }
+}
+
+/// Adds `adjoint` to every stretch of `target` of its length.
+pub(super) fn add_to_stretches(adjoint: &[f64], target: &mut [f64]) {
+    if !adjoint.is_empty() {
+        Arch::new().dispatch(SpreadRun { adjoint, target });
+    }
 }
 
 /// target −= adjoint.

@@ -111,7 +111,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token<'_>, Span)>, Fault> {
             ));
         }
     }
-    tokens.push((Token::End, Span::new(text.len(), text.len())));
+    let end = text.trim_end().len();
+    tokens.push((Token::End, Span::new(end, end)));
     Ok(tokens)
 }
 

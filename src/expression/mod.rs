@@ -14,6 +14,7 @@ mod operations;
 mod parameters;
 mod parser;
 mod program;
+mod reductions;
 mod run;
 mod special;
 mod syntax;

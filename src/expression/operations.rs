@@ -45,38 +45,39 @@ pub(super) enum Binary {
     Or,
 }
 
-/// Calls `$go!(|x| (value, slope))` for the operation `$f`.
+/// Calls `$go!(k = constant, x => (value, slope))` for the operation `$f`; no closure, since its code must be inlined to be compiled
+/// for wide registers.
 macro_rules! with_unary {
     ($f:expr, $go:ident) => {
         match $f {
-            Unary::Negative => $go!(|x: f64| (-x, -1.0)),
-            Unary::Exp => $go!(|x: f64| {
+            Unary::Negative => $go!(_k = 0.0, x => (-x, -1.0)),
+            Unary::Exp => $go!(_k = 0.0, x => {
                 let value = elementary::exp(x);
                 (value, value)
             }),
-            Unary::Log => $go!(|x: f64| (elementary::log(x), 1.0 / x)),
-            Unary::Log1p => $go!(|x: f64| (elementary::log1p(x), 1.0 / (1.0 + x))),
-            Unary::Expm1 => $go!(|x: f64| {
+            Unary::Log => $go!(_k = 0.0, x => (elementary::log(x), 1.0 / x)),
+            Unary::Log1p => $go!(_k = 0.0, x => (elementary::log1p(x), 1.0 / (1.0 + x))),
+            Unary::Expm1 => $go!(_k = 0.0, x => {
                 let value = elementary::expm1(x);
                 (value, value + 1.0)
             }),
-            Unary::Sqrt => $go!(|x: f64| {
+            Unary::Sqrt => $go!(_k = 0.0, x => {
                 let value = x.sqrt();
                 (value, 0.5 / value)
             }),
-            Unary::Tanh => $go!(|x: f64| {
+            Unary::Tanh => $go!(_k = 0.0, x => {
                 let value = elementary::tanh(x);
                 (value, 1.0 - value * value)
             }),
-            Unary::Sigmoid => $go!(|x: f64| {
+            Unary::Sigmoid => $go!(_k = 0.0, x => {
                 let value = elementary::sigmoid(x);
                 (value, value * elementary::sigmoid(-x))
             }),
-            Unary::Softplus => $go!(|x: f64| elementary::softplus(x)),
-            Unary::Lgamma => $go!(|x: f64| (libm::lgamma(x), special::digamma(x))),
-            Unary::Digamma => $go!(|x: f64| (special::digamma(x), special::trigamma(x))),
-            Unary::Erf => $go!(|x: f64| (libm::erf(x), std::f64::consts::FRAC_2_SQRT_PI * elementary::exp(-x * x))),
-            Unary::Abs => $go!(|x: f64| (
+            Unary::Softplus => $go!(_k = 0.0, x => elementary::softplus(x)),
+            Unary::Lgamma => $go!(_k = 0.0, x => (libm::lgamma(x), special::digamma(x))),
+            Unary::Digamma => $go!(_k = 0.0, x => (special::digamma(x), special::trigamma(x))),
+            Unary::Erf => $go!(_k = 0.0, x => (libm::erf(x), std::f64::consts::FRAC_2_SQRT_PI * elementary::exp(-x * x))),
+            Unary::Abs => $go!(_k = 0.0, x => (
                 x.abs(),
                 if x > 0.0 {
                     1.0
@@ -86,16 +87,16 @@ macro_rules! with_unary {
                     0.0
                 }
             )),
-            Unary::Square => $go!(|x: f64| (x * x, 2.0 * x)),
-            Unary::Reciprocal => $go!(|x: f64| {
+            Unary::Square => $go!(_k = 0.0, x => (x * x, 2.0 * x)),
+            Unary::Reciprocal => $go!(_k = 0.0, x => {
                 let value = 1.0 / x;
                 (value, -value * value)
             }),
-            Unary::Power(k) => $go!(|x: f64| (operations::power(x, k), k * operations::power(x, k - 1.0))),
-            Unary::Sin => $go!(|x: f64| (x.sin(), x.cos())),
-            Unary::Cos => $go!(|x: f64| (x.cos(), -x.sin())),
-            Unary::Atan => $go!(|x: f64| (x.atan(), 1.0 / (1.0 + x * x))),
-            Unary::Not => $go!(|x: f64| (if x == 0.0 { 1.0 } else { 0.0 }, 0.0)),
+            Unary::Power(k) => $go!(k = k, x => (operations::power(x, k), k * operations::power(x, k - 1.0))),
+            Unary::Sin => $go!(_k = 0.0, x => (x.sin(), x.cos())),
+            Unary::Cos => $go!(_k = 0.0, x => (x.cos(), -x.sin())),
+            Unary::Atan => $go!(_k = 0.0, x => (x.atan(), 1.0 / (1.0 + x * x))),
+            Unary::Not => $go!(_k = 0.0, x => (if x == 0.0 { 1.0 } else { 0.0 }, 0.0)),
         }
     };
 }
@@ -155,11 +156,14 @@ pub(super) fn power(x: f64, k: f64) -> f64 {
 }
 
 impl Unary {
-    pub fn of(self, x: f64) -> f64 {
+    pub fn of(self, argument: f64) -> f64 {
         macro_rules! go {
-            ($f:expr) => {
-                $f(x).0
-            };
+            ($k:ident = $constant:expr, $x:ident => $body:expr) => {{
+                let ($k, $x): (f64, f64) = ($constant, argument);
+                let _ = $k;
+                let result: (f64, f64) = $body;
+                result.0
+            }};
         }
         with_unary!(self, go)
     }

@@ -85,9 +85,7 @@ impl Program {
             Action::Sum(x, [outer, n, inner]) => {
                 out.fill(0.0);
                 for (o, out) in out.chunks_exact_mut(inner * lanes).enumerate().take(*outer) {
-                    for j in 0..*n {
-                        kernels::add(places(x + (o * n + j) * inner, *inner), out);
-                    }
+                    kernels::add_stretches(places(x + o * n * inner, n * inner), out);
                 }
             }
             Action::LogSumExp(x, [_, n]) => {
@@ -218,10 +216,8 @@ impl Program {
             }
             Action::Sum(x, [outer, n, inner]) => {
                 for o in 0..*outer {
-                    for j in 0..*n {
-                        let target = &mut before[range(x + (o * n + j) * inner, *inner)];
-                        kernels::add(&adjoint[range(o * inner, *inner)], target);
-                    }
+                    let target = &mut before[range(x + o * n * inner, n * inner)];
+                    kernels::add_to_stretches(&adjoint[range(o * inner, *inner)], target);
                 }
             }
             Action::LogSumExp(x, [outer, n]) => {

@@ -1,6 +1,6 @@
 //! Which distance a student's stage makes small, and by which gradient.
 
-use super::Gradient;
+use super::{AnnealConfig, Gradient};
 use serde::{Deserialize, Serialize};
 
 /// `reverse` · KL(q ‖ p) + `forward` · KL(p ‖ q).
@@ -12,8 +12,8 @@ pub struct Divergence {
     pub reverse: f64,
     /// The weight of the forward KL.
     pub forward: f64,
-    /// The ESS/N that a batch must have for the target to come forth further; none trains against the target itself from the start.
-    pub anneal: Option<f64>,
+    /// How the target is annealed; none trains against the target itself from the start.
+    pub anneal: Option<AnnealConfig>,
 }
 
 impl Default for Divergence {
@@ -34,10 +34,8 @@ impl Divergence {
         if self.reverse == 0.0 && self.forward == 0.0 {
             faults.push("reverse and forward are both 0; a positive weight for one of them is right".into());
         }
-        if let Some(demand) = self.anneal {
-            if !(demand > 0.0 && demand < 1.0) {
-                faults.push(format!("anneal is {demand}; an ESS/N above 0 and below 1 is right"));
-            }
+        if let Some(anneal) = self.anneal {
+            faults.extend(anneal.faults().into_iter().map(|fault| format!("anneal.{fault}")));
             if self.reverse == 0.0 {
                 faults
                     .push("anneal is given, but without a reverse KL (reverse is 0) there is nothing to anneal".into());

@@ -12,7 +12,7 @@ mod settings;
 mod trainer;
 mod weighted_sum;
 
-pub use annealing::Annealing;
+pub use annealing::{AnnealConfig, Annealing};
 pub use divergence::Divergence;
 pub use epochs::Epochs;
 pub use forward_kl::{Draws, ForwardKl};

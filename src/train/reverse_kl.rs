@@ -127,16 +127,13 @@ impl Objective for ReverseKl<'_> {
         let mut beta = 1.0;
         if let Some(annealing) = &mut self.annealing {
             to_base.clear();
-            let base = self.pass.base();
-            let densities = draws.chunks_exact(dim).map(|x| base.log_prob(x));
-            to_base.extend(densities.zip(&*log_q).map(|(base, log_q)| base - log_q));
+            to_base.extend(draws.chunks_exact(dim).zip(&*log_q).map(|(x, log_q)| annealing.log_base(x) - log_q));
             beta = annealing.advance(step, to_target, to_base);
             if beta < 1.0 {
-                let mut score = vec![0.0; dim];
-                for (slope, x) in slopes.chunks_exact_mut(dim).zip(draws.chunks_exact(dim)) {
-                    base.score(x, &mut score);
-                    slope.iter_mut().zip(&score).for_each(|(slope, base)| *slope = beta * *slope + (1.0 - beta) * base);
-                }
+                draws
+                    .chunks_exact(dim)
+                    .zip(slopes.chunks_exact_mut(dim))
+                    .for_each(|(x, slope)| annealing.temper(x, slope));
             }
         }
 

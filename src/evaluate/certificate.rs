@@ -1,0 +1,255 @@
+//! Whether a student may be used: the figures, an independent look at the target, and a verdict with its reasons.
+
+use super::bridge::bridge;
+use super::draws::{log_weights_at, weighted_draws};
+use super::pareto;
+use super::regions::{self, Region};
+use super::weights::{self, ForwardScores, MeanWithError, ReverseScores};
+use crate::error::Result;
+use crate::flow::FrozenModel;
+use crate::seed::Stream;
+use crate::target::Density;
+use serde::Serialize;
+
+/// May the student be used?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Something speaks against it, or nothing speaks for it.
+    NotTrusted,
+    /// With importance weights, resampling or independence Metropolis–Hastings.
+    Correctable,
+    /// As it is.
+    Trusted,
+}
+
+impl Verdict {
+    /// As a person reads it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Verdict::NotTrusted => "not trusted",
+            Verdict::Correctable => "correctable",
+            Verdict::Trusted => "trusted",
+        }
+    }
+}
+
+/// What is known of the target from elsewhere than the student.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// Where it comes from, in words.
+    pub source: String,
+    /// Draws of the target, row-major; empty where there are none.
+    pub points: Vec<f64>,
+    /// How many independent draws they are worth.
+    pub effective: f64,
+    /// log Z and its standard error, zero where it is exact.
+    pub log_z: Option<(f64, f64)>,
+    /// Why it should not be relied on.
+    pub faults: Vec<String>,
+}
+
+/// Figures and verdict. Scores are in nats; `docs/certificate.md` has a definition and a source for each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Certificate {
+    /// May the student be used?
+    pub verdict: Verdict,
+    /// Why, in words.
+    pub reasons: Vec<String>,
+    /// Where the independent look came from.
+    pub source: Option<String>,
+    /// log Z of the independent look.
+    pub independent_log_z: Option<(f64, f64)>,
+    /// mean log w over the student's draws.
+    pub elbo: MeanWithError,
+    /// Scores from the student's draws.
+    pub reverse: ReverseScores,
+    /// log Z from Pareto-smoothed weights.
+    pub smoothed_log_z: Option<f64>,
+    /// Draws of the student that the target could not evaluate.
+    pub failed_rows: usize,
+    /// mean log w over the independent draws.
+    pub eubo: Option<MeanWithError>,
+    /// Scores from the independent draws.
+    pub forward: Option<ForwardScores>,
+    /// log Z by Bennett's acceptance ratio, from both.
+    pub bridge_log_z: Option<(f64, f64)>,
+    /// The share of the independent draws whose weight is beyond all of the student's own.
+    pub unseen: Option<f64>,
+    /// The region where the student's mass is most wrong.
+    pub worst: Option<Region>,
+    /// The region where the weighted mass is most wrong.
+    pub worst_corrected: Option<Region>,
+}
+
+/// k̂ from which importance-weighted averages are not reliable (Vehtari et al. 2024).
+const MOST_K_HAT: f64 = 0.7;
+/// ESS/N below which draws should be weighted.
+const TRUSTED_ESS: f64 = 0.8;
+/// ESS/N below which weighting leaves too little.
+const LEAST_ESS: f64 = 0.01;
+/// Share of independent draws beyond the student's weights that is put down to chance.
+const MOST_UNSEEN: f64 = 0.005;
+/// A mass that is wrong by this much, and by more than chance, is worth a warning.
+const MASS: f64 = 0.05;
+/// A difference of evidences that does not matter, in nats.
+const NATS: f64 = 0.05;
+/// Standard errors that are put down to chance.
+const CHANCE: f64 = 3.5;
+/// The share of failed rows that does not matter.
+const MOST_FAILED: f64 = 0.01;
+/// Numbers kept of the student's draws to compare regions.
+const KEPT_NUMBERS: usize = 10_000_000;
+/// Rows kept of either side.
+const KEPT_ROWS: usize = 50_000;
+
+/// Judges `model` against `density` on `draws` draws of its own and on what `look` knows.
+///
+/// # Errors
+/// If the density asks for the run to stop.
+pub fn certify(
+    model: &FrozenModel<f64>,
+    density: &dyn Density,
+    draws: usize,
+    stream: &Stream,
+    look: Option<&Look>,
+) -> Result<Certificate> {
+    let dim = model.dim();
+    let kept = KEPT_ROWS.min((KEPT_NUMBERS / dim).max(1_000)).min(draws);
+    let own = weighted_draws(model, density, draws, &stream.child("own"), kept)?;
+    let reverse = weights::reverse(&own.log_weights);
+    let smoothed = pareto::smooth(&own.log_weights);
+    let log_mean = |log_weights: &[f64]| weights::reverse(log_weights).log_z;
+    let mut certificate = Certificate {
+        verdict: Verdict::Trusted,
+        reasons: Vec::new(),
+        source: look.map(|look| look.source.clone()),
+        independent_log_z: look.and_then(|look| look.log_z),
+        elbo: weights::mean(&own.log_weights),
+        reverse,
+        smoothed_log_z: smoothed.map(|smoothed| log_mean(&smoothed.log_weights)),
+        failed_rows: own.failed,
+        eubo: None,
+        forward: None,
+        bridge_log_z: None,
+        unseen: None,
+        worst: None,
+        worst_corrected: None,
+    };
+    let mut noise = f64::INFINITY;
+    if let Some(look) = look.filter(|look| !look.points.is_empty()) {
+        let foreign = log_weights_at(model, density, &look.points)?;
+        let foreign: Vec<f64> = foreign.into_iter().filter(|w| !w.is_nan()).collect();
+        certificate.bridge_log_z = bridge(&own.log_weights, &foreign);
+        let known = look.log_z.filter(|(_, error)| *error == 0.0);
+        let best = known.or(certificate.bridge_log_z).map(|(log_z, _)| log_z);
+        certificate.eubo = Some(weights::mean(&foreign));
+        certificate.forward = Some(weights::forward(&foreign, best));
+        let largest = own.log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let unseen = foreign.iter().filter(|w| **w > largest).count();
+        certificate.unseen = Some(unseen as f64 / foreign.len() as f64);
+        let relative: Vec<f64> = own.log_weights[..kept].iter().map(|w| (w - largest).exp()).collect();
+        let points = &look.points[..look.points.len().min(kept.max(4_000) * dim)];
+        let regions = regions::compare(model.names(), &own.points, &relative, points, &stream.child("regions"));
+        let effective = look.effective.min((points.len() / dim) as f64);
+        noise = (0.25 / effective + 0.25 / (kept as f64 * reverse.ess.max(1e-9))).sqrt();
+        let largest_by = |by: fn(&Region) -> f64| regions.iter().max_by(|a, b| by(a).total_cmp(&by(b))).cloned();
+        certificate.worst = largest_by(Region::raw);
+        certificate.worst_corrected = largest_by(Region::corrected);
+    }
+    certificate.judge(look, noise);
+    Ok(certificate)
+}
+
+impl Certificate {
+    fn lower(&mut self, verdict: Verdict, reason: String) {
+        self.verdict = self.verdict.min(verdict);
+        self.reasons.push(reason);
+    }
+
+    /// The verdict from the figures; `noise` is the standard error of a mass.
+    fn judge(&mut self, look: Option<&Look>, noise: f64) {
+        use Verdict::{Correctable, NotTrusted};
+        let reverse = self.reverse;
+        match look {
+            None => self.lower(
+                NotTrusted,
+                "no independent look at the target: whatever the student's own draws say, it may have left out a part of it".into(),
+            ),
+            Some(look) => {
+                for fault in &look.faults {
+                    self.lower(NotTrusted, format!("the independent look ({}) is itself in doubt: {fault}", look.source));
+                }
+                if look.points.is_empty() && look.log_z.is_none() {
+                    self.lower(NotTrusted, format!("the independent look ({}) has found nothing", look.source));
+                }
+            }
+        }
+        if let Some((log_z, error)) = self.independent_log_z {
+            let apart = reverse.log_z - log_z;
+            let allowed = NATS.max(CHANCE * (error * error + reverse.log_z_se.powi(2)).sqrt());
+            if !(apart.abs() <= allowed) {
+                let what = if apart < 0.0 {
+                    "a part of the target is missing"
+                } else {
+                    "the independent look has missed a part"
+                };
+                self.lower(NotTrusted, format!(
+                    "the student's draws give log Z = {:.3}, but it is {log_z:.3} ± {error:.3}: {what}, or the weights are useless",
+                    reverse.log_z
+                ));
+            }
+        }
+        if let Some(unseen) = self.unseen.filter(|share| *share > MOST_UNSEEN) {
+            self.lower(NotTrusted, format!(
+                "{:.1} % of the independent draws lie where the student hardly ever comes (their weights are beyond all of its own)",
+                100.0 * unseen
+            ));
+        }
+        let allowed = MASS + CHANCE * noise.min(1.0);
+        let in_words = |region: &Region, mass: f64| {
+            format!("{mass:.3} of its mass where {}, the independent draws have {:.3}", region.name, region.independent)
+        };
+        if let Some(region) = self.worst_corrected.clone().filter(|region| region.corrected() > allowed) {
+            self.lower(NotTrusted, format!("even weighted, the student has {}", in_words(&region, region.weighted)));
+        }
+        match reverse.k_hat {
+            Some(k_hat) if !(k_hat < MOST_K_HAT) => self.lower(
+                NotTrusted,
+                format!("the tail index of the weights is {k_hat:.2}, not below {MOST_K_HAT}: a few draws decide every average"),
+            ),
+            None if !(reverse.ess > 0.99) => {
+                self.lower(NotTrusted, "too few draws have a weight to judge their tail".into());
+            }
+            _ => {}
+        }
+        if !(reverse.ess >= LEAST_ESS) {
+            self.lower(NotTrusted, format!("ESS/N is {:.4}: weighting would leave next to nothing", reverse.ess));
+        }
+        let failed = self.failed_rows as f64 / reverse.draws as f64;
+        if failed > MOST_FAILED {
+            self.lower(
+                NotTrusted,
+                format!("the target could not evaluate {:.1} % of the student's draws", 100.0 * failed),
+            );
+        }
+        if reverse.ess < TRUSTED_ESS {
+            self.lower(Correctable, format!("ESS/N is {:.3}, below {TRUSTED_ESS}: weigh the draws", reverse.ess));
+        }
+        if let Some(forward) = self.forward.filter(|forward| !(forward.forward_ess >= TRUSTED_ESS - 0.1)) {
+            self.lower(
+                Correctable,
+                format!("the ESS/N that the independent draws predict is {:.3} only", forward.forward_ess),
+            );
+        }
+        if let Some(region) = self.worst.clone().filter(|region| region.raw() > allowed) {
+            self.lower(Correctable, format!("unweighted, the student has {}", in_words(&region, region.student)));
+        }
+        if self.verdict == Verdict::Trusted {
+            let source = self.source.as_deref().unwrap_or("nothing");
+            self.reasons.push(format!(
+                "the student agrees with an independent look at the target ({source}), and its weights are even"
+            ));
+        }
+    }
+}

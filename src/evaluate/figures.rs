@@ -1,0 +1,181 @@
+//! A certificate as numbers with names, as a table for people, and as conditions that it must meet.
+
+use super::certificate::{Certificate, Verdict};
+use crate::error::{Error, Result};
+use serde_json::{json, Map, Value};
+use std::fmt::Write;
+
+impl Certificate {
+    /// Every figure that is known, by its name.
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
+        let (reverse, draws) = (&self.reverse, self.reverse.draws as f64);
+        let mut all = vec![
+            ("ess", reverse.ess),
+            ("elbo", self.elbo.mean),
+            ("elbo_se", self.elbo.standard_error),
+            ("log_z", reverse.log_z),
+            ("log_z_se", reverse.log_z_se),
+            ("failed_share", self.failed_rows as f64 / draws),
+            ("zero_weight_share", reverse.zero_weights as f64 / draws),
+        ];
+        let mut put = |name, value: Option<f64>| all.extend(value.map(|value| (name, value)));
+        put("k_hat", reverse.k_hat);
+        put("smoothed_log_z", self.smoothed_log_z);
+        put("eubo", self.eubo.map(|eubo| eubo.mean));
+        put("eubo_se", self.eubo.map(|eubo| eubo.standard_error));
+        put("forward_ess", self.forward.map(|forward| forward.forward_ess));
+        put("forward_k_hat", self.forward.and_then(|forward| forward.forward_k_hat));
+        put("bridge_log_z", self.bridge_log_z.map(|z| z.0));
+        put("bridge_log_z_se", self.bridge_log_z.map(|z| z.1));
+        put("independent_log_z", self.independent_log_z.map(|z| z.0));
+        put("independent_log_z_se", self.independent_log_z.map(|z| z.1));
+        put("unseen_share", self.unseen);
+        put("wrong_mass", self.worst.as_ref().map(super::regions::Region::raw));
+        put("wrong_mass_weighted", self.worst_corrected.as_ref().map(super::regions::Region::corrected));
+        all
+    }
+
+    /// For `run.json` and `--json`: verdict, reasons, source, figures; a figure that is not finite is null.
+    pub fn to_json(&self) -> Value {
+        let figures: Map<String, Value> = self.figures().into_iter().map(|(name, v)| (name.into(), json!(v))).collect();
+        json!({
+            "verdict": self.verdict,
+            "reasons": self.reasons,
+            "independent_look": self.source,
+            "draws": self.reverse.draws,
+            "independent_draws": self.forward.map(|forward| forward.draws),
+            "figures": figures,
+        })
+    }
+
+    /// For reports and the terminal.
+    pub fn to_markdown(&self) -> String {
+        let mut out = format!("## Certificate: {}\n\n", self.verdict.words());
+        let mut line = |text: String| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "{text}");
+        };
+        self.reasons.iter().for_each(|reason| line(format!("- {reason}")));
+        line(format!("\n| figure | from {} draws of the student |\n|---|---:|", self.reverse.draws));
+        let pair = |(value, error): (f64, f64)| format!("{value:.4} ± {error:.4}");
+        line(format!("| ELBO (at most log Z) | {} |", pair((self.elbo.mean, self.elbo.standard_error))));
+        line(format!("| log Z, importance-sampled | {} |", pair((self.reverse.log_z, self.reverse.log_z_se))));
+        if let Some(log_z) = self.smoothed_log_z {
+            line(format!("| log Z, Pareto-smoothed | {log_z:.4} |"));
+        }
+        line(format!("| ESS/N | {:.4} |", self.reverse.ess));
+        if let Some(k_hat) = self.reverse.k_hat {
+            line(format!("| Pareto k̂ | {k_hat:.2} |"));
+        }
+        line(format!("| failed draws | {} |", self.failed_rows));
+        let Some(source) = &self.source else { return out };
+        let draws = self.forward.map_or("no draws".into(), |forward| format!("{} draws", forward.draws));
+        line(format!("\n| figure | independent look: {source}, {draws} |\n|---|---:|"));
+        if let Some(log_z) = self.independent_log_z {
+            line(format!("| log Z | {} |", if log_z.1 == 0.0 { format!("{:.4}", log_z.0) } else { pair(log_z) }));
+        }
+        if let Some(log_z) = self.bridge_log_z {
+            line(format!("| log Z, bridge | {} |", pair(log_z)));
+        }
+        if let Some(eubo) = self.eubo {
+            line(format!("| EUBO (at least log Z) | {} |", pair((eubo.mean, eubo.standard_error))));
+        }
+        if let Some(forward) = self.forward {
+            line(format!("| forward ESS/N | {:.4} |", forward.forward_ess));
+            if let Some(k_hat) = forward.forward_k_hat {
+                line(format!("| Pareto k̂ of these weights | {k_hat:.2} |"));
+            }
+        }
+        if let Some(unseen) = self.unseen {
+            line(format!("| beyond all weights of the student | {:.2} % |", 100.0 * unseen));
+        }
+        if let Some(region) = &self.worst {
+            let (student, independent) = (region.student, region.independent);
+            line(format!("| most wrong mass: {} | {student:.3}, right {independent:.3} |", region.name));
+        }
+        out
+    }
+
+    /// Checks conditions such as `ess>=0.9`, `k_hat<0.7`, `verdict>=correctable`; a figure that is not known does not meet any.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is not a condition, [`Error::Requirement`] for those that are not met.
+    pub fn require(&self, conditions: &[String]) -> Result<()> {
+        let mut unmet = Vec::new();
+        for condition in conditions {
+            let (name, comparison, bound) = parse(condition)?;
+            let figure = match name {
+                "verdict" => Some(f64::from(self.verdict as u8)),
+                _ => self.figures().into_iter().find(|(figure, _)| *figure == name).map(|(_, value)| value),
+            };
+            if !figure.is_some_and(|figure| comparison(figure, bound)) {
+                let found = match (name, figure) {
+                    ("verdict", _) => self.verdict.words().to_string(),
+                    (_, Some(figure)) => figure.to_string(),
+                    (_, None) => "unknown".into(),
+                };
+                unmet.push(format!("{condition} is required, {name} is {found}"));
+            }
+        }
+        if unmet.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Requirement(unmet.join("; ")))
+        }
+    }
+}
+
+/// The names that conditions may use.
+const NAMES: [&str; 21] = [
+    "verdict",
+    "ess",
+    "elbo",
+    "elbo_se",
+    "log_z",
+    "log_z_se",
+    "failed_share",
+    "zero_weight_share",
+    "k_hat",
+    "smoothed_log_z",
+    "eubo",
+    "eubo_se",
+    "forward_ess",
+    "forward_k_hat",
+    "bridge_log_z",
+    "bridge_log_z_se",
+    "independent_log_z",
+    "independent_log_z_se",
+    "unseen_share",
+    "wrong_mass",
+    "wrong_mass_weighted",
+];
+
+type Comparison = fn(f64, f64) -> bool;
+
+/// Checks that all of `conditions` can be understood, before anything is computed.
+///
+/// # Errors
+/// If one cannot.
+pub fn check_conditions(conditions: &[String]) -> Result<()> {
+    conditions.iter().try_for_each(|condition| parse(condition).map(|_| ()))
+}
+
+fn parse(condition: &str) -> Result<(&str, Comparison, f64)> {
+    let comparisons: [(&str, Comparison); 4] =
+        [(">=", |a, b| a >= b), ("<=", |a, b| a <= b), (">", |a, b| a > b), ("<", |a, b| a < b)];
+    let wrong = |why: String| Error::invalid(format!("--require '{condition}': {why}; such as 'ess>=0.9' is right"));
+    let found = comparisons.into_iter().find_map(|(sign, f)| condition.split_once(sign).map(|(a, b)| (a, f, b)));
+    let (name, comparison, bound) = found.ok_or_else(|| wrong("has no >=, <=, > or <".into()))?;
+    let (name, bound) = (name.trim(), bound.trim());
+    if !NAMES.contains(&name) {
+        return Err(wrong(format!("there is no figure `{name}`; there are {}", NAMES.join(", "))));
+    }
+    let verdicts = [Verdict::NotTrusted, Verdict::Correctable, Verdict::Trusted];
+    let named = verdicts.into_iter().find(|verdict| verdict.words().replace(' ', "_") == bound.replace(' ', "_"));
+    let bound = match (name, named) {
+        ("verdict", Some(verdict)) => f64::from(verdict as u8),
+        ("verdict", None) => return Err(wrong(format!("`{bound}` is no verdict"))),
+        _ => bound.parse().map_err(|_| wrong(format!("`{bound}` is no number")))?,
+    };
+    Ok((name, comparison, bound))
+}

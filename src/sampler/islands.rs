@@ -1,0 +1,193 @@
+//! Several islands of tempered sequential Monte Carlo from a base found by pilots, what they agree on, and whether they do.
+
+use super::convergence::{effective_draws, split_r_hat};
+use super::resampling::systematic;
+use super::smc::{island, Island};
+use super::{Drawn, Shape, SmcSettings};
+use crate::seed::{open_unit, Stream};
+use crate::target::{Density, Fatal};
+use rayon::prelude::*;
+use std::time::Instant;
+
+/// The standard deviations of the round bases from which pilots look for the target.
+const PILOT_SCALES: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
+
+/// Particles of a pilot.
+const PILOT_PARTICLES: usize = 512;
+
+/// The base is this much wider than what the pilots found.
+const INFLATION: f64 = 1.5;
+
+/// Islands whose estimates of log Z have a larger standard deviation than this do not tell the same story.
+const MOST_SPREAD: f64 = 0.5;
+
+/// Log weights that remember more than this of themselves over a round of moves say that particles are stuck.
+const MOST_MEMORY: f64 = 0.95;
+
+/// A larger R̂ over islands says that they did not find the same places.
+const MOST_R_HAT: f64 = 1.1;
+
+/// `draws` draws (or as many as the islands have particles, if that is more) and log Z, by independent islands of tempered sequential
+/// Monte Carlo. Ẑ is the mean of the islands' estimates, its standard error their standard deviation over the square root of their number.
+///
+/// The base is N(0, scale²) where a scale is given. Else pilots from round bases of standard deviations 1, 4, 16 and 64 look for the target,
+/// and the base is the normal distribution fitted to their particles, each pilot weighted by its evidence, 1.5 times wider. A part of the
+/// target that no pilot sees (farther out than about 150, or narrow and far from where the others lie) is missed.
+///
+/// The result does not depend on the number of threads.
+///
+/// # Errors
+/// If the density asks for the run to stop.
+pub fn smc(density: &dyn Density, settings: &SmcSettings, draws: usize, stream: &Stream) -> Result<Drawn, Fatal> {
+    let clock = Instant::now();
+    let mut evaluations = 0;
+    let shape = match settings.scale {
+        Some(scale) => Shape::round(density.dim(), scale),
+        None => {
+            let (shape, spent) = found_base(density, settings, &stream.child("pilots"))?;
+            evaluations += spent;
+            shape
+        }
+    };
+    let Some(shape) = Some(shape).filter(|shape| shape.log_det().is_finite()) else {
+        return Ok(nothing("the base has no finite scale", evaluations, clock));
+    };
+    let snapshots = draws.div_ceil(settings.islands * settings.particles).max(1);
+    let islands: Vec<Result<Island, Fatal>> = (0..settings.islands)
+        .into_par_iter()
+        .map(|k| island(density, &shape, settings, snapshots, &stream.child(&format!("island {k}"))))
+        .collect();
+    let islands: Vec<Island> = islands.into_iter().collect::<Result<_, _>>()?;
+    let mut drawn = combine(density.dim(), &islands, settings, stream);
+    drawn.evaluations += evaluations;
+    drawn.seconds = clock.elapsed().as_secs_f64();
+    Ok(drawn)
+}
+
+/// The base from pilots, and the evaluations that they took.
+fn found_base(density: &dyn Density, settings: &SmcSettings, stream: &Stream) -> Result<(Shape, usize), Fatal> {
+    let dim = density.dim();
+    let small = SmcSettings { particles: PILOT_PARTICLES.min(settings.particles), keep: 0.5, ..*settings };
+    let pilots: Vec<Result<Island, Fatal>> = PILOT_SCALES
+        .into_par_iter()
+        .map(|scale| island(density, &Shape::round(dim, scale), &small, 1, &stream.child(&format!("scale {scale}"))))
+        .collect();
+    let pilots: Vec<Island> = pilots.into_iter().collect::<Result<_, _>>()?;
+    let spent = pilots.iter().map(|pilot| pilot.evaluations).sum();
+    let usable = |pilot: &&Island| pilot.arrived && pilot.log_z.is_finite();
+    let largest = pilots.iter().filter(usable).map(|pilot| pilot.log_z).fold(f64::NEG_INFINITY, f64::max);
+    let (mut points, mut weights) = (Vec::new(), Vec::new());
+    for pilot in pilots.iter().filter(usable) {
+        let rows = pilot.points.len() / dim;
+        points.extend_from_slice(&pilot.points);
+        weights.extend(std::iter::repeat_n((pilot.log_z - largest).exp() / rows as f64, rows));
+    }
+    if weights.is_empty() {
+        return Ok((Shape::round(dim, PILOT_SCALES[1]), spent));
+    }
+    let total: f64 = weights.iter().sum();
+    weights.iter_mut().for_each(|weight| *weight /= total);
+    Ok((Shape::fit(dim, &points, &weights, INFLATION), spent))
+}
+
+fn combine(dim: usize, islands: &[Island], settings: &SmcSettings, stream: &Stream) -> Drawn {
+    let count = islands.len() as f64;
+    let largest = islands.iter().map(|island| island.log_z).fold(f64::NEG_INFINITY, f64::max);
+    let evidence: Vec<f64> = islands.iter().map(|island| (island.log_z - largest).exp()).collect();
+    let mean = evidence.iter().sum::<f64>() / count;
+    let variance = evidence.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    let log_z = (largest + mean.ln(), (variance / count).sqrt() / mean);
+
+    // Draws of equal weight: an island's particles weigh as much as its evidence says.
+    let rows = islands.first().map_or(0, |island| island.points.len() / dim);
+    let weights: Vec<f64> = evidence.iter().flat_map(|z| std::iter::repeat_n(*z, rows)).collect();
+    let chosen = systematic(&weights, weights.len(), open_unit(&mut stream.child("islands").row(0)));
+    let at = |place: usize| islands[place / rows].points[place % rows * dim..][..dim].iter().copied();
+    let draws: Vec<f64> = chosen.into_iter().flat_map(at).collect();
+
+    // One snapshot of each island is a sample of independent rows; the order of its rows means nothing.
+    let last = rows - settings.particles;
+    let chains: Vec<&[f64]> = islands.iter().map(|island| &island.points[last * dim..]).collect();
+    let (r_hat, effective) = worst(dim, &chains);
+    let temperatures = islands.iter().map(|island| island.temperatures).max();
+    let ancestors = islands.iter().map(|island| island.ancestors).min();
+    let acceptance = islands.iter().map(|island| island.acceptance).fold(f64::INFINITY, f64::min);
+    let evaluations = islands.iter().map(|island| island.evaluations).sum::<usize>();
+    let failed = islands.iter().map(|island| island.failed).sum::<usize>();
+
+    let mut faults = Vec::new();
+    if let Some(lost) = Some(islands.iter().filter(|island| !island.arrived).count()).filter(|&lost| lost > 0) {
+        faults.push(format!("{lost} of {count} islands did not reach the target"));
+    }
+    let spread = log_z.1 * count.sqrt();
+    if !(spread <= MOST_SPREAD) {
+        faults.push(format!(
+            "the islands' estimates of the evidence differ by {:.0} % (standard deviation)",
+            100.0 * spread
+        ));
+    }
+    if !(r_hat <= MOST_R_HAT) {
+        faults.push(format!("the islands did not find the same places: R-hat is {r_hat:.2}, above {MOST_R_HAT}"));
+    }
+    let memory = islands.iter().map(|island| island.memory).fold(0.0, f64::max);
+    if memory > MOST_MEMORY {
+        faults.push(format!(
+            "the particles hardly move at the target: their log weights correlate by {memory:.2} over a round of moves"
+        ));
+    }
+    if let Some(few) = ancestors.filter(|&n| n < 5) {
+        faults.push(format!("all particles of an island descend from {few} of its first ones"));
+    }
+    if acceptance < 0.2 {
+        faults.push(format!("the last moves were accepted with probability {acceptance:.2} only"));
+    }
+    if failed * 100 > evaluations {
+        faults.push(format!("{failed} of {evaluations} evaluations failed"));
+    }
+    let log_z = log_z.0.is_finite().then_some(log_z);
+    let (divergences, seconds) = (None, 0.0);
+    Drawn {
+        draws,
+        log_z,
+        effective,
+        r_hat,
+        acceptance,
+        temperatures,
+        ancestors,
+        divergences,
+        evaluations,
+        failed,
+        seconds,
+        faults,
+    }
+}
+
+/// The largest R̂ and the smallest effective number of draws over the coordinates.
+pub(super) fn worst(dim: usize, chains: &[&[f64]]) -> (f64, f64) {
+    let of_coordinate = |i: usize| {
+        let columns: Vec<Vec<f64>> =
+            chains.iter().map(|chain| chain.iter().skip(i).step_by(dim).copied().collect()).collect();
+        (split_r_hat(&columns), effective_draws(&columns))
+    };
+    let all: Vec<(f64, f64)> = (0..dim).into_par_iter().map(of_coordinate).collect();
+    // A NaN must come through as the worst.
+    let worse = |a: f64, b: f64| if a.is_nan() || a > b { a } else { b };
+    all.into_iter().fold((1.0, f64::INFINITY), |(r, n), (r_hat, draws)| (worse(r_hat, r), -worse(-draws, -n)))
+}
+
+fn nothing(fault: &str, evaluations: usize, clock: Instant) -> Drawn {
+    Drawn {
+        draws: Vec::new(),
+        log_z: None,
+        effective: 0.0,
+        r_hat: f64::INFINITY,
+        acceptance: 0.0,
+        temperatures: None,
+        ancestors: None,
+        divergences: None,
+        evaluations,
+        failed: 0,
+        seconds: clock.elapsed().as_secs_f64(),
+        faults: vec![fault.into()],
+    }
+}

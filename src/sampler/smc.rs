@@ -1,0 +1,189 @@
+//! One island of tempered sequential Monte Carlo: from a normal base to the target along γ^β · base^(1 − β).
+
+use super::hamiltonian::{Move, Particles, Path};
+use super::resampling::{next_step, systematic};
+use super::{Shape, SmcSettings};
+use crate::seed::{open_unit, Stream};
+use crate::target::{Density, Fatal};
+
+/// What one island found.
+pub(super) struct Island {
+    /// Particles of equal weight in the user's coordinates: this many snapshots of all of them, one after the other.
+    pub points: Vec<f64>,
+    /// The estimate of log Z, whose exponential is unbiased but for the adaptation.
+    pub log_z: f64,
+    /// Steps of temperature.
+    pub temperatures: usize,
+    /// First particles that still have descendants.
+    pub ancestors: usize,
+    /// The mean acceptance at β = 1.
+    pub acceptance: f64,
+    pub evaluations: usize,
+    pub failed: usize,
+    /// How much of the particles' log weights at β = 1 a round of moves leaves: their correlation before and after.
+    pub memory: f64,
+    /// Whether the path reached β = 1.
+    pub arrived: bool,
+}
+
+/// Steps of temperature after which a path is given up.
+const MOST_TEMPERATURES: usize = 400;
+
+/// The acceptance to which step sizes are steered (0.65 is best for a round normal in many dimensions, Beskos et al. 2013; more is safer).
+const ACCEPTANCE: f64 = 0.75;
+
+/// The time that a move lasts, in units of the coordinates' standard deviations: about a quarter of a period.
+const DURATION: f64 = 1.5;
+
+/// Leapfrog steps of a move, at most.
+const MOST_LEAPFROGS: usize = 24;
+
+/// A round of moves goes on until the particles' log densities relative to the base, which decide their weights, correlate with those at its
+/// beginning by less than this.
+const MEMORY: f64 = 0.25;
+
+/// Moves of a round, at most, in units of what was asked for.
+const MOST_ROUNDS: usize = 12;
+
+/// The step size adapted by acceptance, from move to move.
+struct StepSize(f64);
+
+impl StepSize {
+    fn leapfrogs(&self) -> usize {
+        ((DURATION / self.0).ceil() as usize).clamp(1, MOST_LEAPFROGS)
+    }
+
+    fn adapt(&mut self, acceptance: f64) {
+        self.0 = (self.0 * (1.2 * (acceptance - ACCEPTANCE)).exp()).clamp(1e-6, DURATION);
+    }
+}
+
+/// Runs one island from N(m, L Lᵀ) of `shape` (Del Moral, Doucet and Jasra 2006), temperatures by conditional ESS (Zhou, Johansen and
+/// Aston 2016), and `snapshots` sets of particles at the end.
+pub(super) fn island(
+    density: &dyn Density,
+    shape: &Shape,
+    settings: &SmcSettings,
+    snapshots: usize,
+    stream: &Stream,
+) -> Result<Island, Fatal> {
+    let (dim, n) = (shape.dim(), settings.particles);
+    let path = Path { density, shape, log_det: shape.log_det() };
+    let mut particles = Particles { z: vec![0.0; n * dim], values: vec![0.0; n], gradients: vec![0.0; n * dim] };
+    stream.child("base").normals(0, dim, &mut particles.z);
+    let mut failed = path.refresh(&mut particles)?;
+    let (mut evaluations, mut beta, mut log_z, mut temperatures) = (n, 0.0, 0.0, 0);
+    let mut origins: Vec<u32> = (0..n as u32).collect();
+    let mut step = StepSize(0.5);
+    let resampling = stream.child("resampling");
+    let constant = 0.5 * dim as f64 * std::f64::consts::TAU.ln();
+    while beta < 1.0 && temperatures < MOST_TEMPERATURES {
+        let differences = particles.differences(dim, constant);
+        let largest = differences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if largest == f64::NEG_INFINITY {
+            break;
+        }
+        let change = next_step(&differences, 1.0 - beta, settings.keep);
+        let weights: Vec<f64> = differences.iter().map(|d| (change * (d - largest)).exp()).collect();
+        log_z += change * largest + (weights.iter().sum::<f64>() / n as f64).ln();
+        beta = if change >= 1.0 - beta { 1.0 } else { beta + change };
+        let chosen = systematic(&weights, n, open_unit(&mut resampling.row(temperatures as u64)));
+        particles = particles.chosen(&chosen, dim);
+        origins = chosen.iter().map(|&place| origins[place]).collect();
+        let scales = scales_of(&particles.z, dim);
+        let before = particles.differences(dim, constant);
+        for k in 0..MOST_ROUNDS * settings.moves {
+            let how = Move { beta, step: step.0, leapfrogs: step.leapfrogs(), scales: &scales };
+            let noise = stream.child(&format!("move {temperatures} {k}"));
+            let moved = path.carry_on(&mut particles, &how, &noise)?;
+            step.adapt(moved.acceptance);
+            evaluations += moved.evaluations;
+            failed += moved.failed;
+            if k + 1 >= settings.moves && correlation(&before, &particles.differences(dim, constant)) < MEMORY {
+                break;
+            }
+        }
+        temperatures += 1;
+    }
+    let mut points = Vec::with_capacity(snapshots * n * dim);
+    let mut acceptance = 0.0;
+    let moves = snapshots * settings.moves;
+    let before = particles.differences(dim, constant);
+    let mut memory = f64::NAN;
+    // At the target the duplicates of the last resampling move apart, and particles that are to be kept apart move once more.
+    for k in 0..moves {
+        let scales = scales_of(&particles.z, dim);
+        let how = Move { beta, step: step.0, leapfrogs: step.leapfrogs(), scales: &scales };
+        let moved = path.carry_on(&mut particles, &how, &stream.child(&format!("last {k}")))?;
+        step.adapt(moved.acceptance);
+        acceptance += moved.acceptance / moves as f64;
+        evaluations += moved.evaluations;
+        failed += moved.failed;
+        if k + 1 == settings.moves {
+            memory = correlation(&before, &particles.differences(dim, constant));
+        }
+        if (k + 1) % settings.moves == 0 {
+            let start = points.len();
+            points.resize(start + n * dim, 0.0);
+            shape.apply(&particles.z, &mut points[start..]);
+        }
+    }
+    origins.sort_unstable();
+    origins.dedup();
+    let arrived = beta >= 1.0;
+    Ok(Island {
+        points,
+        log_z,
+        temperatures,
+        ancestors: origins.len(),
+        acceptance,
+        evaluations,
+        failed,
+        memory,
+        arrived,
+    })
+}
+
+/// The correlation of two lists, over the places where both are finite.
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let pairs = || a.iter().zip(b).filter(|(a, b)| a.is_finite() && b.is_finite());
+    let n = pairs().count() as f64;
+    let (mean_a, mean_b) = pairs().fold((0.0, 0.0), |(x, y), (a, b)| (x + a / n, y + b / n));
+    let (mut aa, mut bb, mut ab) = (0.0, 0.0, 0.0);
+    for (a, b) in pairs() {
+        aa += (a - mean_a).powi(2);
+        bb += (b - mean_b).powi(2);
+        ab += (a - mean_a) * (b - mean_b);
+    }
+    ab / (aa * bb).sqrt().max(f64::MIN_POSITIVE)
+}
+
+impl Particles {
+    /// log γ − log base of each; `constant` is ½ dim ln 2π.
+    fn differences(&self, dim: usize, constant: f64) -> Vec<f64> {
+        let rows = self.z.chunks_exact(dim).zip(&self.values);
+        rows.map(|(z, value)| value + constant + 0.5 * z.iter().map(|z| z * z).sum::<f64>()).collect()
+    }
+
+    /// The particles at the places of `chosen`.
+    fn chosen(&self, chosen: &[usize], dim: usize) -> Self {
+        let rows = |from: &[f64]| chosen.iter().flat_map(|&r| from[r * dim..(r + 1) * dim].iter().copied()).collect();
+        Self {
+            z: rows(&self.z),
+            values: chosen.iter().map(|&r| self.values[r]).collect(),
+            gradients: rows(&self.gradients),
+        }
+    }
+}
+
+/// The standard deviation of each coordinate.
+fn scales_of(z: &[f64], dim: usize) -> Vec<f64> {
+    let n = (z.len() / dim) as f64;
+    let mut mean = vec![0.0; dim];
+    z.chunks_exact(dim).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, z)| *m += z / n));
+    let mut variance = vec![0.0; dim];
+    for row in z.chunks_exact(dim) {
+        variance.iter_mut().zip(row).zip(&mean).for_each(|((v, z), m)| *v += (z - m).powi(2) / n);
+    }
+    variance.iter().map(|v| v.sqrt().max(1e-12)).collect()
+}

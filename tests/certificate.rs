@@ -1,0 +1,132 @@
+//! The certificate: students that lost a mode are never trusted, good ones are, and figures agree with the reference programs.
+
+use dfdx::prelude::Cpu;
+use flowdistill::evaluate::bridge::bridge;
+use flowdistill::evaluate::certificate::{certify, Certificate, Look, Verdict};
+use flowdistill::evaluate::pareto::{k_hat, smooth};
+use flowdistill::evaluate::weights;
+use flowdistill::experiment::{look_at, IndependentSpec};
+use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
+use flowdistill::sampler::SmcSettings;
+use flowdistill::seed::Seed;
+use flowdistill::target::{Density, Gaussian, Mixture, Moons};
+use flowdistill::train::{train, Observer, Progress, ReverseKl, Schedule, Settings};
+
+struct Silent;
+
+impl Observer for Silent {
+    fn step(&mut self, _: &Progress) {}
+}
+
+/// Evenly spread numbers in (0, 1), as in the script that made the reference values: the fractional parts of (i + 1)/φ + offset.
+fn golden(n: usize, offset: f64) -> Vec<f64> {
+    (1..=n).map(|i| (i as f64 * 0.618_033_988_749_894_9 + offset).fract()).collect()
+}
+
+fn close(found: f64, right: f64) {
+    assert!((found - right).abs() <= 1e-6, "{found}, {right}");
+}
+
+/// ArviZ 0.23.4, `arviz.stats.psislw`, on the same weights.
+#[test]
+fn tail_index_and_smoothed_evidence_are_those_of_arviz() {
+    let tail = |n, k: f64, shift: f64| golden(n, 0.0).iter().map(|u| shift - k * u.ln()).collect::<Vec<f64>>();
+    let bounded: Vec<f64> = golden(400, 0.0).iter().map(|u| 1.0 + 0.5 * u.ln()).collect();
+    for (log_weights, right_k, right_log_z) in [
+        (tail(1000, 0.3, 2.0), 0.296_726_340_632_550_93, 2.354_384_380_045_113),
+        (tail(10_000, 0.6, -700.0), 0.573_355_818_910_819_7, -699.103_069_294_392_8),
+        (tail(5000, 0.95, 0.0), 0.917_624_573_274_191_9, 2.054_944_327_678_203_6),
+        (bounded, -0.754_348_766_211_745_8, 0.596_573_298_647_942_2),
+    ] {
+        let smoothed = smooth(&log_weights).expect("a tail");
+        close(smoothed.k_hat, right_k);
+        close(k_hat(&log_weights).expect("a tail"), right_k);
+        close(weights::reverse(&smoothed.log_weights).log_z, right_log_z);
+    }
+}
+
+/// pymbar 4.0.3, `pymbar.other_estimators.bar`, on the same weights.
+#[test]
+fn the_bridge_is_that_of_pymbar() {
+    for (n, m, right, right_error) in [
+        (1000, 1000, 2.345_177_286_630_438, 0.028_218_544_097_404_312),
+        (2000, 500, 2.454_578_176_692_797, 0.028_658_189_580_040_058),
+    ] {
+        let own: Vec<f64> = golden(n, 0.0).iter().map(|u| 1.5 - 0.8 * u.ln() + 0.5 * (1.0 - u).ln()).collect();
+        let foreign: Vec<f64> = golden(m, 0.25).iter().map(|u| 3.0 + 0.9 * (u / (1.0 - u)).ln()).collect();
+        let (log_z, error) = bridge(&own, &foreign).expect("an estimate");
+        close(log_z, right);
+        assert!((error - right_error).abs() < 1e-3, "{error} {right_error}");
+    }
+}
+
+/// A student trained by plain reverse KL, which starts as N(shift, scale²).
+fn student(target: &dyn Density, shift: &[f64], scale: f64, steps: u64, seed: u64) -> Model {
+    let (seed, config) = (Seed(seed), FlowConfig { layers: 3, hidden: vec![24, 24], ..FlowConfig::default() });
+    let dim = target.dim();
+    let standardisation =
+        Standardisation { shift: shift.to_vec(), scale: vec![scale; dim], ..Standardisation::identity(dim) };
+    let mut flow =
+        Flow::new(&Cpu::default(), dim, &config, Orientation::Sampling, &seed.stream("init")).expect("a flow");
+    let mut objective = ReverseKl::new(target, standardisation.clone(), 256, seed.stream("noise"));
+    let rate = Schedule { peak: 3e-3, ..Schedule::default() };
+    let settings = Settings { steps, batch: 256, rate, ..Settings::default() };
+    train(&mut flow, &mut objective, &settings, &Default::default(), &mut Silent).expect("trained");
+    Model { flow, standardisation, names: target.names(), integers: vec![] }
+}
+
+fn judged(model: &Model, target: &dyn Density, independent: IndependentSpec) -> Certificate {
+    let stream = Seed(7).stream("certificate");
+    let look = look_at(target, None, independent, 20_000, &stream).expect("a look");
+    certify(&model.freeze(), target, 20_000, &stream, look.as_ref()).expect("a certificate")
+}
+
+fn by_smc() -> IndependentSpec {
+    IndependentSpec::Smc(SmcSettings { islands: 6, particles: 512, ..SmcSettings::default() })
+}
+
+#[test]
+fn students_that_lost_modes_are_not_trusted() {
+    let targets: [(&str, Box<dyn Density>, [f64; 2]); 3] = [
+        ("two modes", Box::new(Mixture::two()), [4.0, 4.0]),
+        ("nine modes", Box::new(Mixture::nine()), [0.0, 0.0]),
+        ("two moons", Box::new(Moons::separated()), [2.0, 0.0]),
+    ];
+    for (name, target, start) in targets {
+        // A narrow start in one mode: reverse KL stays there.
+        let model = student(target.as_ref(), &start, 0.5, 400, 1);
+        for independent in [IndependentSpec::Auto, by_smc()] {
+            let certificate = judged(&model, target.as_ref(), independent);
+            let reverse = certificate.reverse;
+            assert_ne!(certificate.verdict, Verdict::Trusted, "{name} {independent:?}: {:?}", certificate.reasons);
+            // The test means something only if a mode was lost: the evidence is short of it.
+            assert!(reverse.log_z < target.log_normalizer().expect("known") - 0.05, "{name}: {reverse:?}");
+            assert_eq!(certificate.verdict, Verdict::NotTrusted, "{name}: {:?}", certificate.reasons);
+        }
+    }
+}
+
+#[test]
+fn a_good_student_is_trusted_only_with_an_independent_look() {
+    let target = Gaussian::conditioned(3, 5.0, 1).expect("a gaussian");
+    let model = student(&target, &[0.0; 3], 1.0, 1000, 2);
+    for independent in [IndependentSpec::Auto, by_smc()] {
+        let certificate = judged(&model, &target, independent);
+        assert_eq!(certificate.verdict, Verdict::Trusted, "{:?}", certificate.reasons);
+        assert!(certificate.elbo.mean <= 1e-3 && certificate.eubo.expect("draws").mean >= -1e-3);
+        assert!(certificate.require(&["ess>=0.9".into(), "verdict>=trusted".into()]).is_ok());
+        let error = certificate.require(&["ess>1".into()]).expect_err("not met");
+        assert_eq!(error.exit_code(), 3);
+        assert_eq!(certificate.require(&["essay>1".into()]).expect_err("no figure").exit_code(), 2);
+    }
+    let alone = certify(&model.freeze(), &target, 20_000, &Seed(7).stream("certificate"), None).expect("judged");
+    assert_eq!(alone.verdict, Verdict::NotTrusted);
+    let doubtful = Look {
+        source: "a sampler".into(),
+        faults: vec!["it failed".into()],
+        log_z: Some((0.0, 0.1)),
+        ..Look::default()
+    };
+    let alone = certify(&model.freeze(), &target, 20_000, &Seed(7).stream("certificate"), Some(&doubtful));
+    assert_eq!(alone.expect("judged").verdict, Verdict::NotTrusted);
+}
