@@ -5,12 +5,12 @@
 
 use flowdistill::error::Result;
 use flowdistill::experiment::{
-    run, Against, DataSpec, EvaluationSpec, Folder, Plan, SourceSpec, Spec, StageSpec, StudentSpec, Watcher,
+    run, Against, DataSpec, EvaluationSpec, Folder, Plan, SourceSpec, Spec, StageSpec, StudentSpec, Watcher, Whitening,
 };
 use flowdistill::flow::FlowConfig;
 use flowdistill::seed::{open_unit, Seed};
 use flowdistill::target::{Pointwise, Sampler};
-use flowdistill::train::{Observer, Progress, Settings};
+use flowdistill::train::{Gradient, Observer, Progress, Settings};
 use rand::RngCore;
 use std::sync::atomic::AtomicBool;
 
@@ -98,12 +98,17 @@ fn main() -> Result<()> {
             transforms: vec![],
             integers: vec![],
         }),
+        whitening: Whitening::None,
         teacher: Some(flow.clone()),
         student: Some(StudentSpec::Flow(flow)),
         stages: vec![
             StageSpec::MaximumLikelihood(Settings { steps: 2000, batch: 256, ..Settings::default() }),
             StageSpec::ReverseKl {
                 against: Against::Target,
+                gradient: Gradient::default(),
+                reverse: 1.0,
+                forward: 0.0,
+                anneal: None,
                 training: Settings { steps: 4000, batch: 256, ..Settings::default() },
             },
         ],
