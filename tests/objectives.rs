@@ -307,3 +307,33 @@ fn annealing_reports_its_temperature_and_the_loss_of_the_target() {
     train(&mut flow, &mut objective, &settings, &AtomicBool::new(false), &mut betas).expect("trained");
     assert!(betas.0.is_sorted() && betas.0[0] < 0.9 && betas.0[225] == 1.0, "{:?}", betas.0);
 }
+
+#[test]
+fn training_by_both_directions_is_the_same_whatever_the_number_of_threads() {
+    // Wide enough for the work to be divided.
+    let config = FlowConfig { layers: 2, hidden: vec![64, 64], ..FlowConfig::default() };
+    let teacher = Model {
+        flow: random_flow::<f32>(5, &config, Orientation::Density),
+        standardisation: Standardisation::identity(5),
+        names: vec![String::new(); 5],
+        integers: vec![],
+    };
+    let teacher = teacher.freeze::<f32>();
+    let train_with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| {
+            let standardisation = Standardisation::identity(5);
+            let reverse = ReverseKl::new(&teacher, standardisation.clone(), 300, Seed(1).stream("noise"));
+            let fresh = Draws::Fresh(&teacher, Seed(1).stream("teacher"));
+            let mut objective = WeightedSum::new(vec![
+                (1.0, Box::new(reverse.by(Gradient::Path).annealed(Annealing::new(AnnealConfig::default(), 20)))),
+                (0.5, Box::new(ForwardKl::new(fresh, standardisation, 300))),
+            ]);
+            let settings = Settings { steps: 20, batch: 300, ..Settings::default() };
+            fit(5, &config, &mut objective, &settings, 1).0.snapshot()
+        })
+    };
+    let one = train_with(1);
+    assert_eq!(one, train_with(2));
+    assert_eq!(one, train_with(5));
+}

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Gradient {
     /// The derivative of log q(x(θ); θ) − log γ(x(θ)) by θ, all of it.
-    #[default]
     Total,
     /// The derivative along the path x(θ) only, as if log q did not depend on θ otherwise (Roeder, Wu and Duvenaud 2017; Vaitl et al. 2022).
     /// What is left out has the mean zero; without it the noise of the gradient vanishes as q comes near γ/Z.
+    #[default]
     Path,
 }
 
@@ -53,7 +53,7 @@ struct Memory {
 }
 
 impl<'a> ReverseKl<'a> {
-    /// An objective for a flow over coordinates standardised so; `stream` gives the noise, row by row.
+    /// An objective for a flow over coordinates standardised so, by its total gradient; `stream` gives the noise, row by row.
     pub fn new(target: &'a dyn Density, standardisation: Standardisation, batch: usize, stream: Stream) -> Self {
         Self {
             target,
