@@ -22,7 +22,7 @@ const INFLATION: f64 = 1.5;
 const MOST_SPREAD: f64 = 0.5;
 
 /// Log weights that remember more than this of themselves over a round of moves say that particles are stuck.
-const MOST_MEMORY: f64 = 0.95;
+const MOST_MEMORY: f64 = 0.9;
 
 /// A larger R̂ over islands says that they did not find the same places.
 const MOST_R_HAT: f64 = 1.1;
