@@ -25,7 +25,7 @@ pub fn effective_draws(chains: &[Vec<f64>]) -> f64 {
         return f64::NAN;
     }
     let (within, total) = variances(&chains);
-    if !(total > 0.0) {
+    if total.is_nan() || total <= 0.0 {
         return f64::NAN;
     }
     let means: Vec<f64> = chains.iter().map(|chain| chain.iter().sum::<f64>() / n as f64).collect();
@@ -106,7 +106,7 @@ fn normal_quantile(p: f64) -> f64 {
         -3.969_683_028_665_376e1,
         2.209_460_984_245_205e2,
         -2.759_285_104_469_687e2,
-        1.383_577_518_672_690e2,
+        1.383_577_518_672_69e2,
         -3.066_479_806_614_716e1,
         2.506_628_277_459_239,
     ];

@@ -120,13 +120,13 @@ fn combine(dim: usize, islands: &[Island], settings: &SmcSettings, stream: &Stre
         faults.push(format!("{lost} of {count} islands did not reach the target"));
     }
     let spread = log_z.1 * count.sqrt();
-    if !(spread <= MOST_SPREAD) {
+    if spread.is_nan() || spread > MOST_SPREAD {
         faults.push(format!(
             "the islands' estimates of the evidence differ by {:.0} % (standard deviation)",
             100.0 * spread
         ));
     }
-    if !(r_hat <= MOST_R_HAT) {
+    if r_hat.is_nan() || r_hat > MOST_R_HAT {
         faults.push(format!("the islands did not find the same places: R-hat is {r_hat:.2}, above {MOST_R_HAT}"));
     }
     let memory = islands.iter().map(|island| island.memory).fold(0.0, f64::max);
