@@ -205,7 +205,7 @@ fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
         ("(name: \"../x\", target: Banana(), stages: [ReverseKl(against: Target)])", &["../x", "folder"]),
         ("(version: 9, name: \"x\", target: Banana(), stages: [ReverseKl(against: Target)])", &["version is 9"]),
         ("(name: \"x\", target: Banana(), stages: [ReverseKl(against: Teacher)])", &["against the teacher"]),
-        ("(name: \"x\", target: Banana(), stages: [MaximumLikelihood()])", &["no `data`"]),
+        ("(name: \"x\", target: Banana(), stages: [MaximumLikelihood()])", &["neither `data`"]),
         ("(name: \"x\", target: Funnel(dim: 1), stages: [ReverseKl(against: Target)])", &["target: dim is 1"]),
         ("(name: \"x\", target: Gaussian(dim: 2, condition: NaN), stages: [ReverseKl(against: Target)])", &["condition"]),
         (
