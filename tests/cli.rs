@@ -207,7 +207,7 @@ fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
         ("(name: \"x\", target: Banana(), stages: [ReverseKl(against: Teacher)])", &["against the teacher"]),
         (
             "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, forward: 0.5)])",
-            &["stages[0]", "forward is 0.5", "no `data`"],
+            &["stages[0]", "forward is 0.5", "neither `data`"],
         ),
         (
             "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, reverse: -1.0, anneal: (ess: 1.0, scale: 0))])",
@@ -218,7 +218,7 @@ fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
             &["reverse and forward are both 0", "nothing to anneal"],
         ),
         ("(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, gradient: Pth)])", &["did you mean `Path`"]),
-        ("(name: \"x\", target: Banana(), stages: [MaximumLikelihood()])", &["no `data`"]),
+        ("(name: \"x\", target: Banana(), stages: [MaximumLikelihood()])", &["neither `data`"]),
         ("(name: \"x\", target: Funnel(dim: 1), stages: [ReverseKl(against: Target)])", &["target: dim is 1"]),
         ("(name: \"x\", target: Gaussian(dim: 2, condition: NaN), stages: [ReverseKl(against: Target)])", &["condition"]),
         (

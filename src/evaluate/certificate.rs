@@ -188,7 +188,7 @@ impl Certificate {
         if let Some((log_z, error)) = self.independent_log_z {
             let apart = reverse.log_z - log_z;
             let allowed = NATS.max(CHANCE * (error * error + reverse.log_z_se.powi(2)).sqrt());
-            if !(apart.abs() <= allowed) {
+            if apart.is_nan() || apart.abs() > allowed {
                 let what = if apart < 0.0 {
                     "a part of the target is missing"
                 } else {
@@ -214,16 +214,16 @@ impl Certificate {
             self.lower(NotTrusted, format!("even weighted, the student has {}", in_words(&region, region.weighted)));
         }
         match reverse.k_hat {
-            Some(k_hat) if !(k_hat < MOST_K_HAT) => self.lower(
+            Some(k_hat) if k_hat.is_nan() || k_hat >= MOST_K_HAT => self.lower(
                 NotTrusted,
                 format!("the tail index of the weights is {k_hat:.2}, not below {MOST_K_HAT}: a few draws decide every average"),
             ),
-            None if !(reverse.ess > 0.99) => {
+            None if reverse.ess.is_nan() || reverse.ess <= 0.99 => {
                 self.lower(NotTrusted, "too few draws have a weight to judge their tail".into());
             }
             _ => {}
         }
-        if !(reverse.ess >= LEAST_ESS) {
+        if reverse.ess.is_nan() || reverse.ess < LEAST_ESS {
             self.lower(NotTrusted, format!("ESS/N is {:.4}: weighting would leave next to nothing", reverse.ess));
         }
         let failed = self.failed_rows as f64 / reverse.draws as f64;
@@ -236,7 +236,7 @@ impl Certificate {
         if reverse.ess < TRUSTED_ESS {
             self.lower(Correctable, format!("ESS/N is {:.3}, below {TRUSTED_ESS}: weigh the draws", reverse.ess));
         }
-        if let Some(forward) = self.forward.filter(|forward| !(forward.forward_ess >= TRUSTED_ESS - 0.1)) {
+        if let Some(forward) = self.forward.filter(|f| f.forward_ess.is_nan() || f.forward_ess < TRUSTED_ESS - 0.1) {
             self.lower(
                 Correctable,
                 format!("the ESS/N that the independent draws predict is {:.3} only", forward.forward_ess),

@@ -25,7 +25,7 @@ pub fn effective_draws(chains: &[Vec<f64>]) -> f64 {
         return f64::NAN;
     }
     let (within, total) = variances(&chains);
-    if !(total > 0.0) {
+    if total.is_nan() || total <= 0.0 {
         return f64::NAN;
     }
     let means: Vec<f64> = chains.iter().map(|chain| chain.iter().sum::<f64>() / n as f64).collect();

@@ -107,10 +107,10 @@ pub fn nuts(density: &dyn Density, settings: &NutsSettings, stream: &Stream) -> 
     let whole: Vec<&[f64]> = chains.iter().filter(|c| c.lost.is_none()).map(|c| &c.points[..]).collect();
     let (r_hat, effective) = if whole.len() >= 2 { worst(dim, &whole) } else { (f64::NAN, f64::NAN) };
     let divergences = chains.iter().map(|chain| chain.divergences).sum::<usize>();
-    if !(r_hat <= MOST_R_HAT) {
+    if r_hat.is_nan() || r_hat > MOST_R_HAT {
         faults.push(format!("the chains did not find the same places: R-hat is {r_hat:.3}, above {MOST_R_HAT}"));
     }
-    if !(effective >= LEAST_EFFECTIVE) {
+    if effective.is_nan() || effective < LEAST_EFFECTIVE {
         faults.push(format!("only {effective:.0} draws are effective; {LEAST_EFFECTIVE} are needed"));
     }
     let kept = (settings.chains * settings.keep) as f64;
