@@ -317,6 +317,7 @@ fn training_by_both_directions_is_the_same_whatever_the_number_of_threads() {
         standardisation: Standardisation::identity(5),
         names: vec![String::new(); 5],
         integers: vec![],
+        constraint: Constraint::default(),
     };
     let teacher = teacher.freeze::<f32>();
     let train_with = |threads: usize| {
