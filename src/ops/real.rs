@@ -31,6 +31,8 @@ pub trait Real: Dtype + Neg<Output = Self> {
     ///
     /// A loop with a comparison in it would do, but where several in a row have one condition, compilers make branches of them.
     fn choose<S: Simd>(simd: S, values: &[Self], edges: &[Self], new: &[Self], old: &mut [Self]);
+    /// `value = value · factor + term` in each place: slices as for [`Real::choose`].
+    fn scale_and_add<S: Simd>(simd: S, values: &mut [Self], factors: &[Self], terms: &[Self]);
     /// `a · b + c` in every place of a register, rounded once.
     fn vector_fma<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
 }
@@ -115,6 +117,16 @@ impl Real for f32 {
         debug_assert!(rest.is_empty(), "whole registers");
         for (((old, &new), &value), &edge) in old.iter_mut().zip(new).zip(values).zip(edges) {
             *old = simd.select_f32s(simd.greater_than_or_equal_f32s(value, edge), new, *old);
+        }
+    }
+
+    #[inline(always)]
+    fn scale_and_add<S: Simd>(simd: S, values: &mut [Self], factors: &[Self], terms: &[Self]) {
+        let (factors, terms) = (S::as_simd_f32s(factors).0, S::as_simd_f32s(terms).0);
+        let (values, rest) = S::as_mut_simd_f32s(values);
+        debug_assert!(rest.is_empty(), "whole registers");
+        for ((value, &factor), &term) in values.iter_mut().zip(factors).zip(terms) {
+            *value = simd.mul_add_f32s(*value, factor, term);
         }
     }
 
@@ -250,6 +262,16 @@ impl Real for f64 {
         debug_assert!(rest.is_empty(), "whole registers");
         for (((old, &new), &value), &edge) in old.iter_mut().zip(new).zip(values).zip(edges) {
             *old = simd.select_f64s(simd.greater_than_or_equal_f64s(value, edge), new, *old);
+        }
+    }
+
+    #[inline(always)]
+    fn scale_and_add<S: Simd>(simd: S, values: &mut [Self], factors: &[Self], terms: &[Self]) {
+        let (factors, terms) = (S::as_simd_f64s(factors).0, S::as_simd_f64s(terms).0);
+        let (values, rest) = S::as_mut_simd_f64s(values);
+        debug_assert!(rest.is_empty(), "whole registers");
+        for ((value, &factor), &term) in values.iter_mut().zip(factors).zip(terms) {
+            *value = simd.mul_add_f64s(*value, factor, term);
         }
     }
 

@@ -123,15 +123,19 @@ impl<E: Real> Lengths<E> {
     }
 
     #[inline(always)]
-    pub fn fill(&mut self, shape: &Shape<E>, raw: &Raw<E>) {
+    pub fn fill<S: Simd>(&mut self, simd: S, shape: &Shape<E>, raw: &Raw<E>) {
         let Self { widths, heights } = self;
+        let (narrowest, flattest) = ([shape.narrowest; LANES], [shape.flattest; LANES]);
+        let zero = [E::ZERO; LANES];
         let share = powers(shape, raw, 0, widths, shape.width);
         for width in &mut widths[..shape.bins] {
-            *width = each(|c| Real::fma(width[c], share[c], shape.narrowest));
+            E::scale_and_add(simd, width, &share, &narrowest);
         }
         let share = powers(shape, raw, shape.bins, heights, shape.height);
         for (height, width) in heights[..shape.bins].iter_mut().zip(widths) {
-            *height = each(|c| Real::fma(height[c], share[c], shape.flattest * width[c]));
+            let mut floor = *width;
+            E::scale_and_add(simd, &mut floor, &flattest, &zero);
+            E::scale_and_add(simd, height, &share, &floor);
         }
     }
 }

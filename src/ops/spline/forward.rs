@@ -31,7 +31,7 @@ impl<E: Real> WithSimd for Forward<'_, E> {
             let parameters = &parameters[i * per_variable..][..per_variable];
             for lane in (0..stride).step_by(LANES) {
                 let raw = Raw::new(shape.bins, stride, lane, parameters);
-                lengths.fill(&shape, &raw);
+                lengths.fill(simd, &shape, &raw);
                 let points = group(x, lane);
                 let inner = each(|c| shape.clamp(points[c]));
                 let place = locate::<E, S, false>(simd, &shape, &raw, &lengths, &inner);

@@ -30,7 +30,7 @@ impl<E: Real> WithSimd for Inverse<'_, E> {
             let parameters = &parameters[i * per_variable..][..per_variable];
             for lane in (0..stride).step_by(LANES) {
                 let raw = Raw::new(shape.bins, stride, lane, parameters);
-                lengths.fill(&shape, &raw);
+                lengths.fill(simd, &shape, &raw);
                 let (raw_scale, shift, images) = (raw.scale(), raw.shift(), group(y, lane));
                 let (mut s, mut z) = ([E::ZERO; LANES], images);
                 for c in 0..LANES {
