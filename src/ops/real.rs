@@ -27,6 +27,12 @@ pub trait Real: Dtype + Neg<Output = Self> {
     type Vector<S: Simd>: Copy;
     /// A register full of one number.
     fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
+    /// Overwrites `old` with `new` where `values` are at least `edges`: slices of one length, which fills whole registers.
+    ///
+    /// A loop with a comparison in it would do, but where several in a row have one condition, compilers make branches of them.
+    fn choose<S: Simd>(simd: S, values: &[Self], edges: &[Self], new: &[Self], old: &mut [Self]);
+    /// `value = value · factor + term` in each place: slices as for [`Real::choose`].
+    fn scale_and_add<S: Simd>(simd: S, values: &mut [Self], factors: &[Self], terms: &[Self]);
     /// `a · b + c` in every place of a register, rounded once.
     fn vector_fma<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
 }
@@ -102,6 +108,26 @@ impl Real for f32 {
     #[inline(always)]
     fn splat<S: Simd>(simd: S, value: Self) -> S::f32s {
         simd.splat_f32s(value)
+    }
+
+    #[inline(always)]
+    fn choose<S: Simd>(simd: S, values: &[Self], edges: &[Self], new: &[Self], old: &mut [Self]) {
+        let (values, edges, new) = (S::as_simd_f32s(values).0, S::as_simd_f32s(edges).0, S::as_simd_f32s(new).0);
+        let (old, rest) = S::as_mut_simd_f32s(old);
+        debug_assert!(rest.is_empty(), "whole registers");
+        for (((old, &new), &value), &edge) in old.iter_mut().zip(new).zip(values).zip(edges) {
+            *old = simd.select_f32s(simd.greater_than_or_equal_f32s(value, edge), new, *old);
+        }
+    }
+
+    #[inline(always)]
+    fn scale_and_add<S: Simd>(simd: S, values: &mut [Self], factors: &[Self], terms: &[Self]) {
+        let (factors, terms) = (S::as_simd_f32s(factors).0, S::as_simd_f32s(terms).0);
+        let (values, rest) = S::as_mut_simd_f32s(values);
+        debug_assert!(rest.is_empty(), "whole registers");
+        for ((value, &factor), &term) in values.iter_mut().zip(factors).zip(terms) {
+            *value = simd.mul_add_f32s(*value, factor, term);
+        }
     }
 
     #[inline(always)]
@@ -227,6 +253,26 @@ impl Real for f64 {
     #[inline(always)]
     fn splat<S: Simd>(simd: S, value: Self) -> S::f64s {
         simd.splat_f64s(value)
+    }
+
+    #[inline(always)]
+    fn choose<S: Simd>(simd: S, values: &[Self], edges: &[Self], new: &[Self], old: &mut [Self]) {
+        let (values, edges, new) = (S::as_simd_f64s(values).0, S::as_simd_f64s(edges).0, S::as_simd_f64s(new).0);
+        let (old, rest) = S::as_mut_simd_f64s(old);
+        debug_assert!(rest.is_empty(), "whole registers");
+        for (((old, &new), &value), &edge) in old.iter_mut().zip(new).zip(values).zip(edges) {
+            *old = simd.select_f64s(simd.greater_than_or_equal_f64s(value, edge), new, *old);
+        }
+    }
+
+    #[inline(always)]
+    fn scale_and_add<S: Simd>(simd: S, values: &mut [Self], factors: &[Self], terms: &[Self]) {
+        let (factors, terms) = (S::as_simd_f64s(factors).0, S::as_simd_f64s(terms).0);
+        let (values, rest) = S::as_mut_simd_f64s(values);
+        debug_assert!(rest.is_empty(), "whole registers");
+        for ((value, &factor), &term) in values.iter_mut().zip(factors).zip(terms) {
+            *value = simd.mul_add_f64s(*value, factor, term);
+        }
     }
 
     #[inline(always)]

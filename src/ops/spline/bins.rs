@@ -4,6 +4,7 @@ use super::{Spline, FLATTEST, MOST_BINS, NARROWEST, SWING};
 use crate::ops::affine::{group, scale};
 use crate::ops::lanes::LANES;
 use crate::ops::real::Real;
+use pulp::Simd;
 
 /// One number for each of [`LANES`] lanes.
 pub(super) type Group<E> = [E; LANES];
@@ -34,6 +35,7 @@ pub(super) struct Shape<E> {
 }
 
 impl<E: Real> Shape<E> {
+    #[inline(always)]
     pub fn new(spline: &Spline) -> Self {
         let whole = 2.0 * spline.limit;
         Self {
@@ -82,6 +84,7 @@ pub(super) struct Raw<'a, E> {
 }
 
 impl<'a, E: Real> Raw<'a, E> {
+    #[inline(always)]
     pub fn new(bins: usize, stride: usize, lane: usize, parameters: &'a [E]) -> Self {
         Self { bins, stride, lane, parameters }
     }
@@ -120,15 +123,19 @@ impl<E: Real> Lengths<E> {
     }
 
     #[inline(always)]
-    pub fn fill(&mut self, shape: &Shape<E>, raw: &Raw<E>) {
+    pub fn fill<S: Simd>(&mut self, simd: S, shape: &Shape<E>, raw: &Raw<E>) {
         let Self { widths, heights } = self;
+        let (narrowest, flattest) = ([shape.narrowest; LANES], [shape.flattest; LANES]);
+        let zero = [E::ZERO; LANES];
         let share = powers(shape, raw, 0, widths, shape.width);
         for width in &mut widths[..shape.bins] {
-            *width = each(|c| Real::fma(width[c], share[c], shape.narrowest));
+            E::scale_and_add(simd, width, &share, &narrowest);
         }
         let share = powers(shape, raw, shape.bins, heights, shape.height);
         for (height, width) in heights[..shape.bins].iter_mut().zip(widths) {
-            *height = each(|c| Real::fma(height[c], share[c], shape.flattest * width[c]));
+            let mut floor = *width;
+            E::scale_and_add(simd, &mut floor, &flattest, &zero);
+            E::scale_and_add(simd, height, &share, &floor);
         }
     }
 }
@@ -163,7 +170,8 @@ pub(super) struct Place<E> {
 
 /// Finds the bins that hold `values`, which are points (or, with `IMAGES`, images of points) between the limits.
 #[inline(always)]
-pub(super) fn locate<E: Real, const IMAGES: bool>(
+pub(super) fn locate<E: Real, S: Simd, const IMAGES: bool>(
+    simd: S,
     shape: &Shape<E>,
     raw: &Raw<E>,
     lengths: &Lengths<E>,
@@ -187,20 +195,17 @@ pub(super) fn locate<E: Real, const IMAGES: bool>(
         let next = if k + 1 < shape.bins { k + 1 } else { k };
         let index = E::of(k as f64);
         let raws = [raw.slope(k - 1), raw.slope(k)];
-        let choose = |new: &Group<E>, old: &mut Group<E>| {
-            *old = each(|c| if values[c] >= edge[c] { new[c] } else { old[c] });
-        };
-        choose(&[index; LANES], &mut place.index);
-        choose(&left, &mut place.left);
-        choose(&bottom, &mut place.bottom);
-        choose(&widths[k - 1], &mut place.widths[0]);
-        choose(&widths[k], &mut place.widths[1]);
-        choose(&widths[next], &mut place.widths[2]);
-        choose(&heights[k - 1], &mut place.heights[0]);
-        choose(&heights[k], &mut place.heights[1]);
-        choose(&heights[next], &mut place.heights[2]);
-        choose(&raws[0], &mut place.raws[0]);
-        choose(&raws[1], &mut place.raws[1]);
+        E::choose(simd, values, &edge, &[index; LANES], &mut place.index);
+        E::choose(simd, values, &edge, &left, &mut place.left);
+        E::choose(simd, values, &edge, &bottom, &mut place.bottom);
+        E::choose(simd, values, &edge, &widths[k - 1], &mut place.widths[0]);
+        E::choose(simd, values, &edge, &widths[k], &mut place.widths[1]);
+        E::choose(simd, values, &edge, &widths[next], &mut place.widths[2]);
+        E::choose(simd, values, &edge, &heights[k - 1], &mut place.heights[0]);
+        E::choose(simd, values, &edge, &heights[k], &mut place.heights[1]);
+        E::choose(simd, values, &edge, &heights[next], &mut place.heights[2]);
+        E::choose(simd, values, &edge, &raws[0], &mut place.raws[0]);
+        E::choose(simd, values, &edge, &raws[1], &mut place.raws[1]);
     }
     place
 }

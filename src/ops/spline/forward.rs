@@ -22,7 +22,7 @@ impl<E: Real> WithSimd for Forward<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { spline, stride, x, parameters, log_det, mut keep } = self;
         let shape = Shape::<E>::new(&spline);
         let (per_variable, per_kept) = (spline.per_variable() * stride, spline.kept() * stride);
@@ -31,10 +31,10 @@ impl<E: Real> WithSimd for Forward<'_, E> {
             let parameters = &parameters[i * per_variable..][..per_variable];
             for lane in (0..stride).step_by(LANES) {
                 let raw = Raw::new(shape.bins, stride, lane, parameters);
-                lengths.fill(&shape, &raw);
+                lengths.fill(simd, &shape, &raw);
                 let points = group(x, lane);
                 let inner = each(|c| shape.clamp(points[c]));
-                let place = locate::<E, false>(&shape, &raw, &lengths, &inner);
+                let place = locate::<E, S, false>(simd, &shape, &raw, &lengths, &inner);
                 let (slopes, bends) = place.knots(&shape);
                 let (raw_scale, shift) = (raw.scale(), raw.shift());
                 let (mut y, mut log_slope) = (points, [E::ZERO; LANES]);

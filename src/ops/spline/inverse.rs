@@ -21,7 +21,7 @@ impl<E: Real> WithSimd for Inverse<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { spline, stride, y, parameters, log_det } = self;
         let shape = Shape::<E>::new(&spline);
         let per_variable = spline.per_variable() * stride;
@@ -30,7 +30,7 @@ impl<E: Real> WithSimd for Inverse<'_, E> {
             let parameters = &parameters[i * per_variable..][..per_variable];
             for lane in (0..stride).step_by(LANES) {
                 let raw = Raw::new(shape.bins, stride, lane, parameters);
-                lengths.fill(&shape, &raw);
+                lengths.fill(simd, &shape, &raw);
                 let (raw_scale, shift, images) = (raw.scale(), raw.shift(), group(y, lane));
                 let (mut s, mut z) = ([E::ZERO; LANES], images);
                 for c in 0..LANES {
@@ -40,7 +40,7 @@ impl<E: Real> WithSimd for Inverse<'_, E> {
                     z[c] = (images[c] - shift[c]) / scale;
                 }
                 let inner = each(|c| shape.clamp(z[c]));
-                let place = locate::<E, true>(&shape, &raw, &lengths, &inner);
+                let place = locate::<E, S, true>(simd, &shape, &raw, &lengths, &inner);
                 let (slopes, _) = place.knots(&shape);
                 let (mut x, mut log_slope) = (z, s);
                 for c in 0..LANES {
