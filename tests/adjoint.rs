@@ -5,11 +5,12 @@ mod common;
 use common::*;
 use dfdx::prelude::*;
 use flowdistill::bijection::Bijection;
-use flowdistill::flow::{Flow, FlowConfig, Orientation, Pass};
+use flowdistill::flow::{BaseConfig, Flow, FlowConfig, Orientation, Pass};
 use flowdistill::ops::batch::Batch;
 use flowdistill::ops::real::Real;
 use flowdistill::ops::Kernels;
 use flowdistill::params::Parameters;
+use flowdistill::transformer::Transformer;
 
 /// What the adjoint sweep of a layer makes of the gradient `g_x` of log q at `x`: the gradient at the images, and those of the weights.
 fn adjoint<E: Real>(
@@ -37,6 +38,9 @@ fn the_backward_pass_of_the_adjoint_is_where_it_came_from() {
     // gₓ = Jᵀ g + ∂ log |det J|/∂x, with the right side by the library's own ops and tape.
     for dim in DIMS {
         for (name, config) in cases() {
+            // A spline's slopes go down to 1/200, and dividing by them costs as many digits on either side.
+            let loss_of_digits = if matches!(config.transformer, Transformer::Spline { .. }) { 100.0 } else { 1.0 };
+            let (double, single_bound) = (1e-12 * loss_of_digits, 1e-4 * loss_of_digits);
             for rows in BATCHES {
                 let (x, g_x) = (normal_rows(rows, dim, "x"), normal_rows(rows, dim, "g"));
                 let oracle = random_flow::<f64>(dim, &config, Orientation::Sampling);
@@ -49,15 +53,17 @@ fn the_backward_pass_of_the_adjoint_is_where_it_came_from() {
                     let loss =
                         (y * tensor::<f64>(&g, dim)).sum::<Rank0, Axes2<0, 1>>() + log_det.sum::<Rank0, Axis<0>>();
                     let gradients = loss.backward();
-                    assert!(disagreement(gradients.get(&points).as_vec(), g_x.clone()) < 1e-12, "{message}");
+                    let apart = disagreement(gradients.get(&points).as_vec(), g_x.clone());
+                    assert!(apart < double, "{message}: {apart}");
                     let exact = layer.parameters().into_iter().map(|(_, tensor)| gradients.get(tensor).as_vec());
                     for (found, exact) in weights.iter().zip(exact) {
-                        assert!(disagreement(found.clone(), exact) < 1e-12, "{message}: weights");
+                        assert!(disagreement(found.clone(), exact) < double, "{message}: weights");
                     }
                     let (fast, fast_weights) = adjoint(single, &x, &g_x, dim);
-                    assert!(disagreement(fast, g) < 1e-4, "{message}");
+                    let apart = disagreement(fast, g);
+                    assert!(apart < single_bound, "{message}: {apart}");
                     for (fast, exact) in fast_weights.into_iter().zip(weights) {
-                        assert!(disagreement(fast, exact) < 1e-4, "{message}: weights");
+                        assert!(disagreement(fast, exact) < single_bound, "{message}: weights");
                     }
                 }
             }
@@ -78,6 +84,10 @@ fn for_all(law: impl Fn(&str, &FlowConfig, usize)) {
 fn the_gradient_of_a_samplers_density_obeys_the_chain_rule() {
     // Along x(z), d log q(x(z))/dz = Jᵀ ∂ log q/∂x, and the tape knows both sides.
     for_all(|name, config, dim| {
+        if config.base != BaseConfig::Normal {
+            // The draws of another base are on the tape as functions of its parameters, not of the noise.
+            return;
+        }
         let rows = 7;
         let flow = random_flow::<f64>(dim, config, Orientation::Sampling);
         let noise = tensor::<f64>(&normal_rows(rows, dim, "noise"), dim);
@@ -121,7 +131,7 @@ fn a_pass_gives_the_scores_and_gradients_of_its_flow() {
         let rows = 67;
         let mut flow = random_flow::<f64>(dim, config, Orientation::Sampling);
         let mut pass = Pass::<f64>::default();
-        let noise = normal_rows(rows, dim, "noise");
+        let noise = normal_rows(rows, flow.noise_width(), "noise");
         let (mut x, mut log_q, mut scores) = (vec![0.0; rows * dim], vec![0.0; rows], vec![0.0; rows * dim]);
         pass.push(&flow, &noise, &mut x, &mut log_q).expect("pushed");
         pass.score(&mut scores);
@@ -134,7 +144,7 @@ fn a_pass_gives_the_scores_and_gradients_of_its_flow() {
         let (d_x, d_log_q) = (normal_rows(rows, dim, "d_x"), normal_rows(rows, 1, "d_log_q"));
         let mut found = zeros.clone();
         pass.add_gradients_of_push(&d_x, &d_log_q, &mut found);
-        let (points, density) = flow.push(tensor::<f64>(&noise, dim).leaky_trace()).expect("push");
+        let (points, density) = flow.push(tensor::<f64>(&noise, flow.noise_width()).leaky_trace()).expect("push");
         let weights: Tensor<(usize,), f64, Cpu> = Cpu::default().tensor_from_vec(d_log_q, (rows,));
         let loss = (points * tensor::<f64>(&d_x, dim)).sum::<Rank0, Axes2<0, 1>>() + (density * weights).sum();
         let gradients = loss.backward();
@@ -175,7 +185,7 @@ fn the_path_gradient_is_the_total_one_without_the_score() {
         let rows = 67;
         let flow = random_flow::<f64>(dim, config, Orientation::Sampling);
         let mut pass = Pass::<f64>::default();
-        let noise = normal_rows(rows, dim, "noise");
+        let noise = normal_rows(rows, flow.noise_width(), "noise");
         let (mut x, mut log_q, mut scores) = (vec![0.0; rows * dim], vec![0.0; rows], vec![0.0; rows * dim]);
         pass.push(&flow, &noise, &mut x, &mut log_q).expect("pushed");
         pass.score(&mut scores);

@@ -2,6 +2,7 @@
 
 use flowdistill::experiment::{DataSpec, EvaluationSpec, Spec};
 use flowdistill::flow::FlowConfig;
+use flowdistill::sampler::{NutsSettings, SmcSettings};
 use flowdistill::train::{AnnealConfig, Divergence, Schedule, Settings};
 use serde_json::Value;
 
@@ -33,7 +34,10 @@ fn assert_documented(heading: &str, value: &Value, nested: &[&str]) {
         if default == "*required*" || nested.contains(&field.as_str()) {
             continue;
         }
-        let written = serde_json::from_str(default).unwrap_or_else(|_| Value::String(default.clone()));
+        let written = match default.as_str() {
+            "none" => Value::Null,
+            default => serde_json::from_str(default).unwrap_or_else(|_| Value::String(default.into())),
+        };
         assert_eq!(written, value, "{heading}: default of `{field}`");
     }
 }
@@ -45,6 +49,8 @@ fn defaults_on_the_page_are_those_of_the_code() {
     assert_documented("Training", &json(&Schedule::default()), &[]);
     assert_documented("Stages", &json(&Divergence::default()), &["anneal"]);
     assert_documented("Stages", &json(&AnnealConfig::default()), &[]);
+    assert_documented("Sampling the target", &json(&SmcSettings::default()), &[]);
+    assert_documented("The no-U-turn sampler", &json(&NutsSettings::default()), &[]);
     assert_documented("Evaluation", &json(&EvaluationSpec::default()), &[]);
     let spec = Spec::parse("(name: \"x\", stages: [], data: (source: Draws(rows: 1)))").expect("an experiment");
     assert_documented("Experiment", &json(&spec), &["target", "data", "teacher", "student", "evaluation"]);
@@ -77,6 +83,12 @@ fn the_page_invents_no_field() {
     for (field, _) in rows("Stages") {
         let name = format!("`{field}`");
         assert!(stage.contains(&name) || anneal.contains(&name), "Stages: `{field}` is not a field");
+    }
+    let of_sample = ["(zzz: 1)", "(method: Smc(zzz: 1))", "(method: Nuts(zzz: 1))"]
+        .map(|fields| legal(&format!("(name: \"x\", stages: [Sample{fields}])")));
+    for (field, _) in rows("Sampling the target").into_iter().chain(rows("The no-U-turn sampler")) {
+        let name = format!("`{field}`");
+        assert!(of_sample.iter().any(|error| error.contains(&name)), "Sampling the target: `{field}` is not a field");
     }
     let rate = legal("(name: \"x\", stages: [MaximumLikelihood(rate: (zzz: 1))])");
     for (field, _) in rows("Training") {
