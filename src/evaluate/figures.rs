@@ -57,11 +57,11 @@ impl Certificate {
         };
         self.reasons.iter().for_each(|reason| line(format!("- {reason}")));
         line(format!("\n| figure | from {} draws of the student |\n|---|---:|", self.reverse.draws));
-        let pair = |(value, error): (f64, f64)| format!("{value:.4} ± {error:.4}");
+        let pair = |(value, error): (f64, f64)| format!("{} ± {}", nats(value), nats(error));
         line(format!("| ELBO (at most log Z) | {} |", pair((self.elbo.mean, self.elbo.standard_error))));
         line(format!("| log Z, importance-sampled | {} |", pair((self.reverse.log_z, self.reverse.log_z_se))));
         if let Some(log_z) = self.smoothed_log_z {
-            line(format!("| log Z, Pareto-smoothed | {log_z:.4} |"));
+            line(format!("| log Z, Pareto-smoothed | {} |", nats(log_z)));
         }
         line(format!("| ESS/N | {:.4} |", self.reverse.ess));
         if let Some(k_hat) = self.reverse.k_hat {
@@ -72,7 +72,7 @@ impl Certificate {
         let draws = self.forward.map_or("no draws".into(), |forward| format!("{} draws", forward.draws));
         line(format!("\n| figure | independent look: {source}, {draws} |\n|---|---:|"));
         if let Some(log_z) = self.independent_log_z {
-            line(format!("| log Z | {} |", if log_z.1 == 0.0 { format!("{:.4}", log_z.0) } else { pair(log_z) }));
+            line(format!("| log Z | {} |", if log_z.1 == 0.0 { nats(log_z.0) } else { pair(log_z) }));
         }
         if let Some(log_z) = self.bridge_log_z {
             line(format!("| log Z, bridge | {} |", pair(log_z)));
@@ -122,6 +122,17 @@ impl Certificate {
         } else {
             Err(Error::Requirement(unmet.join("; ")))
         }
+    }
+}
+
+/// Four decimals, without the sign of a zero; in powers of ten where a score has gone astray.
+fn nats(value: f64) -> String {
+    if value.abs() >= 1e6 {
+        format!("{value:.2e}")
+    } else if value.abs() < 5e-5 {
+        "0.0000".into()
+    } else {
+        format!("{value:.4}")
     }
 }
 

@@ -211,9 +211,6 @@ impl Record {
                 writeln!(out, "| {part} | {:.4} | {:.4} |", score.mean, score.standard_error)?;
             }
         }
-        if let Some(student) = &self.scores.student {
-            self.write_student(out, student)?;
-        }
         if let Some(certificate) = &self.certificate {
             write!(out, "\n{}", certificate.to_markdown())?;
         }
@@ -231,34 +228,6 @@ impl Record {
         }
         Ok(())
     }
-
-    fn write_student(&self, out: &mut String, student: &StudentScores) -> std::fmt::Result {
-        let reverse = &student.reverse;
-        writeln!(out, "\n| student | from {} draws of its own |\n|---|---:|", reverse.draws)?;
-        writeln!(out, "| ESS/N | {:.4} |", reverse.ess)?;
-        writeln!(out, "| ELBO | {} |", nats(reverse.elbo))?;
-        let known = student.true_log_z.map_or(String::new(), |z| format!(" (exact: {})", nats(z)));
-        let (log_z, error) = (nats(reverse.log_z), nats(reverse.log_z_se));
-        writeln!(out, "| log Z, importance-sampled | {log_z} ± {error}{known} |")?;
-        if let Some(k_hat) = reverse.k_hat {
-            writeln!(out, "| Pareto k̂ (below 0.7 is usable) | {k_hat:.2} |")?;
-        }
-        if student.failed_rows > 0 {
-            writeln!(out, "| draws that the target could not evaluate | {} |", student.failed_rows)?;
-        }
-        if let Some((forward, source)) = &student.forward {
-            writeln!(out, "\n| student | from {} {source} |\n|---|---:|", forward.draws)?;
-            writeln!(out, "| forward ESS/N | {:.4} |", forward.forward_ess)?;
-            writeln!(out, "| EUBO | {} |", nats(forward.eubo))?;
-            if let Some(kl) = forward.forward_kl {
-                writeln!(out, "| forward KL | {} |", nats(kl))?;
-            }
-            if let Some(k_hat) = forward.forward_k_hat {
-                writeln!(out, "| Pareto k̂ (above 0.7 a few draws decide the ESS) | {k_hat:.2} |")?;
-            }
-        }
-        Ok(())
-    }
 }
 
 fn write_drawn(out: &mut String, name: &str, drawn: &Drawn) -> std::fmt::Result {
@@ -270,17 +239,6 @@ fn write_drawn(out: &mut String, name: &str, drawn: &Drawn) -> std::fmt::Result 
     writeln!(out, "| effective draws, fewest | {:.0} |", drawn.effective)?;
     writeln!(out, "| evaluations | {} |\n| seconds | {:.1} |", drawn.evaluations, drawn.seconds)?;
     drawn.faults.iter().try_for_each(|fault| writeln!(out, "| **in doubt** | {fault} |"))
-}
-
-/// Four decimals, without the sign of a zero; in powers of ten where a score has gone astray.
-fn nats(value: f64) -> String {
-    if value.abs() >= 1e6 {
-        format!("{value:.2e}")
-    } else if value.abs() < 5e-5 {
-        "0.0000".into()
-    } else {
-        format!("{value:.4}")
-    }
 }
 
 /// The processor's name, where the system tells.
