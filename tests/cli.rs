@@ -316,6 +316,7 @@ fn data_come_as_they_are_and_draws_keep_their_bounds() {
         ("data.integers=[\"share\"]", "whole numbers"),
         ("data.integers=[\"age\"]", "`age`"),
         ("data.transforms=[{\"Log\":{\"column\":\"children\",\"above\":0.0}}]", "above 0"),
+        ("data.transforms=[Log(column: \"children\")]", "above 0"),
         ("data.source.missing=Refuse", "missing: Drop"),
         ("data.source.delimiter=é", "ASCII"),
     ] {
@@ -346,6 +347,8 @@ fn fields_are_set_from_the_command_line_and_checked_like_the_file() {
         found["teacher_parameters"].as_u64().expect("a number")
     };
     assert!(parameters(set(&["teacher.hidden=[8]", "teacher.activation=Tanh"])) < parameters(set(&["name=other"])));
+    let splines = ["teacher.transformer=Spline(bins: 4)", "teacher.orders=[Ascending, Shuffled(3)]"];
+    assert!(parameters(set(&splines)) > parameters(set(&["teacher.transformer=Affine()"])));
     for (assignment, word) in [
         ("teacher.depth=3", "there are"),
         ("teacher.hidden=[0]", "hidden[0] is 0"),

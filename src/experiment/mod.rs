@@ -9,6 +9,7 @@ mod native;
 mod ordered;
 mod prepare;
 mod report;
+mod ron_value;
 mod run;
 mod set;
 mod spec;

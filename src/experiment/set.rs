@@ -1,12 +1,13 @@
 //! Changes to an experiment from the command line: `path.to.field=value`.
 
+use super::ron_value;
 use super::spec::Spec;
 use crate::error::{Error, Result};
 use serde_json::Value;
 
 impl Spec {
     /// Sets one field. The path names fields and, from 0, places in lists; the names of variants may be left out. The value is
-    /// written as in RON for a field at the top (`target=Funnel(dim: 5)`), elsewhere as a number, a list, or a bare word.
+    /// written as in RON: `target=Funnel(dim: 5)`, `student.transformer=Spline(bins: 8)`, `stages.0.steps=500`.
     ///
     /// # Errors
     /// If there is no such field, or the value is not of its type.
@@ -54,9 +55,10 @@ fn is_variant(place: &Value) -> bool {
     key.is_some_and(|key| key.starts_with(|c: char| c.is_ascii_uppercase()))
 }
 
-/// A number, list or quoted text; anything else is a bare word, the name of a variant for instance.
+/// A value as RON or JSON; anything else is text without quotes.
 fn nested(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_string()))
+    let json = || serde_json::from_str(text).ok();
+    ron_value::parse(text).or_else(json).unwrap_or_else(|| Value::String(text.to_string()))
 }
 
 /// A field at the top, as RON.
