@@ -23,12 +23,11 @@ pub fn for_each_piece<P: Send, S>(
     scratch: impl Fn() -> S + Send + Sync,
     f: impl Fn(&mut S, P) + Send + Sync,
 ) {
-    let pieces: Vec<P> = pieces.into_iter().collect();
-    if pieces.len() < 2 || work < SERIAL_BELOW || rayon::current_num_threads() < 2 {
+    if work < SERIAL_BELOW || rayon::current_num_threads() < 2 {
         let mut scratch = scratch();
         pieces.into_iter().for_each(|piece| f(&mut scratch, piece));
     } else {
-        pieces.into_par_iter().for_each_init(scratch, f);
+        pieces.into_iter().collect::<Vec<P>>().into_par_iter().for_each_init(scratch, f);
     }
 }
 

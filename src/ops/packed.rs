@@ -7,7 +7,7 @@ use super::masked_linear::MaskedLinear;
 use super::network::Network;
 use super::real::Real;
 use super::tile::padded;
-use super::weighted::{reset, WeightedNetwork};
+use super::weighted::WeightedNetwork;
 use std::sync::Arc;
 
 /// The most rows for which this layout is the faster one.
@@ -40,7 +40,8 @@ impl<E: Real> PackedNetwork<E> {
         let network = &*self.network;
         let widths = || std::iter::once(network.inputs()).chain(network.hidden().iter().map(|stairs| stairs.outputs()));
         let total: usize = widths().chain([network.outputs()]).map(|width| rows * padded(width)).sum();
-        reset(buffer, total);
+        // What is left of the call before needs no clearing: every layer writes all that is read of it.
+        buffer.resize(total, E::ZERO);
         let (input, mut rest) = buffer.split_at_mut(rows * padded(network.inputs()));
         for (row, values) in input.chunks_exact_mut(padded(network.inputs())).enumerate() {
             for (value, lanes) in values.iter_mut().zip(x.chunks_exact(stride)) {
@@ -62,7 +63,7 @@ impl<E: Real> PackedNetwork<E> {
         if let Some(skip) = &self.skip {
             skip.forward(rows, input, rest, true);
         }
-        reset(out, network.outputs() * stride);
+        out.resize(network.outputs() * stride, E::ZERO);
         for (row, values) in rest.chunks_exact(padded(network.outputs())).enumerate() {
             for (lanes, &value) in out.chunks_exact_mut(stride).zip(values) {
                 lanes[row] = value;
