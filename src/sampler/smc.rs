@@ -12,6 +12,9 @@ pub(super) struct Island {
     pub points: Vec<f64>,
     /// The estimate of log Z, whose exponential is unbiased but for the adaptation.
     pub log_z: f64,
+    /// The relative variance of the estimate of Z that the descent of the particles gives: Σ ((descendants of a first particle − 1) / N)²
+    /// (Chan and Lai 2013; Lee and Whiteley 2018).
+    pub variance: f64,
     /// Steps of temperature.
     pub temperatures: usize,
     /// First particles that still have descendants.
@@ -20,7 +23,7 @@ pub(super) struct Island {
     pub acceptance: f64,
     pub evaluations: usize,
     pub failed: usize,
-    /// How much of the particles' log weights at β = 1 a round of moves leaves: their correlation before and after.
+    /// How much of the particles' largest log weights at β = 1 a round of moves leaves: their rank correlation before and after.
     pub memory: f64,
     /// Whether the path reached β = 1.
     pub arrived: bool,
@@ -120,7 +123,7 @@ pub(super) fn island(
         evaluations += moved.evaluations;
         failed += moved.failed;
         if k + 1 == settings.moves {
-            memory = correlation(&before, &particles.differences(dim, constant));
+            memory = memory_of_the_largest(&before, &particles.differences(dim, constant));
         }
         if (k + 1) % settings.moves == 0 {
             let start = points.len();
@@ -128,20 +131,37 @@ pub(super) fn island(
             shape.apply(&particles.z, &mut points[start..]);
         }
     }
-    origins.sort_unstable();
-    origins.dedup();
+    let mut descendants = vec![0u32; n];
+    origins.iter().for_each(|&origin| descendants[origin as usize] += 1);
+    let variance = descendants.iter().map(|&d| ((f64::from(d) - 1.0) / n as f64).powi(2)).sum();
+    let ancestors = descendants.iter().filter(|&&d| d > 0).count();
     let arrived = beta >= 1.0;
-    Ok(Island {
-        points,
-        log_z,
-        temperatures,
-        ancestors: origins.len(),
-        acceptance,
-        evaluations,
-        failed,
-        memory,
-        arrived,
-    })
+    Ok(Island { points, log_z, temperatures, ancestors, variance, acceptance, evaluations, failed, memory, arrived })
+}
+
+/// What the largest log weights remember of themselves: the rank correlation of those before a round of moves with those after it, over the
+/// half that was largest before. They decide log Z, and a narrow neck that holds them may be stuck while the rest moves freely. Ranks, for
+/// in heavy tails a few particles would decide a plain correlation.
+fn memory_of_the_largest(before: &[f64], after: &[f64]) -> f64 {
+    let mut order: Vec<usize> = (0..before.len()).collect();
+    order.sort_unstable_by(|&a, &b| before[b].total_cmp(&before[a]));
+    order.truncate(before.len() / 2);
+    let (first, last) = (order.first().map_or(0.0, |&r| before[r]), order.last().map_or(0.0, |&r| before[r]));
+    if first - last <= 1e-9 * (1.0 + first.abs()) {
+        // All weigh the same, so nothing hangs on where they are.
+        return 0.0;
+    }
+    let ranks_of = |of: &[f64]| ranks(&order.iter().map(|&row| of[row]).collect::<Vec<_>>());
+    correlation(&ranks_of(before), &ranks_of(after))
+}
+
+/// The place of each value in their order.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0.0; values.len()];
+    order.into_iter().enumerate().for_each(|(rank, place)| ranks[place] = rank as f64);
+    ranks
 }
 
 /// The correlation of two lists, over the places where both are finite.
