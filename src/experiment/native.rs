@@ -34,7 +34,7 @@ impl TargetSpec {
     /// Builds the density for an experiment in `folder`, if `native` permits what that takes.
     ///
     /// # Errors
-    /// As [`TargetSpec::build`], and where permission is lacking.
+    /// If a constant is out of its range or a file is at fault, and where permission is lacking.
     pub fn build_with_permission(&self, folder: &Path, native: Native) -> Result<Box<dyn Density>, String> {
         match self.forbidden(folder, native) {
             Some(fault) => Err(fault),
