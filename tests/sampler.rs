@@ -91,6 +91,27 @@ fn failed_evaluations_put_the_draws_in_doubt() {
 }
 
 #[test]
+fn a_funnel_is_always_in_doubt() {
+    // Its neck is so narrow that particles hardly move there, and log Z comes out too low.
+    let target = Funnel::new(10).expect("a target");
+    for seed in 1..=3 {
+        let found = smc(&target, &small(), 0, &Seed(seed).stream("smc")).expect("drawn");
+        assert!(found.faults.iter().any(|fault| fault.contains("hardly move")), "seed {seed}: {:?}", found.faults);
+    }
+}
+
+#[test]
+fn the_error_of_the_evidence_covers_heavy_tails() {
+    // Here eight islands once agreed by chance on an estimate that was five of their standard errors low.
+    let target = StudentT::new(10, 2.0).expect("a target");
+    for seed in 1..=3 {
+        let found = smc(&target, &SmcSettings::default(), 0, &Seed(seed).stream("smc")).expect("drawn");
+        let (log_z, error) = found.log_z.expect("an estimate");
+        assert!(log_z.abs() <= 3.5 * error && error < 0.1, "seed {seed}: {log_z} ± {error}");
+    }
+}
+
+#[test]
 fn a_base_that_cannot_see_all_modes_makes_islands_disagree() {
     // Two far modes and a base that few particles leave: each island finds its own share of them.
     let far = Mixture::new(vec![vec![9.0], vec![-9.0]], vec![0.3, 0.3], None).expect("a target");
