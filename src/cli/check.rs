@@ -253,10 +253,14 @@ fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
             let stand_in = if plan.data.is_none() { Some(plan.with_stand_in()?) } else { None };
             time(&mut stand_in.as_ref().unwrap_or(plan).likelihood(settings.batch)?, &model.flow)
         }
-        StagePlan::TrainStudent(against, ..) => {
+        StagePlan::TrainStudent(against, divergence, _) => {
             let model = plan.new_model(Orientation::Sampling)?;
             match (against, &plan.target) {
                 (Against::Target, Some(target)) => {
+                    // The forward KL takes draws that the `Sample` stage has not made yet.
+                    let missing = divergence.forward > 0.0 && plan.data.is_none();
+                    let stand_in = if missing { Some(plan.with_stand_in()?) } else { None };
+                    let plan = stand_in.as_ref().unwrap_or(plan);
                     time(plan.divergence(target.as_ref(), None, stage)?.as_mut(), &model.flow)
                 }
                 _ => {
