@@ -194,6 +194,15 @@ fn check_trains_nothing_and_targets_lists() {
 }
 
 #[test]
+fn an_experiment_whose_draws_are_still_to_be_made_can_be_checked() {
+    let folder = tempdir().expect("a folder");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/nine_modes.ron");
+    let output = flowdistill(folder.path()).arg("check").arg(path).output().expect("run");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("training"), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
     let cases: &[(&str, &[&str])] = &[
         ("(name: \"x\", stages: [", &["line 1"]),

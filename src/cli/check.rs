@@ -245,22 +245,20 @@ fn seconds(plan: &Plan) -> Result<Option<f64>> {
 const MOST_WORK_TO_TRY: usize = 1_000_000_000;
 
 fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
+    // Where the draws of a stage are still to be made, any will do.
+    let samples = plan.stages.iter().any(|stage| matches!(stage, StagePlan::Sample(..)));
+    let stand_in = if samples && plan.data.is_none() { Some(plan.with_stand_in()?) } else { None };
+    let plan = stand_in.as_ref().unwrap_or(plan);
     match stage {
         StagePlan::Sample(..) => Ok(0.0),
         StagePlan::FitTeacher(settings) => {
             let model = plan.new_model(Orientation::Density)?;
-            // Where the data are still to be drawn, any will do.
-            let stand_in = if plan.data.is_none() { Some(plan.with_stand_in()?) } else { None };
-            time(&mut stand_in.as_ref().unwrap_or(plan).likelihood(settings.batch)?, &model.flow)
+            time(&mut plan.likelihood(settings.batch)?, &model.flow)
         }
-        StagePlan::TrainStudent(against, divergence, _) => {
+        StagePlan::TrainStudent(against, ..) => {
             let model = plan.new_model(Orientation::Sampling)?;
             match (against, &plan.target) {
                 (Against::Target, Some(target)) => {
-                    // The forward KL takes draws that the `Sample` stage has not made yet.
-                    let missing = divergence.forward > 0.0 && plan.data.is_none();
-                    let stand_in = if missing { Some(plan.with_stand_in()?) } else { None };
-                    let plan = stand_in.as_ref().unwrap_or(plan);
                     time(plan.divergence(target.as_ref(), None, stage)?.as_mut(), &model.flow)
                 }
                 _ => {
