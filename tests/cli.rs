@@ -391,9 +391,12 @@ fn a_dry_run_writes_nothing() {
 #[test]
 fn new_experiments_run_as_they_are() {
     let folder = tempdir().expect("a temporary folder");
-    let rows: String = (0..200).map(|i| format!("{},{}\n", f64::from(i).sin(), f64::from(i * i).cos())).collect();
-    std::fs::write(folder.path().join("table.csv"), format!("first \"x\",b\n{rows}")).expect("written");
+    let row = |i: i32| format!("{},{},{}\n", f64::from(i).sin(), f64::from(i * i).cos(), i % 7);
+    let rows: String = (0..200).map(row).collect();
+    std::fs::write(folder.path().join("table.csv"), format!("first \"x\",b,count\n{rows}")).expect("written");
     flowdistill(folder.path()).args(["new", "mine.ron", "--data", "table.csv", "-q"]).assert().success();
+    let text = String::from_utf8(read(folder.path().join("mine.ron"))).expect("text");
+    assert!(text.contains("integers: [\"count\"]"), "whole numbers are seen: {text}");
     flowdistill(folder.path()).args(["new", "energy.ron", "-q"]).assert().success();
     flowdistill(folder.path()).args(["new", "energy.ron", "-q"]).assert().code(2);
     flowdistill(folder.path()).args(["new", "energy.txt"]).assert().code(2);

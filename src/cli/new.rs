@@ -40,8 +40,12 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
 }
 
 fn for_data(name: &str, table: &Path, file: &Path) -> Result<String> {
-    let columns = data::read(table, None)?.names;
-    let columns: Vec<String> = columns.iter().map(|column| format!("{column:?}")).collect();
+    let read = data::read(table, None)?;
+    let dim = read.dim();
+    let whole = |i: usize| read.values.iter().skip(i).step_by(dim).all(|value| value.fract() == 0.0);
+    let quoted = |i: usize| format!("{:?}", read.names[i]);
+    let columns: Vec<String> = (0..dim).map(quoted).collect();
+    let integers: Vec<String> = (0..dim).filter(|&i| whole(i)).map(quoted).collect();
     // Relative to the experiment where they lie side by side, else from the root.
     let folder = |path: &Path| path.parent().map(Path::to_path_buf).unwrap_or_default();
     let path = if folder(table) == folder(file) {
@@ -56,8 +60,10 @@ fn for_data(name: &str, table: &Path, file: &Path) -> Result<String> {
     name: {name:?},  // the run's folder under runs/
     seed: 1,
     data: (
-        // Leave out columns that are not continuous, or dither them.
+        // Leave out columns that are no measurements.
         source: Csv(path: {path:?}, columns: [{columns}]),
+        // Columns of whole numbers: dithered for the fit; `sample --round` rounds back.
+        integers: [{integers}],
         validation: 0.1,  // share of the rows that decides when to stop
         test: 0.1,        // share of the rows that is only reported
         standardise: true,
@@ -67,12 +73,14 @@ fn for_data(name: &str, table: &Path, file: &Path) -> Result<String> {
     student: LikeTeacher,
     stages: [
         MaximumLikelihood(steps: 6000, batch: 256, patience: 12),
-        ReverseKl(against: Teacher, training: (steps: 12000, batch: 512, rate: (peak: 2e-3))),
+        // Some forward KL keeps the student where rare draws of the teacher are.
+        ReverseKl(against: Teacher, forward: 0.3, training: (steps: 12000, batch: 512, rate: (peak: 2e-3))),
     ],
     evaluation: (draws: 100000, compare: true),
 )
 "#,
-        columns = columns.join(", ")
+        columns = columns.join(", "),
+        integers = integers.join(", ")
     ))
 }
 
