@@ -80,6 +80,8 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
              the draws are unconstrained (--constrain-with may help)"
         );
     }
+    // Whatever can be wrong is known before a byte is written.
+    let target = options.target.as_ref().map(|path| target_of(path, options.allow_native, dim)).transpose()?;
     let mut names = match &map {
         Some(map) => map.constrained_names(),
         None if options.unconstrained => model.names().to_vec(),
@@ -94,8 +96,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         None => RowWriter::csv(Box::new(std::io::BufWriter::new(std::io::stdout())), &names)?,
     };
     let space = UsersSpace { options, model: &model, map: map.as_deref(), width };
-    if let (Some(correction), Some(target)) = (options.correct, &options.target) {
-        let target = target_of(target, options.allow_native, model.dim())?;
+    if let (Some(correction), Some(target)) = (options.correct, &target) {
         return corrected(correction, &space, target.as_ref(), writer, global);
     }
     let noise = global.seed().stream("sample");
