@@ -81,6 +81,12 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         );
     }
     // Whatever can be wrong is known before a byte is written.
+    if !(0.0..1.0).contains(&options.defensive) {
+        return Err(Error::invalid(format!(
+            "--defensive is {}; a share from 0 to below 1 is right",
+            options.defensive
+        )));
+    }
     let target = options.target.as_ref().map(|path| target_of(path, options.allow_native, dim)).transpose()?;
     let mut names = match &map {
         Some(map) => map.constrained_names(),
@@ -168,12 +174,6 @@ fn corrected(
     global: &Global,
 ) -> Result<()> {
     let UsersSpace { options, model, width, .. } = *space;
-    if !(0.0..1.0).contains(&options.defensive) {
-        return Err(Error::invalid(format!(
-            "--defensive is {}; a share from 0 to below 1 is right",
-            options.defensive
-        )));
-    }
     let (dim, stream) = (model.dim(), global.seed().stream("sample/corrected"));
     let proposal = Proposal::new(model, target, options.defensive, stream.child("proposal"));
     let bar = RowBar::new(global.quiet || options.output.is_none(), options.n);
