@@ -3,11 +3,14 @@
 mod common;
 
 use common::*;
-use flowdistill::flow::{Base, BaseConfig, Flow, FlowConfig, Mixture, Model, Orientation, Standardisation, StudentT};
+use flowdistill::flow::{
+    Base, BaseConfig, Flow, FlowConfig, Limited, Mixture, Model, Normal, Orientation, Standardisation, StudentT,
+};
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
 use flowdistill::target::Gaussian;
 use flowdistill::train::{Objective, ReverseKl};
+use std::sync::Arc;
 
 /// The bases that are tested, in one dimension or more, with parameters off their start.
 fn bases(dim: usize) -> Vec<(String, Box<dyn Base>)> {
@@ -18,6 +21,16 @@ fn bases(dim: usize) -> Vec<(String, Box<dyn Base>)> {
         bases.push((format!("Student-t, from {first}"), Box::new(StudentT::new(&raw))));
     }
     bases.push(("mixture".into(), Box::new(mixture(dim, &mixture_parameters(dim)))));
+    let heavy = StudentT::new(&vec![StudentT::raw(2.0); dim]);
+    let inner: [(&str, f64, Arc<dyn Base>); 4] = [
+        ("normal", 1.0, Arc::new(Normal { dim })),
+        ("Student-t", 1.5, Arc::new(heavy.clone())),
+        ("Student-t, far out", 20.0, Arc::new(heavy)),
+        ("mixture", 3.0, Arc::new(mixture(dim, &mixture_parameters(dim)))),
+    ];
+    for (name, limit, base) in inner {
+        bases.push((format!("{name}, drawn in"), Box::new(Limited::new(base, limit))));
+    }
     bases
 }
 
@@ -69,7 +82,7 @@ fn draws_follow_the_density() {
                 next += 1;
             }
         }
-        // Kolmogorov's distribution: exceeded by one sample in 10⁵, and there are 6.
+        // Kolmogorov's distribution: exceeded by one sample in 10⁵, and there are 10.
         assert!(worst < 2.47 / (rows as f64).sqrt(), "{name}: {worst}");
     }
 }
@@ -92,25 +105,29 @@ fn scores_and_slopes_are_central_differences() {
             }
         }
     }
-    for freedom in [0.5, 2.0, 40.0] {
+    for (freedom, limit) in [(0.5, None), (2.0, None), (40.0, None), (2.0, Some(1.0)), (0.5, Some(30.0))] {
+        let student_t = |raw: f64| -> Arc<dyn Base> {
+            let plain = Arc::new(StudentT::new(&[raw]));
+            limit.map_or(plain.clone(), |limit| Arc::new(Limited::new(plain, limit)))
+        };
         let raw = StudentT::raw(freedom);
         for row in 0..50 {
             let noise = normal_rows(1, 2, &format!("{freedom} {row}"));
             let at = |shift: f64| {
-                let (base, mut z) = (StudentT::new(&[raw + shift]), [0.0]);
+                let (base, mut z) = (student_t(raw + shift), [0.0]);
                 base.push(&noise, &mut z);
                 z[0]
             };
             let (mut slope, mut place) = ([0.0], [9]);
-            StudentT::new(&[raw]).push_slopes(0, &noise, &mut place, &mut slope);
+            student_t(raw).push_slopes(0, &noise, &mut place, &mut slope);
             let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
             assert!(
                 (slope[0] - difference).abs() < 1e-6 * (1.0 + difference.abs()),
                 "{freedom}: {slope:?} {difference}"
             );
             assert_eq!(place[0], 0);
-            let at = |shift: f64| StudentT::new(&[raw + shift]).log_prob(&noise[..1]);
-            StudentT::new(&[raw]).log_prob_slopes(&noise[..1], &mut slope);
+            let at = |shift: f64| student_t(raw + shift).log_prob(&noise[..1]);
+            student_t(raw).log_prob_slopes(&noise[..1], &mut slope);
             let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
             assert!(
                 (slope[0] - difference).abs() < 1e-6 * (1.0 + difference.abs()),
@@ -228,8 +245,24 @@ fn draws_far_out_are_finite() {
     assert!(base.log_prob(&z).is_finite() && score.iter().all(|s| s.is_finite()));
 }
 
+#[test]
+fn a_limit_draws_extremes_in_and_leaves_the_rest() {
+    let plain = StudentT::new(&[StudentT::raw(0.5), StudentT::raw(0.5)]);
+    let limited = Limited::new(Arc::new(plain.clone()), 20.0);
+    let (mut free, mut drawn_in) = ([0.0; 2], [0.0; 2]);
+    let noise = [8.0, 0.0, 0.1, 0.0];
+    plain.push(&noise, &mut free);
+    limited.push(&noise, &mut drawn_in);
+    assert!(free[0] > 1e25 && drawn_in[0] < 1500.0, "{free:?} {drawn_in:?}");
+    assert!((free[1] - drawn_in[1]).abs() < 1e-5, "{free:?} {drawn_in:?}");
+    assert!(limited.log_prob(&drawn_in).is_finite());
+    // So far out that sinh overflows, there is no density, and no NaN.
+    assert_eq!(limited.log_prob(&[1e6, 0.0]), f64::NEG_INFINITY);
+    assert_eq!(Limited::new(Arc::new(Normal { dim: 1 }), 1.0).log_prob(&[1e3]), f64::NEG_INFINITY);
+}
+
 fn model(base: BaseConfig) -> Model {
-    let config = FlowConfig { layers: 2, hidden: vec![7], base, ..FlowConfig::default() };
+    let config = FlowConfig { layers: 2, hidden: vec![7], base, tail_limit: Some(25.0), ..FlowConfig::default() };
     Model {
         flow: random_flow::<f32>(3, &config, Orientation::Sampling),
         standardisation: Standardisation::identity(3),
@@ -297,5 +330,9 @@ fn wrong_bases_are_refused() {
         let faults = config.faults(3);
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains("base: components is") && faults[0].contains("1 to 256"), "{faults:?}");
+    }
+    for limit in [0.0, -3.0, 0.5, 1e7, f64::NAN, f64::INFINITY] {
+        let faults = FlowConfig { tail_limit: Some(limit), ..FlowConfig::default() }.faults(3);
+        assert!(faults.len() == 1 && faults[0].contains("tail_limit is"), "{faults:?}");
     }
 }

@@ -26,6 +26,8 @@ pub struct FlowConfig {
     pub transformer: Transformer,
     /// The density that the layers carry.
     pub base: BaseConfig,
+    /// The limit L beyond which draws z of the base are drawn in softly, to L asinh(z/L); none leaves them where they are.
+    pub tail_limit: Option<f64>,
 }
 
 impl Default for FlowConfig {
@@ -39,6 +41,7 @@ impl Default for FlowConfig {
             skip: true,
             transformer: Transformer::default(),
             base: BaseConfig::default(),
+            tail_limit: None,
         }
     }
 }
@@ -113,6 +116,9 @@ impl FlowConfig {
         }
         faults.extend(self.transformer.fault().map(|fault| format!("transformer: {fault}")));
         faults.extend(self.base.fault().map(|fault| format!("base: {fault}")));
+        if let Some(limit) = self.tail_limit.filter(|limit| !(1.0..=1e6).contains(limit)) {
+            faults.push(format!("tail_limit is {limit}; 1 to 1000000, in scales of the base, is right"));
+        }
         if faults.is_empty() && self.multiplications(dim) > 1 << 31 {
             let millions = self.multiplications(dim) / 1_000_000;
             faults.push(format!("the flow has {millions} million weights; at most 2147 million is right"));

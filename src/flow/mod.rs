@@ -9,7 +9,7 @@ mod pass;
 mod standardisation;
 mod standardised;
 
-pub use base::{Base, BaseConfig, Mixture, Normal, Strata, StudentT};
+pub use base::{Base, BaseConfig, Limited, Mixture, Normal, Strata, StudentT};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
 pub use model::{FrozenModel, Model};
@@ -68,7 +68,7 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
             Ok(Autoregressive::new(conditioner, config.transformer))
         });
         let chain = Chain::new(links.collect::<Result<Vec<_>>>()?)?;
-        let base = LearnedBase::new(device, dim, config.base, &stream.child("base"))?;
+        let base = LearnedBase::new(device, dim, (config.base, config.tail_limit), &stream.child("base"))?;
         Ok(Self { dim, config: config.clone(), orientation, base, chain })
     }
 

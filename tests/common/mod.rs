@@ -40,6 +40,7 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         skip: false,
         transformer: gentle(),
         base: BaseConfig::Normal,
+        tail_limit: None,
     };
     vec![
         ("one layer", base.clone()),
@@ -70,6 +71,11 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         ),
         ("mixture base", FlowConfig { base: BaseConfig::Mixture { components: 3 }, ..base.clone() }),
         ("Student-t base", FlowConfig { base: BaseConfig::StudentT { freedom: 5.0 }, ..base.clone() }),
+        ("normal base with drawn-in tails", FlowConfig { tail_limit: Some(2.0), ..base.clone() }),
+        (
+            "mixture base with drawn-in tails",
+            FlowConfig { base: BaseConfig::Mixture { components: 3 }, tail_limit: Some(3.0), ..base.clone() },
+        ),
         (
             "five layers",
             FlowConfig {

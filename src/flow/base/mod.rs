@@ -3,6 +3,7 @@
 mod config;
 mod digamma;
 mod fit;
+mod limited;
 mod mixture;
 mod normal;
 mod strata;
@@ -10,6 +11,7 @@ mod student_t;
 mod taped;
 
 pub use config::BaseConfig;
+pub use limited::Limited;
 pub use mixture::Mixture;
 pub use normal::Normal;
 pub use strata::Strata;

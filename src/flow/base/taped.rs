@@ -1,6 +1,6 @@
 //! The base of a flow that learns: its tensors, and its draws and log densities on a tape.
 
-use super::{Base, BaseConfig};
+use super::{Base, BaseConfig, Limited};
 use crate::error::{Error, Result};
 use crate::flow::HALF_LOG_TAU;
 use crate::ops::real::Real;
@@ -18,20 +18,28 @@ use std::sync::Arc;
 pub struct LearnedBase<E: Real, D: Kernels<E>> {
     dim: usize,
     config: BaseConfig,
+    tail_limit: Option<f64>,
     tensors: Vec<Rows<E, D>>,
 }
 
 impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
-    pub fn new(device: &D, dim: usize, config: BaseConfig, stream: &Stream) -> Result<Self> {
+    /// Of the given kind, its extreme draws drawn in softly where there is a limit ([`Limited`]).
+    pub fn new(
+        device: &D,
+        dim: usize,
+        (config, tail_limit): (BaseConfig, Option<f64>),
+        stream: &Stream,
+    ) -> Result<Self> {
         let start = config.start(dim, stream);
         let tensor = |values: Vec<f64>| params::tensor(device, values.into_iter().map(E::of).collect());
         let tensors = start.into_iter().map(tensor).collect::<Result<_>>()?;
-        Ok(Self { dim, config, tensors })
+        Ok(Self { dim, config, tail_limit, tensors })
     }
 
     /// Fits it to draws (row-major), where its kind is fitted.
     pub fn fit(&mut self, draws: &[f64], stream: &Stream) {
-        if let Some(fitted) = self.config.fitted(self.dim, draws, stream) {
+        let inside = self.tail_limit.map(|limit| Limited::new(self.unlimited(), limit).spread_out(draws));
+        if let Some(fitted) = self.config.fitted(self.dim, inside.as_deref().unwrap_or(draws), stream) {
             let narrow = |values: Vec<f64>| values.into_iter().map(E::of).collect();
             self.restore(&fitted.into_iter().map(narrow).collect::<Vec<_>>());
         }
@@ -39,15 +47,28 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
 
     /// A copy on slices.
     pub fn on_slices(&self) -> Arc<dyn Base> {
+        match self.tail_limit {
+            Some(limit) => Arc::new(Limited::new(self.unlimited(), limit)),
+            None => self.unlimited(),
+        }
+    }
+
+    /// Without the limit of its tails.
+    fn unlimited(&self) -> Arc<dyn Base> {
         let wide = |tensor| values(tensor).into_iter().map(|value: E| value.widen()).collect();
         self.config.build(self.dim, &self.tensors.iter().map(wide).collect::<Vec<_>>())
+    }
+
+    /// Whether draws are the noise itself.
+    fn is_standard_normal(&self) -> bool {
+        self.config == BaseConfig::Normal && self.tail_limit.is_none()
     }
 
     /// The draws that belong to the rows of `noise`, and their log densities.
     ///
     /// Differentiable in the parameters, and in the noise for the standard normal only.
     pub fn push<T: Tape<E, D>>(&self, noise: Points<E, D, T>) -> Result<Mapped<E, D, T>> {
-        if self.config == BaseConfig::Normal {
+        if self.is_standard_normal() {
             let log_prob = standard_normal(noise.with_empty_tape())?;
             return Ok((noise, log_prob));
         }
@@ -78,7 +99,7 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
 
     /// The log densities of the rows of `z`, differentiable in them and in the parameters.
     pub fn log_prob<T: Tape<E, D>>(&self, z: Points<E, D, T>) -> Result<Rows<E, D, T>> {
-        if self.config == BaseConfig::Normal {
+        if self.is_standard_normal() {
             return standard_normal(z);
         }
         let wide = widen(&z);
