@@ -74,6 +74,8 @@ pub struct Certificate {
     pub forward: Option<ForwardScores>,
     /// log Z by Bennett's acceptance ratio, from both.
     pub bridge_log_z: Option<(f64, f64)>,
+    /// The total variation distance between student and target: the most by which the probability of any event is off.
+    pub total_variation: Option<f64>,
     /// The share of the independent draws whose weight is beyond all of the student's own.
     pub unseen: Option<f64>,
     /// The region where the student's mass is most wrong.
@@ -86,6 +88,10 @@ pub struct Certificate {
 const MOST_K_HAT: f64 = 0.7;
 /// ESS/N below which draws should be weighted.
 const TRUSTED_ESS: f64 = 0.8;
+/// Total variation distance from which draws should be weighted: that of log-normal weights of ESS/N 0.75.
+const MOST_DISTANCE: f64 = 0.2;
+/// Total variation distance up to which draws are as good as the target's own, whatever the tail of their weights.
+const LITTLE_DISTANCE: f64 = 0.15;
 /// ESS/N below which weighting leaves too little.
 const LEAST_ESS: f64 = 0.01;
 /// Share of independent draws beyond the student's weights that is put down to chance.
@@ -132,11 +138,13 @@ pub fn certify(
         eubo: None,
         forward: None,
         bridge_log_z: None,
+        total_variation: None,
         unseen: None,
         worst: None,
         worst_corrected: None,
     };
-    let mut noise = f64::INFINITY;
+    // The standard errors of a mass, and of the distance.
+    let (mut noise, mut blur) = (f64::INFINITY, f64::INFINITY);
     if let Some(look) = look.filter(|look| !look.points.is_empty()) {
         let foreign = log_weights_at(model, density, &look.points)?;
         let foreign: Vec<f64> = foreign.into_iter().filter(|w| !w.is_nan()).collect();
@@ -145,6 +153,8 @@ pub fn certify(
         let best = known.or(certificate.bridge_log_z).map(|(log_z, _)| log_z);
         certificate.eubo = Some(weights::mean(&foreign));
         certificate.forward = Some(weights::forward(&foreign, best));
+        certificate.total_variation = best.map(|log_z| weights::total_variation(&own.log_weights, &foreign, log_z));
+        blur = 0.5 / look.effective.min(foreign.len() as f64).max(1.0).sqrt();
         let largest = own.log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let unseen = foreign.iter().filter(|w| **w > largest).count();
         certificate.unseen = Some(unseen as f64 / foreign.len() as f64);
@@ -157,7 +167,7 @@ pub fn certify(
         certificate.worst = largest_by(Region::raw);
         certificate.worst_corrected = largest_by(Region::corrected);
     }
-    certificate.judge(look, noise);
+    certificate.judge(look, noise, blur);
     Ok(certificate)
 }
 
@@ -167,8 +177,8 @@ impl Certificate {
         self.reasons.push(reason);
     }
 
-    /// The verdict from the figures; `noise` is the standard error of a mass.
-    fn judge(&mut self, look: Option<&Look>, noise: f64) {
+    /// The verdict from the figures; `noise` is the standard error of a mass, `blur` that of the total variation distance.
+    fn judge(&mut self, look: Option<&Look>, noise: f64, blur: f64) {
         use Verdict::{Correctable, NotTrusted};
         let reverse = self.reverse;
         match look {
@@ -213,15 +223,8 @@ impl Certificate {
         if let Some(region) = self.worst_corrected.clone().filter(|region| region.corrected() > allowed) {
             self.lower(NotTrusted, format!("even weighted, the student has {}", in_words(&region, region.weighted)));
         }
-        match reverse.k_hat {
-            Some(k_hat) if k_hat.is_nan() || k_hat >= MOST_K_HAT => self.lower(
-                NotTrusted,
-                format!("the tail index of the weights is {k_hat:.2}, not below {MOST_K_HAT}: a few draws decide every average"),
-            ),
-            None if reverse.ess.is_nan() || reverse.ess <= 0.99 => {
-                self.lower(NotTrusted, "too few draws have a weight to judge their tail".into());
-            }
-            _ => {}
+        if reverse.k_hat.is_none() && (reverse.ess.is_nan() || reverse.ess <= 0.99) {
+            self.lower(NotTrusted, "too few draws have a weight to judge their tail".into());
         }
         if reverse.ess.is_nan() || reverse.ess < LEAST_ESS {
             self.lower(NotTrusted, format!("ESS/N is {:.4}: weighting would leave next to nothing", reverse.ess));
@@ -236,19 +239,45 @@ impl Certificate {
         if reverse.ess < TRUSTED_ESS {
             self.lower(Correctable, format!("ESS/N is {:.3}, below {TRUSTED_ESS}: weigh the draws", reverse.ess));
         }
-        if let Some(forward) = self.forward.filter(|f| f.forward_ess.is_nan() || f.forward_ess < TRUSTED_ESS - 0.1) {
+        if let Some(distance) = self.total_variation.filter(|d| d.is_nan() || *d > MOST_DISTANCE) {
             self.lower(
                 Correctable,
-                format!("the ESS/N that the independent draws predict is {:.3} only", forward.forward_ess),
+                format!(
+                "the total variation distance from the target is {distance:.3}, above {MOST_DISTANCE}: weigh the draws"
+            ),
             );
         }
         if let Some(region) = self.worst.clone().filter(|region| region.raw() > allowed) {
             self.lower(Correctable, format!("unweighted, the student has {}", in_words(&region, region.student)));
         }
+        self.judge_tails(blur);
         if self.verdict == Verdict::Trusted {
             let source = self.source.as_deref().unwrap_or("nothing");
             self.reasons.push(format!(
                 "the student agrees with an independent look at the target ({source}), and its weights are even"
+            ));
+        }
+    }
+    /// What heavy tails of the weights say. They spoil weighting and averages of what grows in the tails; draws whose distance from the
+    /// target is known to be small give right probabilities all the same.
+    fn judge_tails(&mut self, blur: f64) {
+        let close = self.total_variation.is_some_and(|distance| distance + CHANCE * blur <= LITTLE_DISTANCE);
+        match self.reverse.k_hat.filter(|k_hat| k_hat.is_nan() || *k_hat >= MOST_K_HAT) {
+            Some(k_hat) if self.verdict == Verdict::Trusted && close => self.reasons.push(format!(
+                "take the draws as they are: the tail index of their weights is {k_hat:.2}, not below {MOST_K_HAT}, so a few draws would \
+                 decide a weighted average"
+            )),
+            Some(k_hat) => self.lower(
+                Verdict::NotTrusted,
+                format!("the tail index of the weights is {k_hat:.2}, not below {MOST_K_HAT}: a few draws decide every average"),
+            ),
+            None => {}
+        }
+        let predicted = self.forward.map(|forward| forward.forward_ess);
+        if let Some(predicted) = predicted.filter(|ess| ess.is_nan() || *ess < TRUSTED_ESS - 0.1) {
+            self.reasons.push(format!(
+                "the ESS/N that the independent draws predict is {predicted:.3} only: a few of them lie where the student hardly comes, so \
+                 averages that hang on extremes may be off"
             ));
         }
     }

@@ -29,6 +29,7 @@ impl Certificate {
         put("bridge_log_z_se", self.bridge_log_z.map(|z| z.1));
         put("independent_log_z", self.independent_log_z.map(|z| z.0));
         put("independent_log_z_se", self.independent_log_z.map(|z| z.1));
+        put("total_variation", self.total_variation);
         put("unseen_share", self.unseen);
         put("wrong_mass", self.worst.as_ref().map(super::regions::Region::raw));
         put("wrong_mass_weighted", self.worst_corrected.as_ref().map(super::regions::Region::corrected));
@@ -86,6 +87,9 @@ impl Certificate {
                 line(format!("| Pareto k̂ of these weights | {k_hat:.2} |"));
             }
         }
+        if let Some(distance) = self.total_variation {
+            line(format!("| total variation distance | {distance:.4} |"));
+        }
         if let Some(unseen) = self.unseen {
             line(format!("| beyond all weights of the student | {:.2} % |", 100.0 * unseen));
         }
@@ -137,7 +141,7 @@ fn nats(value: f64) -> String {
 }
 
 /// The names that conditions may use.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "verdict",
     "ess",
     "elbo",
@@ -156,6 +160,7 @@ const NAMES: [&str; 21] = [
     "bridge_log_z_se",
     "independent_log_z",
     "independent_log_z_se",
+    "total_variation",
     "unseen_share",
     "wrong_mass",
     "wrong_mass_weighted",

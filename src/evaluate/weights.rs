@@ -121,6 +121,18 @@ pub fn forward(log_weights: &[f64], log_z: Option<f64>) -> ForwardScores {
     }
 }
 
+/// The total variation distance between student q and target p = γ/Z, sup over events of |q − p|, from log weights at draws of each: the
+/// larger of the two unbiased estimates mean over q of max(0, 1 − w/Z) and mean over p of max(0, 1 − Z/w). Both average numbers between 0
+/// and 1, so that no outlier can spoil them (definition as in Levin, Peres and Wilmer 2009, chapter 4).
+pub fn total_variation(own: &[f64], foreign: &[f64], log_z: f64) -> f64 {
+    // A weight of zero is a draw where the target has nothing, and a row that failed counts as one.
+    let lacking = |excess: f64| if excess.is_nan() { 1.0 } else { -excess.min(0.0).exp_m1() };
+    let mean = |terms: &mut dyn Iterator<Item = f64>, n: usize| terms.sum::<f64>() / n as f64;
+    let of_own = mean(&mut own.iter().map(|w| lacking(w - log_z)), own.len());
+    let of_foreign = mean(&mut foreign.iter().map(|w| lacking(log_z - w)), foreign.len());
+    of_own.max(of_foreign)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +167,21 @@ mod tests {
         assert!((known.forward_ess - (-sigma * sigma).exp()).abs() < 5e-3);
         assert!((known.forward_kl.expect("known") - sigma * sigma / 2.0).abs() < 5e-3);
         assert!((forward(&log_weights, None).forward_ess - (-sigma * sigma).exp()).abs() < 1e-2);
+    }
+
+    #[test]
+    fn the_distance_of_log_normal_weights_has_its_closed_form() {
+        // log w ~ N(μ, σ²) under q and N(μ + σ², σ²) under p: the distance is 2 Φ(σ/2) − 1.
+        let (mu, sigma) = (-3.0, 0.5);
+        let (own, foreign) = (normal(mu, sigma), normal(mu + sigma * sigma, sigma));
+        let log_z = mu + sigma * sigma / 2.0;
+        let exact = libm::erf(sigma / 2.0 * std::f64::consts::FRAC_1_SQRT_2);
+        let found = total_variation(&own, &foreign, log_z);
+        assert!((found - exact).abs() < 2e-3, "{found} {exact}");
+        // Half of the target is where the student never comes; a few monstrous weights change nothing.
+        let half = [vec![2.0f64.ln(); 500], vec![1e3; 500]].concat();
+        assert!((total_variation(&[0.0; 10], &half, 2.0f64.ln()) - 0.5).abs() < 1e-12);
+        assert_eq!(total_variation(&[f64::NEG_INFINITY, f64::NAN], &[0.0], 0.0), 1.0);
     }
 
     #[test]
