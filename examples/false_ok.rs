@@ -146,7 +146,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             case.0,
             exact.verdict.words(),
             by_smc.verdict.words(),
-            if covering && (exact.verdict.min(by_smc.verdict)) != Verdict::Trusted {
+            if (covering || lost <= 0.05) && (exact.verdict.min(by_smc.verdict)) != Verdict::Trusted {
                 [exact.reasons.first(), by_smc.reasons.first()].map(|r| r.map_or("", String::as_str)).join(" | ")
             } else {
                 String::new()

@@ -17,7 +17,7 @@ mod target_spec;
 mod whiten;
 
 pub use check::{Plan, StagePlan};
-pub use evaluation::{score_student, score_teacher, StudentScores, TeacherScores};
+pub use evaluation::{score_teacher, StudentScores, TeacherScores};
 pub use evidence::look_at;
 pub use expression_spec::{DatumSpec, ExpressionSpec, Scaling};
 pub use folder::{Folder, DRAWS, RESOLVED, RUN_JSON, STUDENT, TEACHER};

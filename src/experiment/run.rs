@@ -1,7 +1,7 @@
 //! Carries out a plan: stage after stage, each on disk before the next begins.
 
 use super::check::{Plan, StagePlan};
-use super::evaluation::{score_student, score_teacher};
+use super::evaluation::{score_teacher, StudentScores};
 use super::evidence::{certify_student, draw, Evidence};
 use super::folder::{Folder, DRAWS, INPUT, METRICS, REPORT, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 use super::report::{Record, Scores, StageRecord, Status};
@@ -197,9 +197,9 @@ impl Models {
             record.scores.teacher = Some(score_teacher(teacher, data));
         }
         if let Some(student) = &self.student {
-            let student = student.freeze();
-            record.scores.student = Some(score_student(&student, plan, teacher.as_ref())?);
-            record.certificate = Some(certify_student(&student, plan, teacher.as_ref(), evidence, watcher)?);
+            let certificate = certify_student(&student.freeze(), plan, teacher.as_ref(), evidence, watcher)?;
+            record.scores.student = Some(StudentScores::of(&certificate));
+            record.certificate = Some(certificate);
         }
         Ok(())
     }
