@@ -4,6 +4,10 @@ use crate::experiment::Watcher;
 use crate::train::{Observer, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{channel, RecvTimeoutError, Sender};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Time between two plain lines.
@@ -15,6 +19,7 @@ pub struct Console {
     terminal: bool,
     stage: String,
     bar: Option<ProgressBar>,
+    ticker: Option<Ticker>,
     began: Instant,
     last_line: Instant,
     validation: Option<f64>,
@@ -43,6 +48,7 @@ impl Console {
             terminal: std::io::stderr().is_terminal(),
             stage: String::new(),
             bar: None,
+            ticker: None,
             began: now,
             last_line: now,
             validation: None,
@@ -103,8 +109,26 @@ impl Watcher for Console {
         }
     }
 
+    fn begin_open(&mut self, what: &str, evaluated: Arc<AtomicU64>) {
+        (self.stage, self.began) = (what.to_string(), Instant::now());
+        if self.quiet {
+            return;
+        }
+        if self.terminal {
+            let style = ProgressStyle::with_template("{spinner} {prefix}: {msg} {elapsed}");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+            self.bar = Some(ProgressBar::new_spinner().with_style(style).with_prefix(self.stage.clone()));
+        } else {
+            eprintln!("{what}");
+        }
+        self.ticker = Some(Ticker::new(self.stage.clone(), self.bar.clone(), evaluated));
+    }
+
     fn end(&mut self) {
-        let status = self.status();
+        let status = match self.ticker.take() {
+            Some(ticker) => ticker.stop(),
+            None => self.status(),
+        };
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -117,6 +141,50 @@ impl Watcher for Console {
         if !self.quiet {
             eprintln!("{text}");
         }
+    }
+}
+
+/// Tells how many points have been evaluated while something of unknown length is under way.
+struct Ticker {
+    stop: Sender<()>,
+    evaluated: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+impl Ticker {
+    fn new(what: String, bar: Option<ProgressBar>, evaluated: Arc<AtomicU64>) -> Self {
+        let (stop, stopped) = channel();
+        let count = evaluated.clone();
+        let every = if bar.is_some() { Duration::from_millis(100) } else { LINE_EVERY };
+        let began = Instant::now();
+        let thread = std::thread::spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(every) {
+                let points = points_of(&count);
+                match &bar {
+                    Some(bar) => {
+                        bar.set_message(points);
+                        bar.tick();
+                    }
+                    None => eprintln!("{what}: {points}, {:.0} s", began.elapsed().as_secs_f64()),
+                }
+            }
+        });
+        Self { stop, evaluated, thread }
+    }
+
+    /// Ends it; what there is to say at the end.
+    fn stop(self) -> String {
+        drop(self.stop);
+        // A thread that only talks has nothing to hand on, even if it has panicked.
+        let _ = self.thread.join();
+        points_of(&self.evaluated)
+    }
+}
+
+fn points_of(evaluated: &AtomicU64) -> String {
+    match evaluated.load(Ordering::Relaxed) {
+        few @ 0..10_000 => format!("{few} points evaluated"),
+        many => format!("{:.2} million points evaluated", many as f64 / 1e6),
     }
 }
 

@@ -4,7 +4,8 @@ use flowdistill::error::Error;
 use flowdistill::experiment::{run, Folder, Plan, Record, Spec, Watcher, RUN_JSON, STUDENT};
 use flowdistill::train::{Observer, Progress};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
 
 struct Silent;
 
@@ -19,12 +20,16 @@ impl Watcher for Silent {
 }
 
 fn run_text(folder: &Path, text: &str) -> Result<Record, Error> {
+    run_watched(folder, text, &AtomicBool::new(false), &mut Silent)
+}
+
+fn run_watched(folder: &Path, text: &str, interrupt: &AtomicBool, watcher: &mut dyn Watcher) -> Result<Record, Error> {
     let path = folder.join("experiment.ron");
     std::fs::write(&path, text).expect("written");
     let (spec, text) = Spec::read(&path)?;
     let plan = Plan::new(spec, &path)?;
     let folder = Folder::create(&folder.join("runs"), &plan.spec.name, false)?;
-    run(&plan, &text, &folder, &AtomicBool::new(false), &mut Silent)
+    run(&plan, &text, &folder, interrupt, watcher)
 }
 
 #[test]
@@ -244,4 +249,38 @@ fn mutated_experiments_are_refused_without_panic_or_delay() {
         assert!(start.elapsed().as_secs_f64() < 1.0, "{:?} for\n{text}", start.elapsed());
     }
     assert!(accepted > 0 && accepted < count, "{accepted} of {count} were accepted");
+}
+
+/// Asks for the run to stop as soon as something of unknown length begins.
+struct Impatient<'a>(&'a AtomicBool);
+
+impl Observer for Impatient<'_> {
+    fn step(&mut self, _: &Progress) {}
+}
+
+impl Watcher for Impatient<'_> {
+    fn begin(&mut self, _: &str, _: u64) {}
+    fn begin_open(&mut self, _: &str, evaluated: Arc<AtomicU64>) {
+        assert_eq!(evaluated.load(Ordering::Relaxed), 0);
+        self.0.store(true, Ordering::Relaxed);
+    }
+    fn end(&mut self) {}
+    fn note(&mut self, _: &str) {}
+}
+
+#[test]
+fn an_interrupt_ends_sampling_and_scoring_and_keeps_what_there_is() {
+    let student = "student: Flow(layers: 1, hidden: [8]), stages: [ReverseKl(against: Target, training: (steps: 20))]";
+    let sampled = "teacher: (layers: 1, hidden: [8]), stages: [Sample(), MaximumLikelihood(steps: 20)]";
+    for (what, student_is_there) in [(student, true), (sampled, false)] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let text = format!("(name: \"stopped\", target: Banana(), {what})");
+        let interrupt = AtomicBool::new(false);
+        let outcome = run_watched(folder.path(), &text, &interrupt, &mut Impatient(&interrupt));
+        assert!(matches!(outcome, Err(Error::Interrupted)), "{outcome:?}");
+        let folder = folder.path().join("runs/stopped");
+        let run = std::fs::read_to_string(folder.join(RUN_JSON)).expect("a record");
+        assert!(run.contains("\"interrupted\""), "{run}");
+        assert_eq!(folder.join(STUDENT).exists(), student_is_there);
+    }
 }

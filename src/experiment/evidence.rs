@@ -1,5 +1,6 @@
 //! Draws from the target that know nothing of any flow: a stage of a run, and the certificate's independent look.
 
+use super::attended::Attended;
 use super::check::Plan;
 use super::prepare::{self, Prepared};
 use super::run::Watcher;
@@ -14,6 +15,10 @@ use crate::sampler::{smc, Drawn, SmcSettings};
 use crate::seed::Stream;
 use crate::target::Density;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// The sampler that a run uses by itself, in words.
+const SMC: &str = "tempered sequential Monte Carlo";
 
 /// What a stage `Sample` has found.
 #[derive(Debug, Clone)]
@@ -25,21 +30,30 @@ pub struct Evidence {
 }
 
 /// Draws from the plan's target by `method` and writes them to `path`.
-pub(super) fn draw(plan: &Plan, method: &MethodSpec, draws: usize, path: &Path) -> Result<Evidence> {
+pub(super) fn draw(
+    plan: &Plan,
+    (method, draws): (&MethodSpec, usize),
+    path: &Path,
+    interrupt: &AtomicBool,
+    watcher: &mut dyn Watcher,
+) -> Result<Evidence> {
     let target = plan.target.as_deref().ok_or_else(|| Error::invalid("a stage that draws, without a target"))?;
     let stream = plan.seed.stream("sample");
-    let fatal = |fatal: crate::target::Fatal| Error::Target(fatal.0);
-    let (source, mut drawn) = match method {
-        MethodSpec::Smc(settings) => {
-            ("tempered sequential Monte Carlo", smc(target, settings, draws, &stream).map_err(fatal)?)
-        }
+    let target = Attended::new(target, interrupt);
+    let source = match method {
+        MethodSpec::Smc(_) => SMC,
+        MethodSpec::Nuts(_) => "the no-U-turn sampler",
+    };
+    watcher.begin_open(&format!("{draws} draws of the target, {source}"), target.evaluated());
+    let drawn = match method {
+        MethodSpec::Smc(settings) => smc(&target, settings, draws, &stream),
         #[cfg(feature = "nuts")]
-        MethodSpec::Nuts(settings) => {
-            ("the no-U-turn sampler", crate::sampler::nuts(target, settings, &stream).map_err(fatal)?)
-        }
+        MethodSpec::Nuts(settings) => crate::sampler::nuts(&target, settings, &stream),
         #[cfg(not(feature = "nuts"))]
         MethodSpec::Nuts(_) => return Err(Error::invalid("this build has not the feature `nuts`")),
     };
+    watcher.end();
+    let mut drawn = drawn.map_err(|fatal| target.explain(Error::Target(fatal.0)))?;
     if drawn.draws.is_empty() {
         return Err(Error::Target(format!("{source} has drawn nothing: {}", drawn.faults.join("; "))));
     }
@@ -127,40 +141,47 @@ pub(super) fn certify_student(
     plan: &Plan,
     teacher: Option<&FrozenModel<f64>>,
     evidence: Option<&Evidence>,
+    interrupt: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> Result<Certificate> {
     let evaluation = &plan.spec.evaluation;
     let stream = plan.seed.stream("certificate");
-    let (density, look): (&dyn Density, _) = match (plan.student_against(), teacher, &plan.target) {
-        (Some(Against::Teacher), Some(teacher), _) => {
-            let look = Look {
-                source: "draws of the teacher".into(),
-                points: draws_of(teacher, evaluation.draws, &stream.child("teacher")),
-                effective: evaluation.draws as f64,
-                log_z: Some((0.0, 0.0)),
-                faults: Vec::new(),
-            };
-            (teacher, Some(look))
-        }
-        (_, _, Some(target)) => {
-            let reference = plan.reference.as_ref().map(|table| table.values.clone());
-            let exact = target.sampler().is_some() || target.log_normalizer().is_some();
-            let look = match (evidence, evaluation.independent, exact || reference.is_some()) {
-                (Some(evidence), IndependentSpec::Auto | IndependentSpec::None, false) => Some(evidence.look()),
-                (_, independent, known) => {
-                    if matches!(independent, IndependentSpec::Smc(_))
-                        || (!known && independent == IndependentSpec::Auto)
-                    {
-                        watcher.note("an independent look at the target, by tempered sequential Monte Carlo");
-                    }
-                    look_at(target.as_ref(), reference, independent, evaluation.draws, &stream)?
-                }
-            };
-            (target.as_ref(), look)
-        }
+    let density: &dyn Density = match (plan.student_against(), teacher, &plan.target) {
+        (Some(Against::Teacher), Some(teacher), _) => teacher,
+        (_, _, Some(target)) => target.as_ref(),
         _ => return Err(Error::invalid("there is no student to certify")),
     };
-    certify(student, density, evaluation.draws, &stream, look.as_ref())
+    let density = Attended::new(density, interrupt);
+    let reference = plan.reference.as_ref().map(|table| table.values.clone());
+    let known = density.sampler().is_some() || density.log_normalizer().is_some() || reference.is_some();
+    // Draws that the teacher or a stage has made are a look already.
+    let at_hand = match (plan.student_against(), teacher, evidence) {
+        (Some(Against::Teacher), Some(teacher), _) => Some(Look {
+            source: "draws of the teacher".into(),
+            points: draws_of(teacher, evaluation.draws, &stream.child("teacher")),
+            effective: evaluation.draws as f64,
+            log_z: Some((0.0, 0.0)),
+            faults: Vec::new(),
+        }),
+        (_, _, Some(evidence)) if !known && !matches!(evaluation.independent, IndependentSpec::Smc(_)) => {
+            Some(evidence.look())
+        }
+        _ => None,
+    };
+    let samples = match evaluation.independent {
+        IndependentSpec::Smc(_) => true,
+        IndependentSpec::Auto => !known,
+        IndependentSpec::None => false,
+    };
+    let by = if at_hand.is_none() && samples { format!(" and a look at the target by {SMC}") } else { String::new() };
+    watcher.begin_open(&format!("certificate over {} draws{by}", evaluation.draws), density.evaluated());
+    let look = match at_hand {
+        Some(look) => Ok(Some(look)),
+        None => look_at(&density, reference, evaluation.independent, evaluation.draws, &stream),
+    };
+    let certificate = look.and_then(|look| certify(student, &density, evaluation.draws, &stream, look.as_ref()));
+    watcher.end();
+    certificate.map_err(|error| density.explain(error))
 }
 
 /// An independent look at `target`: exact draws, else the given `reference`, else its known log Z, else tempered sequential Monte Carlo;
@@ -178,7 +199,7 @@ pub fn look_at(
     let log_z = target.log_normalizer().map(|log_z| (log_z, 0.0));
     let by_smc = |settings: &SmcSettings| -> Result<Option<Look>> {
         let drawn = smc(target, settings, 0, &stream.child("smc")).map_err(|fatal| Error::Target(fatal.0))?;
-        Ok(Some(look_of("tempered sequential Monte Carlo", &drawn)))
+        Ok(Some(look_of(SMC, &drawn)))
     };
     if let IndependentSpec::Smc(settings) = independent {
         return by_smc(&settings);

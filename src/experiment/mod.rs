@@ -1,5 +1,6 @@
 //! From what was written to what was found: `Spec` → [`Plan`] → run → report, and the folder that holds it all.
 
+mod attended;
 mod check;
 mod evaluation;
 mod evidence;

@@ -16,13 +16,19 @@ use crate::train::{
 };
 use dfdx::prelude::Cpu;
 use std::borrow::Cow;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Watches a run; cannot change it.
 pub trait Watcher: Observer {
     /// A stage begins.
     fn begin(&mut self, stage: &str, steps: u64);
-    /// The stage is over.
+    /// Something of unknown length begins, until [`Watcher::end`]; `evaluated` counts the points at which a density was evaluated for it.
+    fn begin_open(&mut self, what: &str, _evaluated: Arc<AtomicU64>) {
+        self.note(what);
+    }
+    /// What has begun is over.
     fn end(&mut self);
     /// Something worth a line.
     fn note(&mut self, text: &str);
@@ -42,7 +48,7 @@ pub fn run(
     interrupt: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> Result<Record> {
-    let clock = std::time::Instant::now();
+    let clock = Instant::now();
     let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let mut record = Record {
         name: plan.spec.name.clone(),
@@ -71,8 +77,8 @@ pub fn run(
     let mut metrics = String::new();
     for place in 0..plan.stages.len() {
         if let StagePlan::Sample(method, draws) = plan.stages[place] {
-            watcher.note(&format!("{}: {draws} draws", plan.stages[place].name()));
-            let found = draw(&plan, &method, draws, &folder.file(DRAWS))?;
+            let found = draw(&plan, (&method, draws), &folder.file(DRAWS), interrupt, watcher);
+            let found = unless_interrupted(found, &mut record, clock, folder)?;
             watcher.note(&found.summary());
             record.stages.push(StageRecord {
                 name: plan.stages[place].name().into(),
@@ -116,8 +122,8 @@ pub fn run(
         }
     }
 
-    watcher.note(&format!("scoring over {} draws", plan.spec.evaluation.draws));
-    models.score(&plan, evidence.as_ref(), &mut record, watcher)?;
+    let scored = models.score(&plan, evidence.as_ref(), &mut record, interrupt, watcher);
+    unless_interrupted(scored, &mut record, clock, folder)?;
     if plan.spec.evaluation.compare {
         watcher.note("measuring speeds");
         models.compare(&plan, &mut record);
@@ -126,6 +132,16 @@ pub fn run(
     record.seconds = clock.elapsed().as_secs_f64();
     write(&record, folder)?;
     Ok(record)
+}
+
+/// What a part of the run gave; one that was interrupted is put on record first.
+fn unless_interrupted<T>(outcome: Result<T>, record: &mut Record, clock: Instant, folder: &Folder) -> Result<T> {
+    if matches!(outcome, Err(Error::Interrupted)) {
+        record.status = Status::Interrupted;
+        record.seconds = clock.elapsed().as_secs_f64();
+        write(record, folder)?;
+    }
+    outcome
 }
 
 fn write(record: &Record, folder: &Folder) -> Result<()> {
@@ -190,6 +206,7 @@ impl Models {
         plan: &Plan,
         evidence: Option<&Evidence>,
         record: &mut Record,
+        interrupt: &AtomicBool,
         watcher: &mut dyn Watcher,
     ) -> Result<()> {
         let teacher = self.teacher.as_ref().map(|teacher| teacher.freeze::<f64>());
@@ -197,7 +214,7 @@ impl Models {
             record.scores.teacher = Some(score_teacher(teacher, data));
         }
         if let Some(student) = &self.student {
-            let certificate = certify_student(&student.freeze(), plan, teacher.as_ref(), evidence, watcher)?;
+            let certificate = certify_student(&student.freeze(), plan, teacher.as_ref(), evidence, interrupt, watcher)?;
             record.scores.student = Some(StudentScores::of(&certificate));
             record.certificate = Some(certificate);
         }
