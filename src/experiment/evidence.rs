@@ -3,8 +3,8 @@
 use super::attended::Attended;
 use super::check::Plan;
 use super::prepare::{self, Prepared};
-use super::run::Watcher;
 use super::spec::{Against, DataSpec, IndependentSpec, MethodSpec, SourceSpec, Whitening};
+use super::watcher::Watcher;
 use super::whiten::whiten;
 use crate::data::{RowWriter, Table};
 use crate::error::{Error, Result};

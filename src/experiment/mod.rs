@@ -15,6 +15,7 @@ mod run;
 mod set;
 mod spec;
 mod target_spec;
+mod watcher;
 mod whiten;
 
 pub use check::{Plan, StagePlan};
@@ -26,9 +27,10 @@ pub use native::Native;
 pub use ordered::Ordered;
 pub use prepare::Divided;
 pub use report::{Record, Scores, StageRecord, Status};
-pub use run::{run, Watcher};
+pub use run::run;
 pub use spec::{
     Against, DataSpec, EvaluationSpec, IndependentSpec, MethodSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec,
     TransformSpec, Whitening,
 };
 pub use target_spec::TargetSpec;
+pub use watcher::Watcher;

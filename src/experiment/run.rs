@@ -6,6 +6,7 @@ use super::evidence::{certify_student, draw, Evidence};
 use super::folder::{Folder, DRAWS, INPUT, METRICS, REPORT, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 use super::report::{Record, Scores, StageRecord, Status};
 use super::spec::Against;
+use super::watcher::Watcher;
 use crate::error::{Error, Result};
 use crate::evaluate::throughput;
 use crate::flow::{Flow, FrozenModel, Model, Orientation};
@@ -16,23 +17,8 @@ use crate::train::{
 };
 use dfdx::prelude::Cpu;
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-
-/// Watches a run; cannot change it.
-pub trait Watcher: Observer {
-    /// A stage begins.
-    fn begin(&mut self, stage: &str, steps: u64);
-    /// Something of unknown length begins, until [`Watcher::end`]; `evaluated` counts the points at which a density was evaluated for it.
-    fn begin_open(&mut self, what: &str, _evaluated: Arc<AtomicU64>) {
-        self.note(what);
-    }
-    /// What has begun is over.
-    fn end(&mut self);
-    /// Something worth a line.
-    fn note(&mut self, text: &str);
-}
 
 /// Batch sizes at which speeds are compared.
 pub const COMPARED_BATCHES: [usize; 4] = [1, 64, 4096, 65_536];
