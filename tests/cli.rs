@@ -216,7 +216,7 @@ fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
         ("(name: \"x\", target: Banana(), stages: [ReverseKl(against: Teacher)])", &["against the teacher"]),
         (
             "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, forward: 0.5)])",
-            &["stages[0]", "forward is 0.5", "neither `data`"],
+            &["stages[0]", "of weight 0.5", "neither `data`"],
         ),
         (
             "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, reverse: -1.0, anneal: (ess: 1.0, scale: 0))])",
@@ -224,8 +224,10 @@ fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
         ),
         (
             "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, reverse: 0, anneal: ())])",
-            &["reverse and forward are both 0", "nothing to anneal"],
+            &["reverse and forward are both 0", "nothing to anneal", "`ForwardKl` is right"],
         ),
+        ("(name: \"x\", target: Banana(), stages: [ForwardKl(against: Teacher)])", &["against the teacher"]),
+        ("(name: \"x\", target: Banana(), stages: [ForwardKl(against: Target)])", &["of weight 1", "neither `data`"]),
         ("(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target, gradient: Pth)])", &["did you mean `Path`"]),
         ("(name: \"x\", target: Banana(), stages: [MaximumLikelihood()])", &["neither `data`"]),
         ("(name: \"x\", target: Funnel(dim: 1), stages: [ReverseKl(against: Target)])", &["target: dim is 1"]),

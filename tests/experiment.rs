@@ -122,7 +122,7 @@ fn a_student_may_learn_from_draws_alone_from_both_directions_and_by_stages() {
             student: Flow(layers: 1, hidden: []),
             stages: [
                 MaximumLikelihood(steps: 800, rate: (peak: 1e-2)),
-                ReverseKl(against: Teacher, reverse: 0, forward: 1, training: (steps: 800, batch: 256, rate: (peak: 1e-2))),
+                ForwardKl(against: Teacher, training: (steps: 800, batch: 256, rate: (peak: 1e-2))),
                 ReverseKl(against: Target, forward: 0.5, anneal: (scale: 2), training: (steps: 400, batch: 256)),
                 ReverseKl(against: Target, gradient: Path, training: (steps: 600, batch: 256, rate: (peak: 3e-3))),
             ],

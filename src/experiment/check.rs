@@ -236,11 +236,12 @@ impl Plan {
         if teacher.is_none() && spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_))) {
             teacher = Some(FlowConfig::default());
         }
-        let stages = spec.stages.iter().map(|stage| match stage {
-            StageSpec::Sample { method, draws } => StagePlan::Sample(*method, *draws),
-            StageSpec::MaximumLikelihood(settings) => StagePlan::FitTeacher(*settings),
-            &StageSpec::ReverseKl { against, gradient, reverse, forward, anneal, training } => {
-                StagePlan::TrainStudent(against, Divergence { gradient, reverse, forward, anneal }, training)
+        let stages = spec.stages.iter().filter_map(|stage| match stage {
+            StageSpec::Sample { method, draws } => Some(StagePlan::Sample(*method, *draws)),
+            StageSpec::MaximumLikelihood(settings) => Some(StagePlan::FitTeacher(*settings)),
+            StageSpec::ForwardKl { .. } | StageSpec::ReverseKl { .. } => {
+                let (against, divergence, settings) = stage.divergence()?;
+                Some(StagePlan::TrainStudent(against, divergence, settings))
             }
         });
         let stages = stages.collect();
@@ -360,12 +361,16 @@ fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
                 teacher_fitted = true;
                 settings
             }
-            &StageSpec::ReverseKl { against, gradient, reverse, forward, anneal, ref training } => {
-                let divergence = Divergence { gradient, reverse, forward, anneal };
+            StageSpec::ForwardKl { against, training } | StageSpec::ReverseKl { against, training, .. } => {
+                let (against, divergence) = (*against, stage.divergence().map_or_else(Divergence::default, |d| d.1));
                 faults.extend(divergence.faults().into_iter().map(|fault| format!("{at}: {fault}")));
-                if against == Against::Target && forward > 0.0 && spec.data.is_none() && !sampled {
+                if matches!(stage, StageSpec::ReverseKl { reverse: 0.0, .. }) {
+                    faults.push(format!("{at}: reverse is 0; for the forward KL alone a stage `ForwardKl` is right"));
+                }
+                if against == Against::Target && divergence.forward > 0.0 && spec.data.is_none() && !sampled {
                     faults.push(format!(
-                        "{at}: forward is {forward}, but there is neither `data` nor a stage `Sample` before it"
+                        "{at}: forward KL (of weight {}) needs draws, but there is neither `data` nor a stage `Sample` before it",
+                        divergence.forward
                     ));
                 }
                 if against == Against::Teacher && !teacher_fitted {
@@ -384,7 +389,7 @@ fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
 /// The flows that the stages need, with defaults and `LikeTeacher` written out.
 fn resolve_flows(spec: &Spec, faults: &mut Vec<String>) -> (Option<FlowConfig>, Option<FlowConfig>) {
     let fits_teacher = spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_)));
-    let trains_student = spec.stages.iter().any(|stage| matches!(stage, StageSpec::ReverseKl { .. }));
+    let trains_student = spec.stages.iter().any(|stage| stage.divergence().is_some());
     if spec.teacher.is_some() && !fits_teacher {
         faults.push("teacher is given but no stage fits it".into());
     }
@@ -427,8 +432,8 @@ fn faults_of_flows(
 fn faults_of_strata(spec: &Spec, student: &Option<FlowConfig>, faults: &mut Vec<String>) {
     let Some(BaseConfig::Mixture { components }) = student.as_ref().map(|student| student.base) else { return };
     for (i, stage) in spec.stages.iter().enumerate() {
-        if let StageSpec::ReverseKl { training: Settings { batch, .. }, .. } = stage {
-            if *batch < components {
+        if let Some((_, _, Settings { batch, .. })) = stage.divergence() {
+            if batch < components {
                 faults.push(format!(
                     "stages[{i}]: batch is {batch}; at least {components}, one row for each component of the base, is right"
                 ));

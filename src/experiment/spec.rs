@@ -4,7 +4,7 @@ use super::target_spec::TargetSpec;
 use crate::error::{Error, Result};
 use crate::flow::FlowConfig;
 use crate::sampler::{NutsSettings, SmcSettings};
-use crate::train::{AnnealConfig, Gradient, Settings};
+use crate::train::{AnnealConfig, Divergence, Gradient, Settings};
 use ron::extensions::Extensions;
 use ron::ser::PrettyConfig;
 use ron::Options;
@@ -212,7 +212,15 @@ pub enum StageSpec {
         /// How.
         Settings,
     ),
-    /// Train the student by reverse KL, forward KL or both.
+    /// Train the student by forward KL alone: over fresh draws of the teacher, or over the data.
+    ForwardKl {
+        /// The density that the student is to match.
+        against: Against,
+        /// How.
+        #[serde(default)]
+        training: Settings,
+    },
+    /// Train the student by reverse KL, with some forward KL beside it where that has a weight.
     ReverseKl {
         /// The density that the student is to match.
         against: Against,
@@ -232,6 +240,21 @@ pub enum StageSpec {
         #[serde(default)]
         training: Settings,
     },
+}
+
+impl StageSpec {
+    /// Against what it trains the student, which distance it makes small, and how; nothing if it does not train the student.
+    pub fn divergence(&self) -> Option<(Against, Divergence, Settings)> {
+        match *self {
+            StageSpec::Sample { .. } | StageSpec::MaximumLikelihood(_) => None,
+            StageSpec::ForwardKl { against, training } => {
+                Some((against, Divergence { reverse: 0.0, forward: 1.0, ..Divergence::default() }, training))
+            }
+            StageSpec::ReverseKl { against, gradient, reverse, forward, anneal, training } => {
+                Some((against, Divergence { gradient, reverse, forward, anneal }, training))
+            }
+        }
+    }
 }
 
 /// A sampler of the target.
