@@ -1,10 +1,12 @@
 //! Draws from an unnormalized density by samplers that know nothing of any flow: an independent look at a target, and a teacher's data.
 
+mod base;
 mod convergence;
 mod hamiltonian;
 mod islands;
 #[cfg(feature = "nuts")]
 mod nuts;
+mod path;
 mod resampling;
 mod shape;
 mod smc;

@@ -1,6 +1,7 @@
-//! One island of tempered sequential Monte Carlo: from a normal base to the target along γ^β · base^(1 − β).
+//! One island of tempered sequential Monte Carlo: from a base to the target along γ^β · base^(1 − β).
 
-use super::hamiltonian::{Move, Particles, Path};
+use super::hamiltonian::Move;
+use super::path::{Particles, Path};
 use super::resampling::{next_step, systematic};
 use super::{Shape, SmcSettings};
 use crate::seed::{open_unit, Stream};
@@ -38,8 +39,8 @@ const ACCEPTANCE: f64 = 0.75;
 /// The time that a move lasts, in units of the coordinates' standard deviations: about a quarter of a period.
 const DURATION: f64 = 1.5;
 
-/// Leapfrog steps of a move, at most.
-const MOST_LEAPFROGS: usize = 24;
+/// Steps of a move, at most.
+const MOST_STEPS: usize = 24;
 
 /// A round of moves goes on until the particles' log densities relative to the base, which decide their weights, correlate with those at its
 /// beginning by less than this.
@@ -52,8 +53,8 @@ const MOST_ROUNDS: usize = 12;
 struct StepSize(f64);
 
 impl StepSize {
-    fn leapfrogs(&self) -> usize {
-        ((DURATION / self.0).ceil() as usize).clamp(1, MOST_LEAPFROGS)
+    fn steps(&self) -> usize {
+        ((DURATION / self.0).ceil() as usize).clamp(1, MOST_STEPS)
     }
 
     fn adapt(&mut self, acceptance: f64) {
@@ -71,17 +72,16 @@ pub(super) fn island(
     stream: &Stream,
 ) -> Result<Island, Fatal> {
     let (dim, n) = (shape.dim(), settings.particles);
-    let path = Path { density, shape, log_det: shape.log_det() };
+    let path = Path::new(density, shape);
     let mut particles = Particles { z: vec![0.0; n * dim], values: vec![0.0; n], gradients: vec![0.0; n * dim] };
-    stream.child("base").normals(0, dim, &mut particles.z);
+    path.base.draw(&stream.child("base"), &mut particles.z);
     let mut failed = path.refresh(&mut particles)?;
     let (mut evaluations, mut beta, mut log_z, mut temperatures) = (n, 0.0, 0.0, 0);
     let mut origins: Vec<u32> = (0..n as u32).collect();
     let mut step = StepSize(0.5);
     let resampling = stream.child("resampling");
-    let constant = 0.5 * dim as f64 * std::f64::consts::TAU.ln();
     while beta < 1.0 && temperatures < MOST_TEMPERATURES {
-        let differences = particles.differences(dim, constant);
+        let differences = path.differences(&particles);
         let largest = differences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if largest == f64::NEG_INFINITY {
             break;
@@ -94,15 +94,15 @@ pub(super) fn island(
         particles = particles.chosen(&chosen, dim);
         origins = chosen.iter().map(|&place| origins[place]).collect();
         let scales = scales_of(&particles.z, dim);
-        let before = particles.differences(dim, constant);
+        let before = path.differences(&particles);
         for k in 0..MOST_ROUNDS * settings.moves {
-            let how = Move { beta, step: step.0, leapfrogs: step.leapfrogs(), scales: &scales };
+            let how = Move { beta, step: step.0, steps: step.steps(), scales: &scales };
             let noise = stream.child(&format!("move {temperatures} {k}"));
             let moved = path.carry_on(&mut particles, &how, &noise)?;
-            step.adapt(moved.acceptance);
+            step.adapt(moved.plain);
             evaluations += moved.evaluations;
             failed += moved.failed;
-            if k + 1 >= settings.moves && correlation(&before, &particles.differences(dim, constant)) < MEMORY {
+            if k + 1 >= settings.moves && correlation(&before, &path.differences(&particles)) < MEMORY {
                 break;
             }
         }
@@ -111,19 +111,19 @@ pub(super) fn island(
     let mut points = Vec::with_capacity(snapshots * n * dim);
     let mut acceptance = 0.0;
     let moves = snapshots * settings.moves;
-    let before = particles.differences(dim, constant);
+    let before = path.differences(&particles);
     let mut memory = f64::NAN;
     // At the target the duplicates of the last resampling move apart, and particles that are to be kept apart move once more.
     for k in 0..moves {
         let scales = scales_of(&particles.z, dim);
-        let how = Move { beta, step: step.0, leapfrogs: step.leapfrogs(), scales: &scales };
+        let how = Move { beta, step: step.0, steps: step.steps(), scales: &scales };
         let moved = path.carry_on(&mut particles, &how, &stream.child(&format!("last {k}")))?;
-        step.adapt(moved.acceptance);
+        step.adapt(moved.plain);
         acceptance += moved.acceptance / moves as f64;
         evaluations += moved.evaluations;
         failed += moved.failed;
         if k + 1 == settings.moves {
-            memory = memory_of_the_largest(&before, &particles.differences(dim, constant));
+            memory = memory_of_the_largest(&before, &path.differences(&particles));
         }
         if (k + 1) % settings.moves == 0 {
             let start = points.len();
@@ -176,24 +176,6 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
         ab += (a - mean_a) * (b - mean_b);
     }
     ab / (aa * bb).sqrt().max(f64::MIN_POSITIVE)
-}
-
-impl Particles {
-    /// log γ − log base of each; `constant` is ½ dim ln 2π.
-    fn differences(&self, dim: usize, constant: f64) -> Vec<f64> {
-        let rows = self.z.chunks_exact(dim).zip(&self.values);
-        rows.map(|(z, value)| value + constant + 0.5 * z.iter().map(|z| z * z).sum::<f64>()).collect()
-    }
-
-    /// The particles at the places of `chosen`.
-    fn chosen(&self, chosen: &[usize], dim: usize) -> Self {
-        let rows = |from: &[f64]| chosen.iter().flat_map(|&r| from[r * dim..(r + 1) * dim].iter().copied()).collect();
-        Self {
-            z: rows(&self.z),
-            values: chosen.iter().map(|&r| self.values[r]).collect(),
-            gradients: rows(&self.gradients),
-        }
-    }
 }
 
 /// The standard deviation of each coordinate.
