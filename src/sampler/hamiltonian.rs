@@ -77,7 +77,10 @@ impl Trial {
     fn of(change: f64, halvings: usize) -> Self {
         if change.abs() <= MOST_ENERGY {
             Trial::Good
-        } else if halvings == MOST_HALVINGS || (halvings >= MOST_HALVINGS_AT_WALLS && !change.is_finite()) {
+        } else if halvings >= super::smc::tune("T_HALV", MOST_HALVINGS as f64) as usize
+            || halvings == MOST_HALVINGS
+            || (halvings >= MOST_HALVINGS_AT_WALLS && !change.is_finite())
+        {
             Trial::Hopeless
         } else {
             Trial::TooCoarse

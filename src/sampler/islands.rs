@@ -89,7 +89,7 @@ fn found_base(density: &dyn Density, settings: &SmcSettings, stream: &Stream) ->
     }
     let total: f64 = weights.iter().sum();
     weights.iter_mut().for_each(|weight| *weight /= total);
-    Ok((Shape::fit(dim, &points, &weights, INFLATION), spent))
+    Ok((Shape::fit(dim, &points, &weights, super::smc::tune("T_INFL", INFLATION)), spent))
 }
 
 fn combine(dim: usize, islands: &[Island], settings: &SmcSettings, stream: &Stream) -> Drawn {

@@ -49,20 +49,71 @@ const MEMORY: f64 = 0.25;
 /// Moves of a round, at most, in units of what was asked for.
 const MOST_ROUNDS: usize = 12;
 
+pub fn tune(name: &str, default: f64) -> f64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
 /// The step size adapted by acceptance, from move to move.
 struct StepSize(f64);
 
 impl StepSize {
     fn steps(&self) -> usize {
-        ((DURATION / self.0).ceil() as usize).clamp(1, MOST_STEPS)
+        ((tune("T_DUR", DURATION) / self.0).ceil() as usize).clamp(1, tune("T_STEPS", MOST_STEPS as f64) as usize)
     }
 
     fn adapt(&mut self, acceptance: f64) {
-        self.0 = (self.0 * (1.2 * (acceptance - ACCEPTANCE)).exp()).clamp(1e-6, DURATION);
+        self.0 = (self.0 * (1.2 * (acceptance - tune("T_ACC", ACCEPTANCE))).exp()).clamp(1e-6, tune("T_DUR", DURATION));
     }
 }
 
-/// Runs one island from N(m, L Lᵀ) of `shape` (Del Moral, Doucet and Jasra 2006), temperatures by conditional ESS (Zhou, Johansen and
+/// Particles under way.
+struct Walk<'a> {
+    path: Path<'a>,
+    particles: Particles,
+    step: StepSize,
+    /// Moves of a round, at least.
+    moves: usize,
+    evaluations: usize,
+    failed: usize,
+}
+
+/// What a round of moves did.
+struct Round {
+    /// The mean acceptance.
+    acceptance: f64,
+    /// See [`memory_of_the_largest`].
+    memory: f64,
+}
+
+impl Walk<'_> {
+    /// Moves all particles until they have forgotten where they were, or a limit is reached.
+    fn round(&mut self, beta: f64, noise: &Stream) -> Result<Round, Fatal> {
+        let before = self.path.differences(&self.particles);
+        let (mut acceptance, mut k) = (0.0, 0);
+        loop {
+            let scales = scales_of(&self.particles.z, self.path.shape.dim());
+            let how = Move { beta, step: self.step.0, steps: self.step.steps(), scales: &scales };
+            let moved = self.path.carry_on(&mut self.particles, &how, &noise.child(&k.to_string()))?;
+            self.step.adapt(moved.plain);
+            acceptance += moved.acceptance;
+            self.evaluations += moved.evaluations;
+            self.failed += moved.failed;
+            k += 1;
+            if k < self.moves {
+                continue;
+            }
+            let after = self.path.differences(&self.particles);
+            let memory = memory_of_the_largest(&before, &after);
+            if k >= tune("T_ROUNDS", MOST_ROUNDS as f64) as usize * self.moves
+                || (memory < tune("T_MEML", 0.4) && correlation(&before, &after) < tune("T_MEM", MEMORY))
+            {
+                return Ok(Round { acceptance: acceptance / k as f64, memory });
+            }
+        }
+    }
+}
+
+/// Runs one island from the base of `shape` (Del Moral, Doucet and Jasra 2006), temperatures by conditional ESS (Zhou, Johansen and
 /// Aston 2016), and `snapshots` sets of particles at the end.
 pub(super) fn island(
     density: &dyn Density,
@@ -75,13 +126,13 @@ pub(super) fn island(
     let path = Path::new(density, shape);
     let mut particles = Particles { z: vec![0.0; n * dim], values: vec![0.0; n], gradients: vec![0.0; n * dim] };
     path.base.draw(&stream.child("base"), &mut particles.z);
-    let mut failed = path.refresh(&mut particles)?;
-    let (mut evaluations, mut beta, mut log_z, mut temperatures) = (n, 0.0, 0.0, 0);
+    let failed = path.refresh(&mut particles)?;
+    let mut walk = Walk { path, particles, step: StepSize(0.5), moves: settings.moves, evaluations: n, failed };
+    let (mut beta, mut log_z, mut temperatures) = (0.0, 0.0, 0);
     let mut origins: Vec<u32> = (0..n as u32).collect();
-    let mut step = StepSize(0.5);
     let resampling = stream.child("resampling");
     while beta < 1.0 && temperatures < MOST_TEMPERATURES {
-        let differences = path.differences(&particles);
+        let differences = walk.path.differences(&walk.particles);
         let largest = differences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if largest == f64::NEG_INFINITY {
             break;
@@ -91,51 +142,37 @@ pub(super) fn island(
         log_z += change * largest + (weights.iter().sum::<f64>() / n as f64).ln();
         beta = if change >= 1.0 - beta { 1.0 } else { beta + change };
         let chosen = systematic(&weights, n, open_unit(&mut resampling.row(temperatures as u64)));
-        particles = particles.chosen(&chosen, dim);
+        walk.particles = walk.particles.chosen(&chosen, dim);
         origins = chosen.iter().map(|&place| origins[place]).collect();
-        let scales = scales_of(&particles.z, dim);
-        let before = path.differences(&particles);
-        for k in 0..MOST_ROUNDS * settings.moves {
-            let how = Move { beta, step: step.0, steps: step.steps(), scales: &scales };
-            let noise = stream.child(&format!("move {temperatures} {k}"));
-            let moved = path.carry_on(&mut particles, &how, &noise)?;
-            step.adapt(moved.plain);
-            evaluations += moved.evaluations;
-            failed += moved.failed;
-            if k + 1 >= settings.moves && correlation(&before, &path.differences(&particles)) < MEMORY {
-                break;
-            }
+        let round = walk.round(beta, &stream.child(&format!("moves {temperatures}")))?;
+        if std::env::var("T_SHOW").is_ok() {
+            eprintln!(
+                "{beta:.5} step {:.4} n {} acc {:.3} memory {:.3} evals {}",
+                walk.step.0,
+                walk.step.steps(),
+                round.acceptance,
+                round.memory,
+                walk.evaluations
+            );
         }
         temperatures += 1;
     }
     let mut points = Vec::with_capacity(snapshots * n * dim);
-    let mut acceptance = 0.0;
-    let moves = snapshots * settings.moves;
-    let before = path.differences(&particles);
-    let mut memory = f64::NAN;
+    let (mut acceptance, mut memory) = (0.0, 0.0f64);
     // At the target the duplicates of the last resampling move apart, and particles that are to be kept apart move once more.
-    for k in 0..moves {
-        let scales = scales_of(&particles.z, dim);
-        let how = Move { beta, step: step.0, steps: step.steps(), scales: &scales };
-        let moved = path.carry_on(&mut particles, &how, &stream.child(&format!("last {k}")))?;
-        step.adapt(moved.plain);
-        acceptance += moved.acceptance / moves as f64;
-        evaluations += moved.evaluations;
-        failed += moved.failed;
-        if k + 1 == settings.moves {
-            memory = memory_of_the_largest(&before, &path.differences(&particles));
-        }
-        if (k + 1) % settings.moves == 0 {
-            let start = points.len();
-            points.resize(start + n * dim, 0.0);
-            shape.apply(&particles.z, &mut points[start..]);
-        }
+    for snapshot in 0..snapshots {
+        let round = walk.round(beta, &stream.child(&format!("last {snapshot}")))?;
+        acceptance += round.acceptance / snapshots as f64;
+        memory = memory.max(round.memory);
+        let start = points.len();
+        points.resize(start + n * dim, 0.0);
+        shape.apply(&walk.particles.z, &mut points[start..]);
     }
     let mut descendants = vec![0u32; n];
     origins.iter().for_each(|&origin| descendants[origin as usize] += 1);
     let variance = descendants.iter().map(|&d| ((f64::from(d) - 1.0) / n as f64).powi(2)).sum();
     let ancestors = descendants.iter().filter(|&&d| d > 0).count();
-    let arrived = beta >= 1.0;
+    let (arrived, evaluations, failed) = (beta >= 1.0, walk.evaluations, walk.failed);
     Ok(Island { points, log_z, temperatures, ancestors, variance, acceptance, evaluations, failed, memory, arrived })
 }
 
