@@ -11,8 +11,10 @@ pub(super) struct Move<'a> {
     pub beta: f64,
     /// The length of a step in units of `scales`.
     pub step: f64,
-    /// The number of steps of an orbit.
-    pub steps: usize,
+    /// The number of stretches of an orbit, each of which finds the fineness of its steps.
+    pub stretches: usize,
+    /// The number of leapfrog steps of a stretch, before they are made finer.
+    pub leapfrogs: usize,
     /// The standard deviation of each coordinate of z.
     pub scales: &'a [f64],
 }
@@ -65,6 +67,20 @@ struct Orbits {
     failed: usize,
 }
 
+/// What became of rows that leapt together: how far their energies ranged.
+struct Leapt {
+    lowest: Vec<f64>,
+    highest: Vec<f64>,
+    evaluations: usize,
+    failed: usize,
+}
+
+impl Leapt {
+    fn range(&self, k: usize) -> f64 {
+        self.highest[k] - self.lowest[k]
+    }
+}
+
 /// What a row makes of a step that was tried.
 #[derive(PartialEq)]
 enum Trial {
@@ -74,12 +90,12 @@ enum Trial {
 }
 
 impl Trial {
-    fn of(change: f64, halvings: usize) -> Self {
-        if change.abs() <= MOST_ENERGY {
+    fn of(range: f64, halvings: usize) -> Self {
+        if range <= MOST_ENERGY {
             Trial::Good
         } else if halvings >= super::smc::tune("T_HALV", MOST_HALVINGS as f64) as usize
             || halvings == MOST_HALVINGS
-            || (halvings >= MOST_HALVINGS_AT_WALLS && !change.is_finite())
+            || (halvings >= MOST_HALVINGS_AT_WALLS && !range.is_finite())
         {
             Trial::Hopeless
         } else {
@@ -144,7 +160,7 @@ impl Path<'_> {
             let change = after[row] - before[row];
             let acceptance = (-change).exp().min(1.0);
             moved.acceptance += acceptance;
-            moved.plain += acceptance * orbits.plain[row] as f64 / how.steps as f64;
+            moved.plain += acceptance * orbits.plain[row] as f64 / how.stretches as f64;
             if change < exponential(extra(row)) {
                 let of_row = row * dim..(row + 1) * dim;
                 z[of_row.clone()].copy_from_slice(&orbits.ends.z[of_row.clone()]);
@@ -162,27 +178,25 @@ impl Path<'_> {
     fn orbits(&self, start: Phase, how: &Move, steps: &[f64]) -> Result<Orbits, Fatal> {
         let dim = self.shape.dim();
         let rows = start.values.len();
-        let mut energies = self.energies(&start, how.beta);
-        let alive = energies.iter().map(|e| e.is_finite()).collect();
+        let alive = self.energies(&start, how.beta).iter().map(|e| e.is_finite()).collect();
         let mut orbits = Orbits { ends: start, alive, plain: vec![0; rows], evaluations: 0, failed: 0 };
-        for _ in 0..how.steps {
-            let here = energies.clone();
+        for _ in 0..how.stretches {
             let mut waiting: Vec<usize> = (0..rows).filter(|&row| orbits.alive[row]).collect();
-            // Row and halvings of the steps that were divided.
+            // Row and halvings of the stretches that were divided.
             let mut divided: Vec<(usize, usize)> = Vec::new();
             for halvings in 0..=MOST_HALVINGS {
                 if waiting.is_empty() {
                     break;
                 }
                 let mut there = orbits.ends.rows(&waiting, dim);
-                orbits.failed += self.leap(&mut there, how.beta, how.scales, halvings, |k| steps[waiting[k]])?;
-                orbits.evaluations += waiting.len() << halvings;
+                let leapt = self.stretch(&mut there, how, halvings, |k| steps[waiting[k]])?;
+                orbits.failed += leapt.failed;
+                orbits.evaluations += leapt.evaluations;
                 let mut again = Vec::new();
-                for ((k, &row), after) in waiting.iter().enumerate().zip(self.energies(&there, how.beta)) {
-                    match Trial::of(after - here[row], halvings) {
+                for (k, &row) in waiting.iter().enumerate() {
+                    match Trial::of(leapt.range(k), halvings) {
                         Trial::Good => {
                             orbits.ends.set_row(row, &there, k, dim);
-                            energies[row] = after;
                             if halvings == 0 {
                                 orbits.plain[row] += 1;
                             } else {
@@ -195,7 +209,7 @@ impl Path<'_> {
                 }
                 waiting = again;
             }
-            self.check_reverse(&mut orbits, &divided, &energies, how, steps)?;
+            self.check_reverse(&mut orbits, &divided, how, steps)?;
         }
         Ok(orbits)
     }
@@ -205,7 +219,6 @@ impl Path<'_> {
         &self,
         orbits: &mut Orbits,
         divided: &[(usize, usize)],
-        energies: &[f64],
         how: &Move,
         steps: &[f64],
     ) -> Result<(), Fatal> {
@@ -218,46 +231,68 @@ impl Path<'_> {
             }
             let mut there = orbits.ends.rows(&back, dim);
             there.momenta.iter_mut().for_each(|p| *p = -*p);
-            orbits.failed += self.leap(&mut there, how.beta, how.scales, halvings, |k| steps[back[k]])?;
-            orbits.evaluations += back.len() << halvings;
-            for (&row, after) in back.iter().zip(self.energies(&there, how.beta)) {
-                orbits.alive[row] &= Trial::of(after - energies[row], halvings) == Trial::TooCoarse;
+            let leapt = self.stretch(&mut there, how, halvings, |k| steps[back[k]])?;
+            orbits.failed += leapt.failed;
+            orbits.evaluations += leapt.evaluations;
+            for (k, &row) in back.iter().enumerate() {
+                orbits.alive[row] &= Trial::of(leapt.range(k), halvings) == Trial::TooCoarse;
             }
         }
         Ok(())
     }
 
-    /// 2^`halvings` leapfrog steps of all rows of `phase`, those of row k together `step(k)` long. Returns the number of failed evaluations.
+    /// A stretch of an orbit in steps that were halved that often, of undivided length `step(k)` in row k.
+    fn stretch(
+        &self,
+        phase: &mut Phase,
+        how: &Move,
+        halvings: usize,
+        step: impl Fn(usize) -> f64,
+    ) -> Result<Leapt, Fatal> {
+        let finer = (1usize << halvings) as f64;
+        self.leap(phase, how, how.leapfrogs << halvings, |k| step(k) / finer)
+    }
+
+    /// `leapfrogs` leapfrog steps of all rows of `phase`, each of row k `step(k)` long. Ends early if no row is good any more.
     fn leap(
         &self,
         phase: &mut Phase,
-        beta: f64,
-        scales: &[f64],
-        halvings: usize,
+        how: &Move,
+        leapfrogs: usize,
         step: impl Fn(usize) -> f64,
-    ) -> Result<usize, Fatal> {
-        let dim = self.shape.dim();
-        let leapfrogs = 1usize << halvings;
-        let steps: Vec<f64> = (0..phase.values.len()).map(|k| step(k) / leapfrogs as f64).collect();
-        let kick = |phase: &mut Phase, factor: f64| {
+    ) -> Result<Leapt, Fatal> {
+        let (dim, beta) = (self.shape.dim(), how.beta);
+        let steps: Vec<f64> = (0..phase.values.len()).map(step).collect();
+        let half_kick = |phase: &mut Phase| {
             let rows = phase.momenta.chunks_exact_mut(dim).zip(phase.gradients.chunks_exact(dim));
             for (((p, g), z), step) in rows.zip(phase.z.chunks_exact(dim)).zip(&steps) {
                 let pull = (1.0 - beta) * self.base.pull(z);
                 for i in 0..dim {
-                    p[i] += factor * step * scales[i] * (beta * g[i] - pull * z[i]);
+                    p[i] += 0.5 * step * how.scales[i] * (beta * g[i] - pull * z[i]);
                 }
             }
         };
-        let mut failed = 0;
-        kick(phase, 0.5);
-        for leapfrog in 1..=leapfrogs {
+        let energies = self.energies(phase, beta);
+        let mut leapt = Leapt { lowest: energies.clone(), highest: energies, evaluations: 0, failed: 0 };
+        for _ in 0..leapfrogs {
+            half_kick(phase);
             for ((z, p), step) in phase.z.chunks_exact_mut(dim).zip(phase.momenta.chunks_exact(dim)).zip(&steps) {
-                z.iter_mut().zip(p).zip(scales).for_each(|((z, p), scale)| *z += step * scale * p);
+                z.iter_mut().zip(p).zip(how.scales).for_each(|((z, p), scale)| *z += step * scale * p);
             }
-            failed += self.evaluate(&phase.z, &mut phase.values, &mut phase.gradients)?;
-            kick(phase, if leapfrog == leapfrogs { 0.5 } else { 1.0 });
+            leapt.failed += self.evaluate(&phase.z, &mut phase.values, &mut phase.gradients)?;
+            leapt.evaluations += phase.values.len();
+            half_kick(phase);
+            let mut good = false;
+            for (k, energy) in self.energies(phase, beta).into_iter().enumerate() {
+                leapt.lowest[k] = leapt.lowest[k].min(energy);
+                leapt.highest[k] = leapt.highest[k].max(energy);
+                good |= leapt.range(k) <= MOST_ENERGY;
+            }
+            if !good {
+                break;
+            }
         }
-        Ok(failed)
+        Ok(leapt)
     }
 
     /// ½‖p‖² − log of the tempered density.
@@ -296,5 +331,79 @@ impl Phase {
         self.momenta[to.clone()].copy_from_slice(&other.momenta[from.clone()]);
         self.gradients[to].copy_from_slice(&other.gradients[from]);
         self.values[row] = other.values[k];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sampler::Shape;
+    use crate::seed::Seed;
+    use crate::target::{Density, Funnel};
+
+    #[test]
+    fn probe() {
+        let target = Funnel::new(10).unwrap();
+        let n = 8192;
+        let mut points = vec![0.0; n * 10];
+        let sampler = Density::sampler(&target).unwrap();
+        for (r, p) in points.chunks_exact_mut(10).enumerate() {
+            sampler.draw(&mut Seed(1).stream("x").row(r as u64), p);
+        }
+        let shape = Shape::round(10, 1.0);
+        let path = Path::new(&target, &shape);
+        let mut particles = Particles { z: points, values: vec![0.0; n], gradients: vec![0.0; n * 10] };
+        path.refresh(&mut particles).unwrap();
+        let mut scales = vec![9.5; 10];
+        scales[0] = 3.0;
+        let v0: Vec<f64> = particles.z.iter().step_by(10).copied().collect();
+        let step: f64 = std::env::var("STEP").map_or(0.05, |t| t.parse().unwrap());
+        let steps: usize = std::env::var("STEPS").map_or(24, |t| t.parse().unwrap());
+        let mut total = 0;
+        let stretches: usize = std::env::var("STR").map_or(4, |t| t.parse().unwrap());
+        for k in 0..40 {
+            let previous = particles.clone();
+            let how = Move { beta: 1.0, step, stretches, leapfrogs: steps / stretches, scales: &scales };
+            let moved = path.carry_on(&mut particles, &how, &Seed(2).stream(&format!("m{k}"))).unwrap();
+            total += moved.evaluations;
+            if k % 10 == 9 || k == 0 {
+                println!(
+                    "move {k} acc {:.3} plain {:.3} evaluations/row {}",
+                    moved.acceptance,
+                    moved.plain,
+                    total / n / (k + 1)
+                );
+                for (low, high) in [
+                    (-20.0, -6.0),
+                    (-6.0, -4.0),
+                    (-4.0, -2.0),
+                    (-2.0, 0.0),
+                    (0.0, 2.0),
+                    (2.0, 4.0),
+                    (4.0, 6.0),
+                    (6.0, 20.0),
+                ] {
+                    let of = |v: &[f64]| (0..n).filter(|&r| v[r] >= low && v[r] < high).collect::<Vec<_>>();
+                    let now: Vec<f64> = particles.z.iter().step_by(10).copied().collect();
+                    let before: Vec<f64> = previous.z.iter().step_by(10).copied().collect();
+                    let inside = of(&v0);
+                    let stayed = inside.iter().filter(|&&r| now[r] >= low && now[r] < high).count();
+                    let mean = inside.iter().map(|&r| now[r]).sum::<f64>() / inside.len() as f64;
+                    let rows = of(&before);
+                    let moved = rows.iter().filter(|&&r| now[r] != before[r]).count();
+                    let jump =
+                        (rows.iter().map(|&r| (now[r] - before[r]).powi(2)).sum::<f64>() / rows.len() as f64).sqrt();
+                    println!(
+                        "  {low:5} {high:5}: n {} now {} stayed {:.2} mean {:.2}  accepted {:.2} jump {:.2}",
+                        inside.len(),
+                        of(&now).len(),
+                        stayed as f64 / inside.len() as f64,
+                        mean,
+                        moved as f64 / rows.len() as f64,
+                        jump
+                    );
+                }
+            }
+        }
     }
 }

@@ -92,7 +92,10 @@ impl Walk<'_> {
         let (mut acceptance, mut k) = (0.0, 0);
         loop {
             let scales = scales_of(&self.particles.z, self.path.shape.dim());
-            let how = Move { beta, step: self.step.0, steps: self.step.steps(), scales: &scales };
+            let steps = self.step.steps();
+            let stretches = steps.min(tune("T_STR", 4.0) as usize);
+            let how =
+                Move { beta, step: self.step.0, stretches, leapfrogs: steps.div_ceil(stretches), scales: &scales };
             let moved = self.path.carry_on(&mut self.particles, &how, &noise.child(&k.to_string()))?;
             self.step.adapt(moved.plain);
             acceptance += moved.acceptance;
