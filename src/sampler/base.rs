@@ -47,3 +47,41 @@ impl Base {
         (nu + self.dim as f64) / (nu + z.iter().map(|z| z * z).sum::<f64>())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+
+    #[test]
+    fn draws_have_the_density_that_is_claimed() {
+        let (dim, rows) = (3, 200_000);
+        let base = Base::new(dim);
+        let mut z = vec![0.0; rows * dim];
+        base.draw(&Seed(1).stream("base"), &mut z);
+        // ∫ N(z; 0, I) dz = 1, as a mean over draws of the base.
+        let ratio = |z: &[f64]| {
+            let squares: f64 = z.iter().map(|z| z * z).sum();
+            (-0.5 * squares - 0.5 * dim as f64 * std::f64::consts::TAU.ln() - base.log_density(z)).exp()
+        };
+        let mean = z.chunks_exact(dim).map(ratio).sum::<f64>() / rows as f64;
+        assert!((mean - 1.0).abs() < 0.01, "{mean}");
+        // P(|t| > 2.776) = 0.05 for a coordinate with four degrees of freedom.
+        let far = z.iter().filter(|z| z.abs() > 2.776_445).count() as f64 / z.len() as f64;
+        assert!((far - 0.05).abs() < 0.003, "{far}");
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_the_density() {
+        let (base, z) = (Base::new(2), [0.7, -3.0]);
+        for i in 0..2 {
+            let at = |h: f64| {
+                let mut z = z;
+                z[i] += h;
+                base.log_density(&z)
+            };
+            let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
+            assert!((slope + base.pull(&z) * z[i]).abs() < 1e-8, "{slope}");
+        }
+    }
+}

@@ -24,7 +24,8 @@ pub(super) struct Island {
     pub acceptance: f64,
     pub evaluations: usize,
     pub failed: usize,
-    /// How much of the particles' largest log weights at β = 1 a round of moves leaves: their rank correlation before and after.
+    /// How much of the particles' largest log weights at β = 1 a round of moves leaves: their rank correlation before and after (the
+    /// largest of the snapshots).
     pub memory: f64,
     /// Whether the path reached β = 1.
     pub arrived: bool,
@@ -33,36 +34,41 @@ pub(super) struct Island {
 /// Steps of temperature after which a path is given up.
 const MOST_TEMPERATURES: usize = 400;
 
-/// The acceptance to which step sizes are steered (0.65 is best for a round normal in many dimensions, Beskos et al. 2013; more is safer).
+/// The acceptance of orbits with undivided steps to which step sizes are steered (0.65 is best for a round normal in many dimensions, Beskos et al. 2013; more is safer).
 const ACCEPTANCE: f64 = 0.75;
 
 /// The time that a move lasts, in units of the coordinates' standard deviations: about a quarter of a period.
 const DURATION: f64 = 1.5;
 
-/// Steps of a move, at most.
+/// Steps of a move, at most, before a stretch makes them finer.
 const MOST_STEPS: usize = 24;
+
+/// Stretches of an orbit, at most. More of them fit the steps more closely to each place, but any of them may find no way back.
+const MOST_STRETCHES: usize = 4;
 
 /// A round of moves goes on until the particles' log densities relative to the base, which decide their weights, correlate with those at its
 /// beginning by less than this.
 const MEMORY: f64 = 0.25;
 
+/// And [`memory_of_the_largest`] has to be less than this.
+const MEMORY_OF_LARGEST: f64 = 0.4;
+
 /// Moves of a round, at most, in units of what was asked for.
 const MOST_ROUNDS: usize = 12;
-
-pub fn tune(name: &str, default: f64) -> f64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
 
 /// The step size adapted by acceptance, from move to move.
 struct StepSize(f64);
 
 impl StepSize {
-    fn steps(&self) -> usize {
-        ((tune("T_DUR", DURATION) / self.0).ceil() as usize).clamp(1, tune("T_STEPS", MOST_STEPS as f64) as usize)
+    /// How a move at β is made: its stretches and the leapfrog steps of each.
+    fn plan<'a>(&self, beta: f64, scales: &'a [f64]) -> Move<'a> {
+        let steps = ((DURATION / self.0).ceil() as usize).clamp(1, MOST_STEPS);
+        let stretches = steps.min(MOST_STRETCHES);
+        Move { beta, step: self.0, stretches, leapfrogs: steps.div_ceil(stretches), scales }
     }
 
     fn adapt(&mut self, acceptance: f64) {
-        self.0 = (self.0 * (1.2 * (acceptance - tune("T_ACC", ACCEPTANCE))).exp()).clamp(1e-6, tune("T_DUR", DURATION));
+        self.0 = (self.0 * (1.2 * (acceptance - ACCEPTANCE)).exp()).clamp(1e-6, DURATION);
     }
 }
 
@@ -92,10 +98,7 @@ impl Walk<'_> {
         let (mut acceptance, mut k) = (0.0, 0);
         loop {
             let scales = scales_of(&self.particles.z, self.path.shape.dim());
-            let steps = self.step.steps();
-            let stretches = steps.min(tune("T_STR", 4.0) as usize);
-            let how =
-                Move { beta, step: self.step.0, stretches, leapfrogs: steps.div_ceil(stretches), scales: &scales };
+            let how = self.step.plan(beta, &scales);
             let moved = self.path.carry_on(&mut self.particles, &how, &noise.child(&k.to_string()))?;
             self.step.adapt(moved.plain);
             acceptance += moved.acceptance;
@@ -107,9 +110,8 @@ impl Walk<'_> {
             }
             let after = self.path.differences(&self.particles);
             let memory = memory_of_the_largest(&before, &after);
-            if k >= tune("T_ROUNDS", MOST_ROUNDS as f64) as usize * self.moves
-                || (memory < tune("T_MEML", 0.4) && correlation(&before, &after) < tune("T_MEM", MEMORY))
-            {
+            let forgotten = memory < MEMORY_OF_LARGEST && correlation(&before, &after) < MEMORY;
+            if forgotten || k >= MOST_ROUNDS * self.moves {
                 return Ok(Round { acceptance: acceptance / k as f64, memory });
             }
         }
@@ -147,17 +149,7 @@ pub(super) fn island(
         let chosen = systematic(&weights, n, open_unit(&mut resampling.row(temperatures as u64)));
         walk.particles = walk.particles.chosen(&chosen, dim);
         origins = chosen.iter().map(|&place| origins[place]).collect();
-        let round = walk.round(beta, &stream.child(&format!("moves {temperatures}")))?;
-        if std::env::var("T_SHOW").is_ok() {
-            eprintln!(
-                "{beta:.5} step {:.4} n {} acc {:.3} memory {:.3} evals {}",
-                walk.step.0,
-                walk.step.steps(),
-                round.acceptance,
-                round.memory,
-                walk.evaluations
-            );
-        }
+        walk.round(beta, &stream.child(&format!("moves {temperatures}")))?;
         temperatures += 1;
     }
     let mut points = Vec::with_capacity(snapshots * n * dim);
