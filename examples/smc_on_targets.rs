@@ -4,6 +4,19 @@ use flowdistill::sampler::{smc, SmcSettings};
 use flowdistill::seed::Seed;
 use flowdistill::target::*;
 
+/// The posterior of experiments/logistic.ron.
+fn breast_cancer() -> Result<LogisticRegression, Box<dyn std::error::Error>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/data/breast_cancer.csv");
+    let table = flowdistill::data::read(path.as_ref(), None)?;
+    let label = table.names.iter().position(|name| name == "benign").ok_or("no column benign")?;
+    let names: Vec<String> = table.names.iter().filter(|name| *name != "benign").cloned().collect();
+    let rows = || (0..table.len()).map(|row| table.row(row));
+    let labels = rows().map(|row| row[label]).collect();
+    let features: Vec<f64> =
+        rows().flat_map(|row| row.iter().enumerate().filter(|(i, _)| *i != label).map(|(_, x)| *x)).collect();
+    Ok(LogisticRegression::new(&names, &features, labels, 10.0)?)
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let seed = arguments.first().map_or(Ok(1), |text| text.parse())?;
@@ -27,12 +40,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("eight schools", Box::new(EightSchools), Some(-31.31135)),
         ("lattice free", Box::new(Lattice::new(8, 0.2, 0.0)?), None),
         ("lattice phi4", Box::new(Lattice::new(8, 0.2, 0.5)?), Some(19.80)),
+        ("logistic 31", Box::new(breast_cancer()?), Some(-77.57)),
     ];
-    let settings = SmcSettings {
-        moves: std::env::var("MOVES").map_or(3, |m| m.parse().unwrap()),
-        keep: std::env::var("KEEP").map_or(0.9, |m| m.parse().unwrap()),
-        ..Default::default()
-    };
+    let settings = SmcSettings::default();
     println!("target            log Z ± s.e.            true        z   s    temps ancestors acc  R-hat  N_eff  million evaluations");
     for (name, target, known) in targets.iter().filter(|(name, ..)| wanted(name)) {
         let found = smc(target.as_ref(), &settings, 0, &Seed(seed).stream("smc"))?;

@@ -1,33 +1,19 @@
-//! One Hamiltonian move of many particles along a tempered path.
+//! One Hamiltonian move of many particles along a tempered path, with steps as fine as each place of an orbit needs.
 
-use super::Shape;
+use super::path::{Particles, Path, PIECE};
 use crate::seed::Stream;
-use crate::target::{Density, Fatal, Faults};
+use crate::target::Fatal;
 use rayon::prelude::*;
-
-/// The path γ^β · base^(1 − β) in the coordinates z of a base that is N(0, I) there: x = m + L z.
-pub(super) struct Path<'a> {
-    pub density: &'a dyn Density,
-    pub shape: &'a Shape,
-    /// ln det L.
-    pub log_det: f64,
-}
-
-/// Particles in the coordinates of the base, with log γ (as a density over z) and its gradient.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Particles {
-    pub z: Vec<f64>,
-    pub values: Vec<f64>,
-    pub gradients: Vec<f64>,
-}
 
 /// How a move is made.
 pub(super) struct Move<'a> {
     /// The inverse temperature β.
     pub beta: f64,
-    /// The length of a leapfrog step in units of `scales`.
+    /// The length of a step in units of `scales`.
     pub step: f64,
-    /// The number of leapfrog steps.
+    /// The number of stretches of an orbit, each of which finds the fineness of its steps.
+    pub stretches: usize,
+    /// The number of leapfrog steps of a stretch, before they are made finer.
     pub leapfrogs: usize,
     /// The standard deviation of each coordinate of z.
     pub scales: &'a [f64],
@@ -36,31 +22,30 @@ pub(super) struct Move<'a> {
 /// What became of a move.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Moved {
-    /// The mean acceptance probability.
+    /// The mean acceptance probability, and zero where an orbit has no reverse.
     pub acceptance: f64,
+    /// The mean of the acceptance probability times the share of an orbit's stretches that were not made finer: what the step is judged by.
+    pub plain: f64,
     /// Evaluations of the density.
     pub evaluations: usize,
     /// Those that failed.
     pub failed: usize,
 }
 
-/// Particles that one thread carries through a whole move; the same as a piece of `target::evaluate_in_pieces`.
-const PIECE: usize = 64;
-
-/// Random numbers of a row besides its momenta: two give the uniform number that accepts, two the one that varies the step.
+/// Random numbers of a row besides its momenta: two give the exponential number that accepts, two the one that varies the step.
 const EXTRA: usize = 4;
 
 /// The shortest step of a row at random, as a share of the common one.
 const SHORTEST: f64 = 0.15;
 
-/// A trajectory along which the energy changes by more than this is tried again with a step of a third.
+/// A stretch along which the energy ranges over more than this is made in twice as many leapfrog steps of half the length.
 const MOST_ENERGY: f64 = 1.0;
 
-/// How often a row tries again.
-const MOST_TRIES: usize = 6;
+/// How often steps are halved, at most.
+const MOST_HALVINGS: usize = 9;
 
-/// The factor of the step from try to try.
-const SHORTER: f64 = 1.0 / 3.0;
+/// How often where the stretch meets a point without density: there may be a wall, which no step is short enough for.
+const MOST_HALVINGS_AT_WALLS: usize = 2;
 
 /// Where rows stand: positions, momenta, log γ and its gradient.
 #[derive(Clone, Default)]
@@ -71,38 +56,52 @@ struct Phase {
     gradients: Vec<f64>,
 }
 
-impl Path<'_> {
-    /// Fills log γ and its gradient at `z`; −∞ and 0 where the density is zero or fails. Returns the number of failures.
-    pub fn evaluate(&self, z: &[f64], values: &mut [f64], gradients: &mut [f64]) -> Result<usize, Fatal> {
-        let mut x = vec![0.0; z.len()];
-        self.shape.apply(z, &mut x);
-        let mut faults = Faults::default();
-        self.density.evaluate(&x, values, Some(gradients), &mut faults)?;
-        faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
-        let dim = self.shape.dim();
-        self.shape.pull_back(gradients);
-        for (value, gradient) in values.iter_mut().zip(gradients.chunks_exact_mut(dim)) {
-            *value += self.log_det;
-            if !value.is_finite() || gradient.iter().any(|g| !g.is_finite()) {
-                // A density of +∞ at a point has no place in a weight.
-                *value = if *value == f64::INFINITY || value.is_nan() { f64::NEG_INFINITY } else { *value };
-                gradient.fill(0.0);
-            }
+/// An orbit of every row of a piece.
+struct Orbits {
+    ends: Phase,
+    /// Rows whose orbit has a reverse.
+    alive: Vec<bool>,
+    /// Stretches of each row that were not made finer.
+    plain: Vec<usize>,
+    evaluations: usize,
+    failed: usize,
+}
+
+/// What became of rows that leapt together: how far their energies ranged.
+struct Leapt {
+    lowest: Vec<f64>,
+    highest: Vec<f64>,
+    evaluations: usize,
+    failed: usize,
+}
+
+impl Leapt {
+    fn range(&self, k: usize) -> f64 {
+        self.highest[k] - self.lowest[k]
+    }
+}
+
+/// What a row makes of a stretch that was tried.
+#[derive(PartialEq)]
+enum Trial {
+    Good,
+    TooCoarse,
+    Hopeless,
+}
+
+impl Trial {
+    fn of(range: f64, halvings: usize) -> Self {
+        if range <= MOST_ENERGY {
+            Trial::Good
+        } else if halvings == MOST_HALVINGS || (halvings >= MOST_HALVINGS_AT_WALLS && !range.is_finite()) {
+            Trial::Hopeless
+        } else {
+            Trial::TooCoarse
         }
-        Ok(faults.rows().len())
     }
+}
 
-    /// Evaluates all of `particles`, in parallel.
-    pub fn refresh(&self, particles: &mut Particles) -> Result<usize, Fatal> {
-        let dim = self.shape.dim();
-        let Particles { z, values, gradients } = particles;
-        let pieces = z.par_chunks(PIECE * dim).zip(values.par_chunks_mut(PIECE));
-        let pieces = pieces.zip(gradients.par_chunks_mut(PIECE * dim));
-        let failed: Vec<Result<usize, Fatal>> =
-            pieces.map(|((z, values), gradients)| self.evaluate(z, values, gradients)).collect();
-        failed.into_iter().sum()
-    }
-
+impl Path<'_> {
     /// Moves all of `particles` by Hamiltonian dynamics (Duane et al. 1987; Neal 2011), which leaves γ^β · base^(1 − β) as it is. Row r
     /// uses row r of `noise` only.
     pub fn carry_on(&self, particles: &mut Particles, how: &Move, noise: &Stream) -> Result<Moved, Fatal> {
@@ -111,26 +110,23 @@ impl Path<'_> {
         let n = values.len();
         let pieces = z.par_chunks_mut(PIECE * dim).zip(values.par_chunks_mut(PIECE));
         let pieces = pieces.zip(gradients.par_chunks_mut(PIECE * dim)).enumerate();
-        let moved: Vec<Result<(f64, usize, usize), Fatal>> = pieces
+        let moved: Vec<Result<Moved, Fatal>> = pieces
             .map(|(piece, ((z, values), gradients))| {
                 self.carry_piece(z, values, gradients, how, (noise, (piece * PIECE) as u64))
             })
             .collect();
         let mut total = Moved::default();
         for piece in moved {
-            let (acceptance, evaluations, failed) = piece?;
-            total.acceptance += acceptance / n as f64;
-            total.evaluations += evaluations;
-            total.failed += failed;
+            let piece = piece?;
+            total.acceptance += piece.acceptance / n as f64;
+            total.plain += piece.plain / n as f64;
+            total.evaluations += piece.evaluations;
+            total.failed += piece.failed;
         }
         Ok(total)
     }
 
-    /// Moves one piece of rows.
-    ///
-    /// The target's scale may differ from place to place, so every row chooses its step: the common one, made shorter at random, and
-    /// divided by three until the energy changes by at most [`MOST_ENERGY`] along the trajectory. The move stands only if its reverse
-    /// would have chosen the same step, which makes it reversible (Bouchard-Côté and others' autoMALA; Biron-Lattes et al. 2024).
+    /// Moves one piece of rows; of shares, the sums.
     fn carry_piece(
         &self,
         z: &mut [f64],
@@ -138,12 +134,13 @@ impl Path<'_> {
         gradients: &mut [f64],
         how: &Move,
         (noise, first): (&Stream, u64),
-    ) -> Result<(f64, usize, usize), Fatal> {
+    ) -> Result<Moved, Fatal> {
         let (dim, rows) = (self.shape.dim(), values.len());
         let mut random = vec![0.0; rows * (dim + EXTRA)];
         noise.normals(first, dim + EXTRA, &mut random);
         let exponential = |pair: &[f64]| 0.5 * (pair[0] * pair[0] + pair[1] * pair[1]);
         let extra = |row: usize| &random[row * (dim + EXTRA) + dim..(row + 1) * (dim + EXTRA)];
+        // A step made shorter at random, independently of where a row is, keeps orbits from closing on themselves.
         let steps: Vec<f64> =
             (0..rows).map(|r| how.step * 1.1 * SHORTEST.powf((-3.0 * exponential(&extra(r)[2..])).exp())).collect();
         let start = Phase {
@@ -152,94 +149,171 @@ impl Path<'_> {
             values: values.to_vec(),
             gradients: gradients.to_vec(),
         };
-        let before = start.energies(dim, how.beta);
-        let (mut acceptance, mut evaluations, mut failed) = (0.0, 0, 0);
-        // Forward: each row's try, where it ends, and what the energy did.
-        let mut waiting: Vec<usize> = (0..rows).collect();
-        let mut settled: Vec<(usize, usize, f64)> = Vec::new();
-        let mut ends = start.clone();
-        for attempt in 0..MOST_TRIES {
-            let mut there = start.rows(&waiting, dim);
-            failed += self.leap(&mut there, how, |k| steps[waiting[k]] * SHORTER.powi(attempt as i32))?;
-            evaluations += waiting.len() * how.leapfrogs;
-            let after = there.energies(dim, how.beta);
-            let mut again = Vec::new();
-            for (k, &row) in waiting.iter().enumerate() {
-                let change = after[k] - before[row];
-                if attempt == 0 && change.is_finite() {
-                    acceptance += (-change).exp().min(1.0);
-                }
-                if change.abs() <= MOST_ENERGY {
-                    ends.set_row(row, &there, k, dim);
-                    settled.push((row, attempt, change));
-                } else if before[row].is_finite() {
-                    again.push(row);
-                }
+        let before = self.energies(&start, how.beta);
+        let orbits = self.orbits(start, how, &steps)?;
+        let after = self.energies(&orbits.ends, how.beta);
+        let mut moved = Moved { evaluations: orbits.evaluations, failed: orbits.failed, ..Moved::default() };
+        for row in (0..rows).filter(|&row| orbits.alive[row]) {
+            let change = after[row] - before[row];
+            let acceptance = (-change).exp().min(1.0);
+            moved.acceptance += acceptance;
+            moved.plain += acceptance * orbits.plain[row] as f64 / how.stretches as f64;
+            if change < exponential(extra(row)) {
+                let of_row = row * dim..(row + 1) * dim;
+                z[of_row.clone()].copy_from_slice(&orbits.ends.z[of_row.clone()]);
+                gradients[of_row.clone()].copy_from_slice(&orbits.ends.gradients[of_row]);
+                values[row] = orbits.ends.values[row];
             }
-            waiting = again;
         }
-        // Backward: rows that took a shorter step must have had to from their end, too.
-        let mut refused = vec![false; rows];
-        for attempt in 0..MOST_TRIES {
-            let back: Vec<usize> =
-                settled.iter().filter(|(.., tries, _)| *tries > attempt).map(|(row, ..)| *row).collect();
-            let back: Vec<usize> = back.into_iter().filter(|&row| !refused[row]).collect();
+        Ok(moved)
+    }
+
+    /// The orbit of every row. The target's scale may differ from place to place, so each stretch of an orbit is made in 2ᵏ times as many
+    /// leapfrog steps, with the smallest k for which the energy ranges over at most [`MOST_ENERGY`] along it. An orbit is kept only if its
+    /// reverse would choose the same k in every stretch. Then the whole map, with the momentum reversed at the end, is an involution that
+    /// keeps volumes, as a Metropolis move needs. This is a deterministic form of the steps within orbits of Bou-Rabee, Carpenter, Kleppe
+    /// and Liu (2025), who follow autoMALA (Biron-Lattes et al. 2024).
+    fn orbits(&self, start: Phase, how: &Move, steps: &[f64]) -> Result<Orbits, Fatal> {
+        let dim = self.shape.dim();
+        let rows = start.values.len();
+        let alive = self.energies(&start, how.beta).iter().map(|e| e.is_finite()).collect();
+        let mut orbits = Orbits { ends: start, alive, plain: vec![0; rows], evaluations: 0, failed: 0 };
+        for _ in 0..how.stretches {
+            let mut waiting: Vec<usize> = (0..rows).filter(|&row| orbits.alive[row]).collect();
+            // Row and halvings of the stretches that were divided.
+            let mut divided: Vec<(usize, usize)> = Vec::new();
+            for halvings in 0..=MOST_HALVINGS {
+                if waiting.is_empty() {
+                    break;
+                }
+                let mut there = orbits.ends.rows(&waiting, dim);
+                let leapt = self.stretch(&mut there, how, halvings, |k| steps[waiting[k]])?;
+                orbits.failed += leapt.failed;
+                orbits.evaluations += leapt.evaluations;
+                let mut again = Vec::new();
+                for (k, &row) in waiting.iter().enumerate() {
+                    match Trial::of(leapt.range(k), halvings) {
+                        Trial::Good => {
+                            orbits.ends.set_row(row, &there, k, dim);
+                            if halvings == 0 {
+                                orbits.plain[row] += 1;
+                            } else {
+                                divided.push((row, halvings));
+                            }
+                        }
+                        Trial::TooCoarse => again.push(row),
+                        Trial::Hopeless => orbits.alive[row] = false,
+                    }
+                }
+                waiting = again;
+            }
+            self.check_reverse(&mut orbits, &divided, how, steps)?;
+        }
+        Ok(orbits)
+    }
+
+    /// Gives up the rows of `divided` that would not have to halve the step as often on the way back.
+    fn check_reverse(
+        &self,
+        orbits: &mut Orbits,
+        divided: &[(usize, usize)],
+        how: &Move,
+        steps: &[f64],
+    ) -> Result<(), Fatal> {
+        let dim = self.shape.dim();
+        for halvings in 0..MOST_HALVINGS {
+            let back = divided.iter().filter(|(row, most)| *most > halvings && orbits.alive[*row]);
+            let back: Vec<usize> = back.map(|(row, _)| *row).collect();
             if back.is_empty() {
                 break;
             }
-            let mut there = ends.rows(&back, dim);
+            let mut there = orbits.ends.rows(&back, dim);
             there.momenta.iter_mut().for_each(|p| *p = -*p);
-            let from = there.energies(dim, how.beta);
-            failed += self.leap(&mut there, how, |k| steps[back[k]] * SHORTER.powi(attempt as i32))?;
-            evaluations += back.len() * how.leapfrogs;
-            for (k, after) in there.energies(dim, how.beta).into_iter().enumerate() {
-                refused[back[k]] |= (after - from[k]).abs() <= MOST_ENERGY;
+            let leapt = self.stretch(&mut there, how, halvings, |k| steps[back[k]])?;
+            orbits.failed += leapt.failed;
+            orbits.evaluations += leapt.evaluations;
+            for (k, &row) in back.iter().enumerate() {
+                orbits.alive[row] &= Trial::of(leapt.range(k), halvings) == Trial::TooCoarse;
             }
         }
-        for (row, _, change) in settled {
-            if !refused[row] && change < exponential(extra(row)) {
-                let of_row = row * dim..(row + 1) * dim;
-                z[of_row.clone()].copy_from_slice(&ends.z[of_row.clone()]);
-                gradients[of_row.clone()].copy_from_slice(&ends.gradients[of_row]);
-                values[row] = ends.values[row];
-            }
-        }
-        Ok((acceptance, evaluations, failed))
+        Ok(())
     }
 
-    /// Leapfrog steps of all rows of `phase`, row k with step `step(k)`. Returns the number of failed evaluations.
-    fn leap(&self, phase: &mut Phase, how: &Move, step: impl Fn(usize) -> f64) -> Result<usize, Fatal> {
+    /// A stretch of an orbit in steps that were halved that often, of undivided length `step(k)` in row k.
+    fn stretch(
+        &self,
+        phase: &mut Phase,
+        how: &Move,
+        halvings: usize,
+        step: impl Fn(usize) -> f64,
+    ) -> Result<Leapt, Fatal> {
+        let finer = (1usize << halvings) as f64;
+        self.leap(phase, how, how.leapfrogs << halvings, |k| step(k) / finer)
+    }
+
+    /// `leapfrogs` leapfrog steps of all rows of `phase`, each of row k `step(k)` long. Ends early if no row is good any more.
+    fn leap(
+        &self,
+        phase: &mut Phase,
+        how: &Move,
+        leapfrogs: usize,
+        step: impl Fn(usize) -> f64,
+    ) -> Result<Leapt, Fatal> {
         let (dim, beta) = (self.shape.dim(), how.beta);
         let steps: Vec<f64> = (0..phase.values.len()).map(step).collect();
-        let kick = |phase: &mut Phase, factor: f64| {
+        let half_kick = |phase: &mut Phase| {
             let rows = phase.momenta.chunks_exact_mut(dim).zip(phase.gradients.chunks_exact(dim));
             for (((p, g), z), step) in rows.zip(phase.z.chunks_exact(dim)).zip(&steps) {
+                let pull = (1.0 - beta) * self.base.pull(z);
                 for i in 0..dim {
-                    p[i] += factor * step * how.scales[i] * (beta * g[i] - (1.0 - beta) * z[i]);
+                    p[i] += 0.5 * step * how.scales[i] * (beta * g[i] - pull * z[i]);
                 }
             }
         };
-        let mut failed = 0;
-        kick(phase, 0.5);
-        for leapfrog in 1..=how.leapfrogs {
+        let energies = self.energies(phase, beta);
+        let mut leapt = Leapt { lowest: energies.clone(), highest: energies, evaluations: 0, failed: 0 };
+        for _ in 0..leapfrogs {
+            half_kick(phase);
             for ((z, p), step) in phase.z.chunks_exact_mut(dim).zip(phase.momenta.chunks_exact(dim)).zip(&steps) {
                 z.iter_mut().zip(p).zip(how.scales).for_each(|((z, p), scale)| *z += step * scale * p);
             }
-            failed += self.evaluate(&phase.z, &mut phase.values, &mut phase.gradients)?;
-            kick(phase, if leapfrog == how.leapfrogs { 0.5 } else { 1.0 });
+            leapt.failed += self.evaluate(&phase.z, &mut phase.values, &mut phase.gradients)?;
+            leapt.evaluations += phase.values.len();
+            half_kick(phase);
+            let mut good = false;
+            for (k, energy) in self.energies(phase, beta).into_iter().enumerate() {
+                // A range that is too long stays as it is, so that what a row makes of it does not depend on how far others go.
+                if leapt.range(k) <= MOST_ENERGY {
+                    leapt.lowest[k] = leapt.lowest[k].min(energy);
+                    leapt.highest[k] = leapt.highest[k].max(energy);
+                    good |= leapt.range(k) <= MOST_ENERGY;
+                }
+            }
+            if !good {
+                break;
+            }
         }
-        Ok(failed)
+        Ok(leapt)
+    }
+
+    /// ½‖p‖² − log of the tempered density.
+    fn energies(&self, phase: &Phase, beta: f64) -> Vec<f64> {
+        let dim = self.shape.dim();
+        let rows = phase.z.chunks_exact(dim).zip(phase.momenta.chunks_exact(dim)).zip(&phase.values);
+        rows.map(|((z, p), value)| {
+            let kinetic = 0.5 * p.iter().map(|p| p * p).sum::<f64>();
+            let energy = kinetic - (1.0 - beta) * self.base.log_density(z) - beta * value;
+            if energy.is_nan() {
+                f64::INFINITY
+            } else {
+                energy
+            }
+        })
+        .collect()
     }
 }
 
 impl Phase {
-    /// ½‖p‖² − log of the tempered density, without its constant.
-    fn energies(&self, dim: usize, beta: f64) -> Vec<f64> {
-        let halves = |row: &[f64]| row.iter().map(|x| 0.5 * x * x).sum::<f64>();
-        let rows = self.z.chunks_exact(dim).zip(self.momenta.chunks_exact(dim)).zip(&self.values);
-        rows.map(|((z, p), value)| halves(p) + (1.0 - beta) * halves(z) - beta * value).collect()
-    }
-
     /// A copy of some rows.
     fn rows(&self, rows: &[usize], dim: usize) -> Self {
         let wide = |from: &[f64]| rows.iter().flat_map(|&r| from[r * dim..(r + 1) * dim].iter().copied()).collect();
@@ -260,3 +334,6 @@ impl Phase {
         self.values[row] = other.values[k];
     }
 }
+
+#[cfg(test)]
+mod laws;

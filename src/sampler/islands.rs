@@ -9,7 +9,7 @@ use crate::target::{Density, Fatal};
 use rayon::prelude::*;
 use std::time::Instant;
 
-/// The standard deviations of the round bases from which pilots look for the target.
+/// The scales of the round bases from which pilots look for the target.
 const PILOT_SCALES: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
 
 /// Particles of a pilot.
@@ -21,8 +21,8 @@ const INFLATION: f64 = 1.5;
 /// Islands whose estimates of log Z have a larger standard deviation than this do not tell the same story.
 const MOST_SPREAD: f64 = 0.5;
 
-/// A larger rank correlation of the largest log weights before and after a round of moves says that particles are stuck. Where they move
-/// well it is 0 to 0.4; in the neck of a funnel it stays above this even with four times the usual moves.
+/// A larger rank correlation of the largest log weights before and after a round of moves says that particles are stuck: a round goes on until
+/// it is below 0.4, or as long as it may.
 const MOST_MEMORY: f64 = 0.5;
 
 /// A larger R̂ over islands says that they did not find the same places.
@@ -32,8 +32,9 @@ const MOST_R_HAT: f64 = 1.1;
 /// Monte Carlo. Ẑ is the mean of the islands' estimates; its standard error is the larger of two, from the spread of the islands and from the descent of
 /// their particles (Chan and Lai 2013).
 ///
-/// The base is N(0, scale²) where a scale is given. Else pilots from round bases of standard deviations 1, 4, 16 and 64 look for the target,
-/// and the base is the normal distribution fitted to their particles, each pilot weighted by its evidence, 1.5 times wider. A part of the
+/// The base is a Student-t distribution of four degrees of freedom, since a normal one has lighter tails than many a target; round with the
+/// scale that is given. Else pilots from round bases of scales 1, 4, 16 and 64 look for the target,
+/// and the base is the distribution of that shape fitted to their particles, each pilot weighted by its evidence, 1.5 times wider. A part of the
 /// target that no pilot sees (farther out than about 150, or narrow and far from where the others lie) is missed.
 ///
 /// The result does not depend on the number of threads.
@@ -121,33 +122,45 @@ fn combine(dim: usize, islands: &[Island], settings: &SmcSettings, stream: &Stre
 
     let mut faults = Vec::new();
     if let Some(lost) = Some(islands.iter().filter(|island| !island.arrived).count()).filter(|&lost| lost > 0) {
-        faults.push(format!("{lost} of {count} islands did not reach the target"));
+        faults.push(format!(
+            "{lost} of {count} islands did not reach the target: give a `scale` near its width, or more `particles`"
+        ));
     }
     let spread = variance.sqrt() / mean;
     if spread.is_nan() || spread > MOST_SPREAD {
         faults.push(format!(
-            "the islands' estimates of the evidence differ by {:.0} % (standard deviation)",
-            100.0 * spread
+            "the islands' estimates of the evidence differ by {:.0} % (standard deviation): more `particles` (now {}) or `moves` \
+             (now {}) would bring them together",
+            100.0 * spread,
+            settings.particles,
+            settings.moves
         ));
     }
     if r_hat.is_nan() || r_hat > MOST_R_HAT {
-        faults.push(format!("the islands did not find the same places: R-hat is {r_hat:.2}, above {MOST_R_HAT}"));
+        faults.push(format!(
+            "the islands did not find the same places: R-hat is {r_hat:.2}, above {MOST_R_HAT}; more `particles` (now {}), or a `scale` \
+             that covers all of them, would help",
+            settings.particles
+        ));
     }
     let memory = islands.iter().map(|island| island.memory).fold(0.0, f64::max);
     if memory > MOST_MEMORY {
         faults.push(format!(
             "the particles hardly move where weights are large: there, log weights before and after a round of moves have the rank correlation \
-             {memory:.2}, above {MOST_MEMORY}"
+             {memory:.2}, above {MOST_MEMORY}; more `moves` (now {}) would help",
+            settings.moves
         ));
     }
     if let Some(few) = ancestors.filter(|&n| n < 5) {
-        faults.push(format!("all particles of an island descend from {few} of its first ones"));
+        faults.push(format!("all particles of an island descend from {few} of its first ones: more `particles` (now {}), or a `keep` nearer to 1, would help", settings.particles));
     }
     if acceptance < 0.2 {
-        faults.push(format!("the last moves were accepted with probability {acceptance:.2} only"));
+        faults.push(format!("the last moves were accepted with probability {acceptance:.2} only: the density is rough or has walls; more `moves` (now {}) would help", settings.moves));
     }
     if failed * 100 > evaluations {
-        faults.push(format!("{failed} of {evaluations} evaluations failed"));
+        faults.push(format!(
+            "{failed} of {evaluations} evaluations failed: the target should be defined there, or its density be zero (-inf)"
+        ));
     }
     let log_z = log_z.0.is_finite().then_some(log_z);
     let (divergences, seconds) = (None, 0.0);

@@ -1,10 +1,12 @@
 //! Draws from an unnormalized density by samplers that know nothing of any flow: an independent look at a target, and a teacher's data.
 
+mod base;
 mod convergence;
 mod hamiltonian;
 mod islands;
 #[cfg(feature = "nuts")]
 mod nuts;
+mod path;
 mod resampling;
 mod shape;
 mod smc;
@@ -30,7 +32,7 @@ pub struct SmcSettings {
     pub moves: usize,
     /// The conditional ESS/N that each step of temperature keeps.
     pub keep: f64,
-    /// The standard deviation of the round normal base around the origin; none finds a base by itself.
+    /// The scale of the round base (Student-t of four degrees of freedom) around the origin; none finds a base by itself.
     pub scale: Option<f64>,
 }
 
@@ -115,7 +117,7 @@ pub struct Drawn {
     pub effective: f64,
     /// The largest rank-normalised split R̂ of a coordinate over islands or chains; 1 where they agree.
     pub r_hat: f64,
-    /// The mean acceptance probability at the end.
+    /// The mean acceptance probability at the end; NaN of a sampler that accepts nothing or all (the no-U-turn sampler).
     pub acceptance: f64,
     /// Steps of temperature (the most of an island); absent where there are none.
     pub temperatures: Option<usize>,

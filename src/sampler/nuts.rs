@@ -10,6 +10,8 @@ use nuts_rs::{Chain, CpuLogpFunc, CpuMath, CpuMathError, DiagNutsSettings, HasDi
 use rand::RngCore;
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// R̂ above which chains have not mixed (Vehtari et al. 2021).
@@ -24,11 +26,31 @@ const MOST_DIVERGENT: f64 = 0.001;
 /// Starts that are tried for one chain before it is given up.
 const MOST_STARTS: u64 = 100;
 
-/// One density as nuts-rs sees it.
+/// One density as nuts-rs sees it, and what it did.
 struct Function<'a> {
     density: &'a dyn Density,
-    failed: usize,
-    evaluations: usize,
+    log: &'a Log,
+}
+
+/// What the evaluations of a chain came to. The sampler owns the function, so this is written behind its back.
+#[derive(Default)]
+struct Log {
+    evaluations: AtomicUsize,
+    failed: AtomicUsize,
+    /// Why the first failure failed.
+    reason: Mutex<Option<String>>,
+    fatal: Mutex<Option<String>>,
+}
+
+impl Log {
+    /// Keeps the first of what is said.
+    fn keep(of: &Mutex<Option<String>>, text: &str) {
+        of.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| text.into());
+    }
+
+    fn read(of: &Mutex<Option<String>>) -> Option<String> {
+        of.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// A point that cannot be evaluated, or where the density is zero: a divergence; or the end.
@@ -63,10 +85,15 @@ impl CpuLogpFunc for Function<'_> {
 
     fn logp(&mut self, position: &[f64], gradient: &mut [f64]) -> Result<f64, Fault> {
         let (mut value, mut faults) = ([0.0], Faults::default());
-        let result = self.density.evaluate(position, &mut value, Some(&mut *gradient), &mut faults);
-        result.map_err(|fatal| Fault::Fatal(fatal.0))?;
-        self.evaluations += 1;
-        self.failed += faults.rows().len();
+        self.log.evaluations.fetch_add(1, Ordering::Relaxed);
+        if let Err(fatal) = self.density.evaluate(position, &mut value, Some(&mut *gradient), &mut faults) {
+            Log::keep(&self.log.fatal, &fatal.0);
+            return Err(Fault::Fatal(fatal.0));
+        }
+        if let Some(reason) = faults.reason() {
+            self.log.failed.fetch_add(1, Ordering::Relaxed);
+            Log::keep(&self.log.reason, reason);
+        }
         let sound = faults.rows().is_empty() && value[0].is_finite() && gradient.iter().all(|g| g.is_finite());
         if sound {
             Ok(value[0])
@@ -89,6 +116,7 @@ struct Found {
     points: Vec<f64>,
     divergences: usize,
     evaluations: usize,
+    failed: usize,
     lost: Option<String>,
 }
 
@@ -103,19 +131,32 @@ pub fn nuts(density: &dyn Density, settings: &NutsSettings, stream: &Stream) -> 
     let chains: Vec<Result<Found, Fatal>> =
         (0..settings.chains).into_par_iter().map(|k| chain(density, settings, stream, k as u64)).collect();
     let chains: Vec<Found> = chains.into_iter().collect::<Result<_, _>>()?;
-    let mut faults: Vec<String> = chains.iter().filter_map(|chain| chain.lost.clone()).collect();
     let whole: Vec<&[f64]> = chains.iter().filter(|c| c.lost.is_none()).map(|c| &c.points[..]).collect();
+    let lost: Vec<&String> = chains.iter().filter_map(|chain| chain.lost.as_ref()).collect();
+    let mut faults = Vec::new();
+    if let Some(why) = lost.first() {
+        faults.push(format!("{} of {} chains were lost: {why}", lost.len(), settings.chains));
+    }
     let (r_hat, effective) = if whole.len() >= 2 { worst(dim, &whole) } else { (f64::NAN, f64::NAN) };
     let divergences = chains.iter().map(|chain| chain.divergences).sum::<usize>();
-    if r_hat.is_nan() || r_hat > MOST_R_HAT {
-        faults.push(format!("the chains did not find the same places: R-hat is {r_hat:.3}, above {MOST_R_HAT}"));
+    let kept = whole.len() * settings.keep;
+    if whole.len() >= 2 && (r_hat.is_nan() || r_hat > MOST_R_HAT) {
+        faults.push(format!(
+            "the chains did not find the same places: R-hat is {r_hat:.3}, above {MOST_R_HAT}; a longer `warm_up` (now {}) or `keep` \
+             (now {}) would help, or `Smc` if there are several modes",
+            settings.warm_up, settings.keep
+        ));
     }
-    if effective.is_nan() || effective < LEAST_EFFECTIVE {
-        faults.push(format!("only {effective:.0} draws are effective; {LEAST_EFFECTIVE} are needed"));
+    if whole.len() >= 2 && (effective.is_nan() || effective < LEAST_EFFECTIVE) {
+        faults.push(format!(
+            "only {effective:.0} draws are effective; {LEAST_EFFECTIVE} are needed: a larger `keep` (now {}) would help",
+            settings.keep
+        ));
     }
-    let kept = (settings.chains * settings.keep) as f64;
-    if divergences as f64 > MOST_DIVERGENT * kept {
-        faults.push(format!("{divergences} of {kept} transitions diverged: a narrow part was not reached"));
+    if divergences as f64 > MOST_DIVERGENT * kept as f64 {
+        faults.push(format!(
+            "{divergences} of {kept} transitions diverged: a narrow part was not reached; `Smc`, or other coordinates, would help"
+        ));
     }
     Ok(Drawn {
         draws: whole.concat(),
@@ -127,14 +168,32 @@ pub fn nuts(density: &dyn Density, settings: &NutsSettings, stream: &Stream) -> 
         ancestors: None,
         divergences: Some(divergences),
         evaluations: chains.iter().map(|chain| chain.evaluations).sum(),
-        failed: 0,
+        failed: chains.iter().map(|chain| chain.failed).sum(),
         seconds: clock.elapsed().as_secs_f64(),
         faults,
     })
 }
 
+/// One chain, and the evaluations that it took.
 fn chain(density: &dyn Density, settings: &NutsSettings, stream: &Stream, k: u64) -> Result<Found, Fatal> {
-    let dim = density.dim();
+    let log = Log::default();
+    let (found, lost) = match walk(density, settings, stream, k, &log) {
+        Ok(found) => (found, None),
+        Err(why) => (Found::default(), Some(why)),
+    };
+    if let Some(fatal) = Log::read(&log.fatal) {
+        return Err(Fatal(fatal));
+    }
+    Ok(Found {
+        evaluations: log.evaluations.load(Ordering::Relaxed),
+        failed: log.failed.load(Ordering::Relaxed),
+        lost,
+        ..found
+    })
+}
+
+/// The points and divergences of one chain, or why there are none.
+fn walk(density: &dyn Density, settings: &NutsSettings, stream: &Stream, k: u64, log: &Log) -> Result<Found, String> {
     let mut seed = [0u8; 32];
     stream.child("chains").row(k).fill_bytes(&mut seed);
     let mut rng = StdRng::from_seed(seed);
@@ -144,32 +203,28 @@ fn chain(density: &dyn Density, settings: &NutsSettings, stream: &Stream, k: u64
         num_chains: settings.chains,
         ..DiagNutsSettings::default()
     };
-    let lost = |why: String| Found { lost: Some(format!("chain {}: {why}", k + 1)), ..Found::default() };
+    let math = CpuMath::new(Function { density, log });
+    let mut sampler = options.new_chain(k, math, &mut rng).map_err(|error| format!("nuts-rs: {error:#}"))?;
     let starts = stream.child("starts");
-    let math = CpuMath::new(Function { density, failed: 0, evaluations: 0 });
-    let Ok(mut sampler) = options.new_chain(k, math, &mut rng) else {
-        return Ok(lost("the sampler refused its settings".into()));
-    };
-    let mut start = vec![0.0; dim];
+    let mut start = vec![0.0; density.dim()];
     let begun = (0..MOST_STARTS).any(|attempt| {
-        starts.normals(k * MOST_STARTS + attempt, dim, &mut start);
+        starts.normals(k * MOST_STARTS + attempt, start.len(), &mut start);
         start.iter_mut().for_each(|x| *x *= settings.spread);
-        sampler.set_position(&start).is_ok()
+        Log::read(&log.fatal).is_none() && sampler.set_position(&start).is_ok()
     });
     if !begun {
-        return Ok(lost(format!("none of {MOST_STARTS} starts has a density")));
+        let reason = Log::read(&log.reason).map_or(String::new(), |reason| format!(" ({reason})"));
+        return Err(format!(
+            "none of {MOST_STARTS} starts of standard deviation {} around the origin has a density{reason}; another `spread` may help",
+            settings.spread
+        ));
     }
     let mut found = Found::default();
     for step in 0..settings.warm_up + settings.keep {
-        match sampler.draw() {
-            Ok((point, progress)) => {
-                found.evaluations += progress.num_steps as usize;
-                if step >= settings.warm_up {
-                    found.divergences += usize::from(progress.diverging);
-                    found.points.extend_from_slice(&point);
-                }
-            }
-            Err(error) => return Ok(lost(format!("{error:#}"))),
+        let (point, progress) = sampler.draw().map_err(|error| format!("{error:#}"))?;
+        if step >= settings.warm_up {
+            found.divergences += usize::from(progress.diverging);
+            found.points.extend_from_slice(&point);
         }
     }
     Ok(found)

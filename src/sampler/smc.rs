@@ -1,6 +1,7 @@
-//! One island of tempered sequential Monte Carlo: from a normal base to the target along γ^β · base^(1 − β).
+//! One island of tempered sequential Monte Carlo: from a base to the target along γ^β · base^(1 − β).
 
-use super::hamiltonian::{Move, Particles, Path};
+use super::hamiltonian::Move;
+use super::path::{Particles, Path};
 use super::resampling::{next_step, systematic};
 use super::{Shape, SmcSettings};
 use crate::seed::{open_unit, Stream};
@@ -23,7 +24,8 @@ pub(super) struct Island {
     pub acceptance: f64,
     pub evaluations: usize,
     pub failed: usize,
-    /// How much of the particles' largest log weights at β = 1 a round of moves leaves: their rank correlation before and after.
+    /// How much of the particles' largest log weights at β = 1 a round of moves leaves: their rank correlation before and after (the
+    /// largest of the snapshots).
     pub memory: f64,
     /// Whether the path reached β = 1.
     pub arrived: bool,
@@ -32,18 +34,24 @@ pub(super) struct Island {
 /// Steps of temperature after which a path is given up.
 const MOST_TEMPERATURES: usize = 400;
 
-/// The acceptance to which step sizes are steered (0.65 is best for a round normal in many dimensions, Beskos et al. 2013; more is safer).
+/// The acceptance of orbits with undivided steps to which step sizes are steered (0.65 is best for a round normal in many dimensions, Beskos et al. 2013; more is safer).
 const ACCEPTANCE: f64 = 0.75;
 
 /// The time that a move lasts, in units of the coordinates' standard deviations: about a quarter of a period.
 const DURATION: f64 = 1.5;
 
-/// Leapfrog steps of a move, at most.
-const MOST_LEAPFROGS: usize = 24;
+/// Steps of a move, at most, before a stretch makes them finer.
+const MOST_STEPS: usize = 24;
+
+/// Stretches of an orbit, at most. More of them fit the steps more closely to each place, but any of them may find no way back.
+const MOST_STRETCHES: usize = 4;
 
 /// A round of moves goes on until the particles' log densities relative to the base, which decide their weights, correlate with those at its
 /// beginning by less than this.
 const MEMORY: f64 = 0.25;
+
+/// And [`memory_of_the_largest`] has to be less than this.
+const MEMORY_OF_LARGEST: f64 = 0.4;
 
 /// Moves of a round, at most, in units of what was asked for.
 const MOST_ROUNDS: usize = 12;
@@ -52,8 +60,11 @@ const MOST_ROUNDS: usize = 12;
 struct StepSize(f64);
 
 impl StepSize {
-    fn leapfrogs(&self) -> usize {
-        ((DURATION / self.0).ceil() as usize).clamp(1, MOST_LEAPFROGS)
+    /// How a move at β is made: its stretches and the leapfrog steps of each.
+    fn plan<'a>(&self, beta: f64, scales: &'a [f64]) -> Move<'a> {
+        let steps = ((DURATION / self.0).ceil() as usize).clamp(1, MOST_STEPS);
+        let stretches = steps.min(MOST_STRETCHES);
+        Move { beta, step: self.0, stretches, leapfrogs: steps.div_ceil(stretches), scales }
     }
 
     fn adapt(&mut self, acceptance: f64) {
@@ -61,7 +72,53 @@ impl StepSize {
     }
 }
 
-/// Runs one island from N(m, L Lᵀ) of `shape` (Del Moral, Doucet and Jasra 2006), temperatures by conditional ESS (Zhou, Johansen and
+/// Particles under way.
+struct Walk<'a> {
+    path: Path<'a>,
+    particles: Particles,
+    step: StepSize,
+    /// Moves of a round, at least.
+    moves: usize,
+    evaluations: usize,
+    failed: usize,
+}
+
+/// What a round of moves did.
+struct Round {
+    /// The mean acceptance.
+    acceptance: f64,
+    /// See [`memory_of_the_largest`].
+    memory: f64,
+}
+
+impl Walk<'_> {
+    /// Moves all particles until they have forgotten where they were, or a limit is reached.
+    fn round(&mut self, beta: f64, noise: &Stream) -> Result<Round, Fatal> {
+        let before = self.path.differences(&self.particles);
+        let (mut acceptance, mut k) = (0.0, 0);
+        loop {
+            let scales = scales_of(&self.particles.z, self.path.shape.dim());
+            let how = self.step.plan(beta, &scales);
+            let moved = self.path.carry_on(&mut self.particles, &how, &noise.child(&k.to_string()))?;
+            self.step.adapt(moved.plain);
+            acceptance += moved.acceptance;
+            self.evaluations += moved.evaluations;
+            self.failed += moved.failed;
+            k += 1;
+            if k < self.moves {
+                continue;
+            }
+            let after = self.path.differences(&self.particles);
+            let memory = memory_of_the_largest(&before, &after);
+            let forgotten = memory < MEMORY_OF_LARGEST && correlation(&before, &after) < MEMORY;
+            if forgotten || k >= MOST_ROUNDS * self.moves {
+                return Ok(Round { acceptance: acceptance / k as f64, memory });
+            }
+        }
+    }
+}
+
+/// Runs one island from the base of `shape` (Del Moral, Doucet and Jasra 2006), temperatures by conditional ESS (Zhou, Johansen and
 /// Aston 2016), and `snapshots` sets of particles at the end.
 pub(super) fn island(
     density: &dyn Density,
@@ -71,17 +128,16 @@ pub(super) fn island(
     stream: &Stream,
 ) -> Result<Island, Fatal> {
     let (dim, n) = (shape.dim(), settings.particles);
-    let path = Path { density, shape, log_det: shape.log_det() };
+    let path = Path::new(density, shape);
     let mut particles = Particles { z: vec![0.0; n * dim], values: vec![0.0; n], gradients: vec![0.0; n * dim] };
-    stream.child("base").normals(0, dim, &mut particles.z);
-    let mut failed = path.refresh(&mut particles)?;
-    let (mut evaluations, mut beta, mut log_z, mut temperatures) = (n, 0.0, 0.0, 0);
+    path.base.draw(&stream.child("base"), &mut particles.z);
+    let failed = path.refresh(&mut particles)?;
+    let mut walk = Walk { path, particles, step: StepSize(0.5), moves: settings.moves, evaluations: n, failed };
+    let (mut beta, mut log_z, mut temperatures) = (0.0, 0.0, 0);
     let mut origins: Vec<u32> = (0..n as u32).collect();
-    let mut step = StepSize(0.5);
     let resampling = stream.child("resampling");
-    let constant = 0.5 * dim as f64 * std::f64::consts::TAU.ln();
     while beta < 1.0 && temperatures < MOST_TEMPERATURES {
-        let differences = particles.differences(dim, constant);
+        let differences = walk.path.differences(&walk.particles);
         let largest = differences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if largest == f64::NEG_INFINITY {
             break;
@@ -91,51 +147,27 @@ pub(super) fn island(
         log_z += change * largest + (weights.iter().sum::<f64>() / n as f64).ln();
         beta = if change >= 1.0 - beta { 1.0 } else { beta + change };
         let chosen = systematic(&weights, n, open_unit(&mut resampling.row(temperatures as u64)));
-        particles = particles.chosen(&chosen, dim);
+        walk.particles = walk.particles.chosen(&chosen, dim);
         origins = chosen.iter().map(|&place| origins[place]).collect();
-        let scales = scales_of(&particles.z, dim);
-        let before = particles.differences(dim, constant);
-        for k in 0..MOST_ROUNDS * settings.moves {
-            let how = Move { beta, step: step.0, leapfrogs: step.leapfrogs(), scales: &scales };
-            let noise = stream.child(&format!("move {temperatures} {k}"));
-            let moved = path.carry_on(&mut particles, &how, &noise)?;
-            step.adapt(moved.acceptance);
-            evaluations += moved.evaluations;
-            failed += moved.failed;
-            if k + 1 >= settings.moves && correlation(&before, &particles.differences(dim, constant)) < MEMORY {
-                break;
-            }
-        }
+        walk.round(beta, &stream.child(&format!("moves {temperatures}")))?;
         temperatures += 1;
     }
     let mut points = Vec::with_capacity(snapshots * n * dim);
-    let mut acceptance = 0.0;
-    let moves = snapshots * settings.moves;
-    let before = particles.differences(dim, constant);
-    let mut memory = f64::NAN;
+    let (mut acceptance, mut memory) = (0.0, 0.0f64);
     // At the target the duplicates of the last resampling move apart, and particles that are to be kept apart move once more.
-    for k in 0..moves {
-        let scales = scales_of(&particles.z, dim);
-        let how = Move { beta, step: step.0, leapfrogs: step.leapfrogs(), scales: &scales };
-        let moved = path.carry_on(&mut particles, &how, &stream.child(&format!("last {k}")))?;
-        step.adapt(moved.acceptance);
-        acceptance += moved.acceptance / moves as f64;
-        evaluations += moved.evaluations;
-        failed += moved.failed;
-        if k + 1 == settings.moves {
-            memory = memory_of_the_largest(&before, &particles.differences(dim, constant));
-        }
-        if (k + 1) % settings.moves == 0 {
-            let start = points.len();
-            points.resize(start + n * dim, 0.0);
-            shape.apply(&particles.z, &mut points[start..]);
-        }
+    for snapshot in 0..snapshots {
+        let round = walk.round(beta, &stream.child(&format!("last {snapshot}")))?;
+        acceptance += round.acceptance / snapshots as f64;
+        memory = memory.max(round.memory);
+        let start = points.len();
+        points.resize(start + n * dim, 0.0);
+        shape.apply(&walk.particles.z, &mut points[start..]);
     }
     let mut descendants = vec![0u32; n];
     origins.iter().for_each(|&origin| descendants[origin as usize] += 1);
     let variance = descendants.iter().map(|&d| ((f64::from(d) - 1.0) / n as f64).powi(2)).sum();
     let ancestors = descendants.iter().filter(|&&d| d > 0).count();
-    let arrived = beta >= 1.0;
+    let (arrived, evaluations, failed) = (beta >= 1.0, walk.evaluations, walk.failed);
     Ok(Island { points, log_z, temperatures, ancestors, variance, acceptance, evaluations, failed, memory, arrived })
 }
 
@@ -176,24 +208,6 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
         ab += (a - mean_a) * (b - mean_b);
     }
     ab / (aa * bb).sqrt().max(f64::MIN_POSITIVE)
-}
-
-impl Particles {
-    /// log γ − log base of each; `constant` is ½ dim ln 2π.
-    fn differences(&self, dim: usize, constant: f64) -> Vec<f64> {
-        let rows = self.z.chunks_exact(dim).zip(&self.values);
-        rows.map(|(z, value)| value + constant + 0.5 * z.iter().map(|z| z * z).sum::<f64>()).collect()
-    }
-
-    /// The particles at the places of `chosen`.
-    fn chosen(&self, chosen: &[usize], dim: usize) -> Self {
-        let rows = |from: &[f64]| chosen.iter().flat_map(|&r| from[r * dim..(r + 1) * dim].iter().copied()).collect();
-        Self {
-            z: rows(&self.z),
-            values: chosen.iter().map(|&r| self.values[r]).collect(),
-            gradients: rows(&self.gradients),
-        }
-    }
 }
 
 /// The standard deviation of each coordinate.
