@@ -6,6 +6,7 @@ use flowdistill::expression::{Datum, Expression};
 use flowdistill::target::{Density, Faults, Parameter, Support};
 use rand::{seq::SliceRandom, Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::io::{Seek, Write};
 use std::time::{Duration, Instant};
 
 type Random = ChaCha8Rng;
@@ -339,6 +340,8 @@ fn odd_texts_are_refused_or_evaluated_without_panic_delay_or_much_memory() {
     let long = from_environment("FLOWDISTILL_FUZZ_SECONDS");
     let seed = from_environment("FLOWDISTILL_FUZZ_SEED").unwrap_or(1.0);
     let mut rng = Random::seed_from_u64(seed as u64);
+    let path = std::env::temp_dir().join("flowdistill-fuzz-expression.txt");
+    let mut last = long.map(|_| std::fs::File::create(path).expect("a file"));
     let begun = Instant::now();
     let (mut rounds, mut whole, mut accepted, mut mutants, mut slowest) = (0u64, 0u64, 0u64, 0u64, Duration::ZERO);
     while begun.elapsed() < Duration::from_secs_f64(long.unwrap_or(1.0)) || rounds < 3000 {
@@ -349,8 +352,10 @@ fn odd_texts_are_refused_or_evaluated_without_panic_delay_or_much_memory() {
             text = mutate(&text, &mut rng);
         }
         // What ends the process without a word can be read afterwards.
-        if long.is_some() {
-            let _ = std::fs::write(std::env::temp_dir().join("flowdistill-fuzz-expression.txt"), &text);
+        if let Some(file) = &mut last {
+            file.rewind()
+                .and_then(|()| write!(file, "{text}\n--- seed {seed}, round {rounds} ---\n"))
+                .expect("written");
         }
         let start = Instant::now();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| attempt(&text, &mut rng)));
