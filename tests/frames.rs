@@ -126,11 +126,12 @@ fn mutate(bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
     }
 }
 
-/// Set FLOWDISTILL_FUZZ_SECONDS to go on for longer.
+/// Set FLOWDISTILL_FUZZ_SECONDS to go on for longer, and FLOWDISTILL_FUZZ_SEED for other frames.
 #[test]
 fn mutated_frames_are_refused_or_read_without_panic_delay_or_much_memory() {
     let seconds = std::env::var("FLOWDISTILL_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let seed = std::env::var("FLOWDISTILL_FUZZ_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let begun = Instant::now();
     let greeting = br#"{"protocol": "flowdistill-density", "version": 1, "dim": 3, "names": ["a", "b", "c"]}"#;
     let (mut whole, mut refused, mut waiting, mut rounds) = (0u64, 0u64, 0u64, 0u64);

@@ -87,3 +87,66 @@ fn code_that_an_experiment_names_runs_only_with_permission() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && error.contains("KeyError: 'lost'"), "{error}");
 }
+
+/// The map of a compiled model, which its library has and the model file has not.
+#[test]
+fn draws_are_mapped_by_the_library_of_the_model() {
+    let folder = tempdir().expect("a folder");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/model.c");
+    let compile = |name: &str, options: &[&str]| {
+        let mut command = std::process::Command::new("cc");
+        command.current_dir(folder.path()).args(["-O1", "-std=gnu11", "-shared", "-fPIC"]).args(options);
+        command.args(["-o", name]).arg(&source).arg("-lm").output()
+    };
+    match compile("model.so", &[]) {
+        Err(error) => return eprintln!("SKIPPED: no C compiler ({error})"),
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+    }
+    assert!(compile("bare.so", &["-DWITHOUT_CONSTRAIN"]).is_ok_and(|output| output.status.success()));
+    std::fs::write(folder.path().join("data.json"), r#"{"location": 1.5}"#).expect("written");
+    let experiment = r#"(
+        name: "compiled",
+        target: Compiled(library: "model.so", data: "data.json"),
+        student: Flow(layers: 1, hidden: []),
+        stages: [ReverseKl(against: Target, training: (steps: 50, batch: 32))],
+        evaluation: (draws: 500, independent: None),
+    )"#;
+    std::fs::write(folder.path().join("compiled.ron"), experiment).expect("written");
+    std::fs::write(folder.path().join("bare.ron"), experiment.replace("model.so", "bare.so")).expect("written");
+    let other = r#"(name: "other", target: Funnel(dim: 2), stages: [ReverseKl(against: Target)])"#;
+    std::fs::write(folder.path().join("other.ron"), other).expect("written");
+    flowdistill(folder.path()).args(["run", "compiled.ron", "--allow-native", "-q"]).assert().success();
+
+    let sample = |more: &[&str]| {
+        let mut command = flowdistill(folder.path());
+        let output = command.args(["sample", "runs/compiled/student.safetensors", "-n", "20"]).args(more).output();
+        let output = output.expect("draws");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let numbers = |text: &str| -> Vec<Vec<f64>> {
+        let row = |line: &str| line.split(',').map(|cell| cell.parse().expect("a number")).collect();
+        text.lines().skip(1).map(row).collect()
+    };
+    let (code, plain, error) = sample(&[]);
+    assert!(code == Some(0) && plain.starts_with("mu,tau\n") && error.contains("unconstrained"), "{plain}{error}");
+    let (code, mapped, error) = sample(&["--constrain-with", "compiled.ron", "--allow-native"]);
+    assert!(code == Some(0) && mapped.starts_with("mu,tau,theta.1\n") && error.is_empty(), "{mapped}{error}");
+    let (plain, mapped) = (numbers(&plain), numbers(&mapped));
+    assert_eq!((plain.len(), mapped.len()), (20, 20));
+    for (u, x) in plain.iter().zip(&mapped) {
+        let (mu, tau) = (u[0], u[1].exp());
+        for (found, right) in x.iter().zip([mu, tau, mu * tau]) {
+            assert!((found - right).abs() <= 1e-6 * (1.0 + right.abs()), "{u:?} {x:?}");
+        }
+    }
+    for (more, code, words) in [
+        (&["--constrain-with", "compiled.ron"][..], 2, "--allow-native"),
+        (&["--constrain-with", "bare.ron", "--allow-native"], 2, "bs_param_constrain"),
+        (&["--constrain-with", "other.ron", "--allow-native"], 2, "those of the model are mu, tau"),
+        (&["--constrain-with", "compiled.ron", "--allow-native", "--log-prob"], 2, "--log-prob"),
+    ] {
+        let (found, out, error) = sample(more);
+        assert!(found == Some(code) && out.is_empty() && error.contains(words), "{more:?}: {found:?} {out} {error}");
+    }
+}

@@ -136,6 +136,9 @@ fn map_of(path: &Path, allow_native: bool, names: &[String]) -> Result<Arc<dyn D
             format!("its target has the coordinates {found}; those of the model are {right}"),
         ));
     }
+    // A library may be without the map: better known now than after the header.
+    let mut values = vec![0.0; target.constrained_names().len()];
+    target.constrain(&vec![0.0; names.len()], &mut values).map_err(|fatal| Error::input(path, fatal.0))?;
     Ok(target)
 }
 

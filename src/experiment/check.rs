@@ -207,6 +207,9 @@ impl Plan {
         if let Some(found) = reference.as_ref().map(Table::dim).filter(|&found| found != dim) {
             faults.push(format!("evaluation.reference has {found} columns; {dim} are right"));
         }
+        if let Some(data) = data {
+            prepare::faults_of_columns(data, target.as_deref(), &mut faults);
+        }
         refuse(path, faults)?;
 
         let names = match (&table, &target) {

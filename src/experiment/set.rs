@@ -20,8 +20,22 @@ impl Spec {
         for part in path.split('.') {
             place = step(place, part).map_err(refuse)?;
         }
-        *place = if path.contains('.') { nested(text) } else { top(path, text).map_err(refuse)? };
-        *self = serde_json::from_value(whole).map_err(|error| refuse(error.to_string()))?;
+        let value = if path.contains('.') { nested(text) } else { top(path, text).map_err(refuse)? };
+        // `None` is nothing where something may be left out, and elsewhere a variant of that name.
+        let variant = value.is_null().then(|| Value::from("None"));
+        *place = value;
+        let read = serde_json::from_value(whole.clone()).map_err(|error| refuse(error.to_string()));
+        *self = match (read, variant) {
+            (Err(error), Some(variant)) => {
+                let mut place = &mut whole;
+                for part in path.split('.') {
+                    place = step(place, part).map_err(refuse)?;
+                }
+                *place = variant;
+                serde_json::from_value(whole).map_err(|_| error)?
+            }
+            (read, _) => read?,
+        };
         Ok(())
     }
 }

@@ -93,10 +93,13 @@ impl Expression {
 
     fn batch(&self, work: &mut Workspace, points: &[f64], values: &mut [f64], gradients: Option<&mut [f64]>) {
         let (dim, lanes, rows) = (self.program.dim, self.program.lanes, values.len());
-        for (i, coordinate) in work.values.chunks_exact_mut(lanes).enumerate().take(dim) {
-            for (lane, u) in coordinate.iter_mut().enumerate() {
+        for block in blocks(dim) {
+            for lane in 0..lanes {
                 // Lanes without a row repeat the last one.
-                *u = points[lane.min(rows - 1) * dim + i];
+                let first = lane.min(rows - 1) * dim;
+                for (i, u) in block.clone().zip(&points[first + block.start..first + block.end]) {
+                    work.values[i * lanes + lane] = *u;
+                }
             }
         }
         self.program.forward(work, gradients.is_some());
@@ -106,13 +109,20 @@ impl Expression {
         }
         if let Some(gradients) = gradients {
             self.program.backward(work);
-            for (row, gradient) in gradients.chunks_exact_mut(dim).enumerate() {
-                for (i, g) in gradient.iter_mut().enumerate() {
-                    *g = work.adjoints[i * lanes + row];
+            for block in blocks(dim) {
+                for (row, gradient) in gradients.chunks_exact_mut(dim).enumerate() {
+                    for (i, g) in block.clone().zip(&mut gradient[block.clone()]) {
+                        *g = work.adjoints[i * lanes + row];
+                    }
                 }
             }
         }
     }
+}
+
+/// Coordinates in blocks: so many numbers of a row lie in one cache line, and their lanes stay in the cache while rows become lanes.
+fn blocks(dim: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (0..dim).step_by(8).map(move |first| first..(first + 8).min(dim))
 }
 
 fn check_name(name: &str) -> Result<(), String> {

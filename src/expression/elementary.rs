@@ -152,6 +152,19 @@ pub(super) fn softplus(x: f64) -> (f64, f64) {
     (value, (if x < 0.0 { e } else { 1.0 }) / (1.0 + e))
 }
 
+/// ln(eᵃ + eᵇ), without overflow.
+#[inline(always)]
+pub(super) fn log_add_exp(a: f64, b: f64) -> f64 {
+    let most = if a > b || a.is_nan() { a } else { b };
+    let value = most + log1p(exp(-(a - b).abs()));
+    // An infinite one is the result itself; the difference of two would be nothing.
+    if most.is_infinite() {
+        most
+    } else {
+        value
+    }
+}
+
 /// Hyperbolic tangent.
 #[inline(always)]
 pub(super) fn tanh(x: f64) -> f64 {
@@ -199,6 +212,9 @@ mod tests {
         assert_eq!((log1p(infinity), log1p(-1.0), log1p(0.0), log1p(1e-300)), (infinity, -infinity, 0.0, 1e-300));
         assert_eq!((sigmoid(infinity), sigmoid(-infinity)), (1.0, 0.0));
         assert_eq!((softplus(infinity).0, softplus(-infinity).0), (infinity, 0.0));
+        assert_eq!((log_add_exp(infinity, infinity), log_add_exp(-infinity, infinity)), (infinity, infinity));
+        assert_eq!((log_add_exp(-infinity, -infinity), log_add_exp(-infinity, 3.0)), (-infinity, 3.0));
+        assert!(log_add_exp(f64::NAN, infinity).is_nan() && log_add_exp(infinity, f64::NAN).is_nan());
         assert_eq!((tanh(infinity), tanh(-infinity)), (1.0, -1.0));
     }
 }

@@ -93,7 +93,7 @@ fn of_values(graph: &mut Graph, name: &str, values: &[&Value]) -> Made<Value> {
         ("max", [a, b]) => graph.binary(Binary::Max, a, b),
         ("dot", [a, b]) => dot(graph, a, b),
         ("solve_lower", [l, x]) => solve(graph, l, x),
-        ("logsumexp", [a, b]) => graph.log_add_exp(a, b),
+        ("logsumexp", [a, b]) => graph.binary(Binary::LogAddExp, a, b),
         ("log_mix", [share, a, b]) => {
             let log_share = graph.unary(Unary::Log, share)?;
             let negative = graph.unary(Unary::Negative, share)?;

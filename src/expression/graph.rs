@@ -33,6 +33,8 @@ pub(super) enum Op {
     Gather(usize, Arc<[u32]>),
     /// One after the other, each with its length.
     Stack(Vec<(Arg, usize)>),
+    /// The sum of the products of two nodes, place by place.
+    Dot(usize, usize),
     /// Sums over the middle of three axes, of so many places.
     Sum(usize, [usize; 3]),
     /// ln Σ exp over the last of two axes.
@@ -126,9 +128,23 @@ impl Value {
         self.dims.iter().product()
     }
 
-    fn with(mut self, positive: bool) -> Self {
+    pub fn with(mut self, positive: bool) -> Self {
         self.positive = positive;
         self
+    }
+}
+
+impl Binary {
+    /// Whether `other` is known to change nothing, as the second argument or, where the order matters, only as that.
+    fn leaves_alone(self, other: &Value, second: bool) -> bool {
+        let neutral = match self {
+            Binary::Add => 0.0,
+            Binary::Subtract if second => 0.0,
+            Binary::Multiply => 1.0,
+            Binary::Divide if second => 1.0,
+            _ => return false,
+        };
+        other.known().is_some_and(|numbers| numbers.iter().all(|&x| x == neutral))
     }
 }
 
@@ -279,7 +295,19 @@ impl Graph {
                 return self.binary(Binary::Multiply, a, &inverse);
             }
         }
+        // One division for all places instead of one for each, there and in the slopes.
+        if f == Binary::Divide && b.known().is_none() && size > 1 && self.len(b)? == 1 {
+            let inverse = self.unary(Unary::Reciprocal, b)?;
+            return self.binary(Binary::Multiply, a, &inverse);
+        }
         let (left, right) = (self.arg(a, &loops, &dims)?, self.arg(b, &loops, &dims)?);
+        // Nothing added, and once, are no steps.
+        for (value, arg, other, either_side) in [(a, &left, b, true), (b, &right, a, false)] {
+            if f.leaves_alone(other, either_side) && (size == 1 || !arg.spread) {
+                let source = arg.source.clone();
+                return Ok(Value { source, loops, dims, condition: false, positive: value.positive });
+            }
+        }
         let source = match (&left.source, &right.source) {
             (Source::Const(x), Source::Const(y)) => {
                 self.prepare(size)?;

@@ -265,6 +265,61 @@ pub(super) fn add_stretches(x: &[f64], out: &mut [f64]) {
     }
 }
 
+struct DotRun<'a> {
+    a: &'a [f64],
+    b: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl WithSimd for DotRun<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let lanes = self.out.len();
+        for (a, b) in self.a.chunks_exact(lanes).zip(self.b.chunks_exact(lanes)) {
+            for ((out, a), b) in self.out.iter_mut().zip(a).zip(b) {
+                *out = a.mul_add(*b, *out);
+            }
+        }
+    }
+}
+
+/// out = Σ a b over the stretches of its length.
+pub(super) fn dot(a: &[f64], b: &[f64], out: &mut [f64]) {
+    out.fill(0.0);
+    if !out.is_empty() {
+        Arch::new().dispatch(DotRun { a, b, out });
+    }
+}
+
+struct WeighedRun<'a> {
+    adjoint: &'a [f64],
+    slopes: &'a [f64],
+    target: &'a mut [f64],
+}
+
+impl WithSimd for WeighedRun<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let lanes = self.adjoint.len();
+        for (target, slopes) in self.target.chunks_exact_mut(lanes).zip(self.slopes.chunks_exact(lanes)) {
+            for ((target, adjoint), slope) in target.iter_mut().zip(self.adjoint).zip(slopes) {
+                *target += weigh(*adjoint, *slope);
+            }
+        }
+    }
+}
+
+/// Adds `adjoint` times each stretch of `slopes` to that of `target`.
+pub(super) fn weighed_stretches(adjoint: &[f64], slopes: &[f64], target: &mut [f64]) {
+    if !adjoint.is_empty() {
+        Arch::new().dispatch(WeighedRun { adjoint, slopes, target });
+    }
+}
+
 struct SpreadRun<'a> {
     adjoint: &'a [f64],
     target: &'a mut [f64],

@@ -37,6 +37,7 @@ pub(super) enum Binary {
     Power,
     Min,
     Max,
+    LogAddExp,
     Less,
     LessEqual,
     Equal,
@@ -114,6 +115,7 @@ macro_rules! with_binary {
             // NaN passes through both.
             Binary::Min => $go!(|a: f64, b: f64| if a < b || a.is_nan() { a } else { b }),
             Binary::Max => $go!(|a: f64, b: f64| if a > b || a.is_nan() { a } else { b }),
+            Binary::LogAddExp => $go!(|a: f64, b: f64| elementary::log_add_exp(a, b)),
             Binary::Less => $go!(|a: f64, b: f64| if a < b { 1.0 } else { 0.0 }),
             Binary::LessEqual => $go!(|a: f64, b: f64| if a <= b { 1.0 } else { 0.0 }),
             Binary::Equal => $go!(|a: f64, b: f64| if a == b { 1.0 } else { 0.0 }),
@@ -139,6 +141,11 @@ macro_rules! with_binary_slopes {
             )),
             Binary::Min => $go!(|a: f64, b: f64, _v: f64| if a < b { (1.0, 0.0) } else { (0.0, 1.0) }),
             Binary::Max => $go!(|a: f64, b: f64, _v: f64| if a > b { (1.0, 0.0) } else { (0.0, 1.0) }),
+            // The shares of the two; nothing has a share in nothing.
+            Binary::LogAddExp => $go!(|a: f64, b: f64, v: f64| (
+                if a == f64::NEG_INFINITY { 0.0 } else { elementary::exp(a - v) },
+                if b == f64::NEG_INFINITY { 0.0 } else { elementary::exp(b - v) }
+            )),
             _ => {}
         }
     };

@@ -24,6 +24,7 @@ pub(super) enum Action {
     /// Stretches of places of an earlier result: where they begin, and how long they are.
     Gather(usize, Vec<(u32, u32)>),
     Stack(Vec<(Operand, usize)>),
+    Dot(usize, usize, usize),
     Sum(usize, [usize; 3]),
     LogSumExp(usize, [usize; 2]),
     Extreme(usize, [usize; 2], bool),
@@ -104,6 +105,7 @@ fn arguments(op: &Op) -> Vec<usize> {
         Op::Input(_) => vec![],
         Op::Unary(_, x) | Op::Gather(x, _) | Op::Sum(x, _) | Op::LogSumExp(x, _) => vec![*x],
         Op::Extreme(x, ..) | Op::CumulativeSum(x, _) | Op::Product(_, _, x) => vec![*x],
+        Op::Dot(a, b) => vec![*a, *b],
         Op::Binary(_, a, b) | Op::Solve(a, b, _) => [a, b].into_iter().filter_map(of).collect(),
         Op::Select(a, b, c) => [a, b, c].into_iter().filter_map(of).collect(),
         Op::Stack(parts) => parts.iter().filter_map(|(arg, _)| of(arg)).collect(),
@@ -129,7 +131,7 @@ impl Program {
         if let Source::Node(id) = root.source {
             needed[id] = true;
         }
-        for id in (0..graph.nodes.len()).rev().filter(|_| true) {
+        for id in (0..graph.nodes.len()).rev() {
             if needed[id] {
                 arguments(&graph.nodes[id].op).into_iter().for_each(|argument| needed[argument] = true);
             }
@@ -152,6 +154,7 @@ impl Program {
                     Action::Unary(*f, place(x), at)
                 }
                 Op::Gather(x, table) => Action::Gather(place(x), stretches(table)),
+                Op::Dot(a, b) => Action::Dot(place(a), place(b), graph.nodes[*a].len),
                 Op::Sum(x, shape) => Action::Sum(place(x), *shape),
                 Op::LogSumExp(x, shape) => Action::LogSumExp(place(x), *shape),
                 Op::Extreme(x, shape, largest) => Action::Extreme(place(x), *shape, *largest),

@@ -1,10 +1,65 @@
 //! What takes axes away: sums, running sums and other functions of whole vectors, and the ends of loops.
 
-use super::functions::log_sum_exp;
-use super::graph::{Graph, Made, Op, Source, Value};
-use super::operations::Binary;
+use super::graph::{Arg, Graph, Made, Node, Op, Source, Value};
+use super::operations::{Binary, Unary};
+
+/// The most terms into which a sum is taken apart.
+const MOST_TERMS: usize = 8;
 
 impl Graph {
+    /// The sum over all places of a node of several: what is the same everywhere is taken out of it, and products are not kept place by
+    /// place. `left` counts the terms that may yet be made.
+    fn total(&mut self, id: usize, left: &mut usize) -> Made<Value> {
+        let Node { op, len } = self.nodes[id].clone();
+        let plain = |source| Value { source, ..Value::number(0.0) }.with(false);
+        if *left > 0 {
+            *left -= 1;
+            match &op {
+                Op::Unary(Unary::Negative, x) => {
+                    let sum = self.total(*x, left)?;
+                    return self.unary(Unary::Negative, &sum);
+                }
+                Op::Unary(Unary::Square, x) => return Ok(plain(self.node(Op::Dot(*x, *x), 1)?)),
+                Op::Binary(f @ (Binary::Add | Binary::Subtract), a, b) => {
+                    let (a, b) = (self.total_of(a, len, left)?, self.total_of(b, len, left)?);
+                    return self.binary(*f, &a, &b);
+                }
+                Op::Binary(Binary::Multiply, a, b) => {
+                    for (factor, other) in [(a, b), (b, a)].into_iter().filter(|(factor, _)| factor.spread) {
+                        let sum = self.total_of(other, len, left)?;
+                        return self.binary(Binary::Multiply, &plain(factor.source.clone()), &sum);
+                    }
+                    let source = match (&a.source, &b.source) {
+                        (Source::Node(a), Source::Node(b)) => self.node(Op::Dot(*a, *b), 1)?,
+                        (Source::Const(row), Source::Node(x)) | (Source::Node(x), Source::Const(row)) => {
+                            self.node(Op::Product(row.clone(), [1, len], *x), 1)?
+                        }
+                        (Source::Const(_), Source::Const(_)) => self.node(Op::Sum(id, [1, len, 1]), 1)?,
+                    };
+                    return Ok(plain(source));
+                }
+                Op::Select(condition, yes, no) if condition.spread => {
+                    let (yes, no) = (self.total_of(yes, len, left)?, self.total_of(no, len, left)?);
+                    return self.select(&plain(condition.source.clone()), &yes, &no);
+                }
+                _ => {}
+            }
+        }
+        Ok(plain(self.node(Op::Sum(id, [1, len, 1]), 1)?))
+    }
+
+    /// The sum of an argument over `len` places.
+    fn total_of(&mut self, arg: &Arg, len: usize, left: &mut usize) -> Made<Value> {
+        match (&arg.source, arg.spread) {
+            (source, true) => {
+                let value = Value { source: source.clone(), ..Value::number(1.0) };
+                self.binary(Binary::Multiply, &value, &Value::number(len as f64))
+            }
+            (Source::Const(numbers), _) => Ok(Value::number(numbers.iter().sum())),
+            (Source::Node(id), _) => self.total(*id, left),
+        }
+    }
+
     /// Sums over all of its own axes.
     pub fn sum(&mut self, x: &Value) -> Made<Value> {
         let (outer, n) = (self.size(&x.loops, &[])?, x.own_len());
@@ -23,6 +78,7 @@ impl Graph {
             }
             Source::Node(_) if n * outer * inner == 0 => Ok(Source::Const(vec![0.0; outer * inner].into())),
             Source::Node(id) if n == 1 => Ok(Source::Node(*id)),
+            Source::Node(id) if outer * inner == 1 => Ok(self.total(*id, &mut MOST_TERMS.clone())?.source),
             Source::Node(id) => self.node(Op::Sum(*id, [outer, n, inner]), outer * inner),
         }
     }
@@ -90,21 +146,5 @@ impl Graph {
             Source::Node(id) => self.node(Op::CumulativeSum(*id, [outer, n]), outer * n)?,
         };
         Ok(Value { source, ..x.clone() })
-    }
-
-    /// ln(eᵃ + eᵇ), place by place.
-    pub fn log_add_exp(&mut self, a: &Value, b: &Value) -> Made<Value> {
-        let stacked = self.stack(&[a.clone(), b.clone()])?;
-        let dims = stacked.dims[1..].to_vec();
-        let (outer, len) = (self.size(&stacked.loops, &[])?, dims.iter().product::<usize>());
-        // From (loops, which, place) to (loops, place, which).
-        self.prepare(2 * outer * len)?;
-        let order = super::graph::table(&[outer, len, 2], &[2 * len, 1, len]);
-        let pairs = self.gather(&stacked, order, stacked.loops.clone(), vec![len, 2])?;
-        let source = match &pairs.source {
-            Source::Const(numbers) => Source::Const(numbers.chunks_exact(2).map(log_sum_exp).collect()),
-            Source::Node(id) => self.node(Op::LogSumExp(*id, [outer * len, 2]), outer * len)?,
-        };
-        Ok(Value { source, loops: pairs.loops, dims, condition: false, positive: false })
     }
 }

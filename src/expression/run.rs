@@ -82,6 +82,7 @@ impl Program {
                     }
                 }
             }
+            Action::Dot(a, b, n) => kernels::dot(places(*a, *n), places(*b, *n), out),
             Action::Sum(x, [outer, n, inner]) => {
                 out.fill(0.0);
                 for (o, out) in out.chunks_exact_mut(inner * lanes).enumerate().take(*outer) {
@@ -213,6 +214,10 @@ impl Program {
                     }
                     at += len;
                 }
+            }
+            Action::Dot(a, b, n) => {
+                kernels::weighed_stretches(adjoint, &values[range(*b, *n)], &mut before[range(*a, *n)]);
+                kernels::weighed_stretches(adjoint, &values[range(*a, *n)], &mut before[range(*b, *n)]);
             }
             Action::Sum(x, [outer, n, inner]) => {
                 for o in 0..*outer {

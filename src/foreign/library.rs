@@ -251,6 +251,8 @@ unsafe fn list(names: *const c_char) -> Vec<String> {
 unsafe extern "C" fn print(text: *const c_char, length: usize) {
     use std::io::Write;
     if !text.is_null() {
+        // Some callers declare an `int`, of which only the lower half of the register is set; texts are far shorter than that.
+        let length = length as u32 as usize;
         // SAFETY: the interface hands over `length` bytes.
         let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
         let _ = std::io::stderr().write_all(bytes);
