@@ -259,29 +259,19 @@ impl Path<'_> {
         leapfrogs: usize,
         step: impl Fn(usize) -> f64,
     ) -> Result<Leapt, Fatal> {
-        let (dim, beta) = (self.shape.dim(), how.beta);
+        let dim = self.shape.dim();
         let steps: Vec<f64> = (0..phase.values.len()).map(step).collect();
-        let half_kick = |phase: &mut Phase| {
-            let rows = phase.momenta.chunks_exact_mut(dim).zip(phase.gradients.chunks_exact(dim));
-            for (((p, g), z), step) in rows.zip(phase.z.chunks_exact(dim)).zip(&steps) {
-                let pull = (1.0 - beta) * self.base.pull(z);
-                for i in 0..dim {
-                    p[i] += 0.5 * step * how.scales[i] * (beta * g[i] - pull * z[i]);
-                }
-            }
-        };
-        let energies = self.energies(phase, beta);
+        let energies = self.kick(phase, how, &steps, [0.0, 0.5]);
         let mut leapt = Leapt { lowest: energies.clone(), highest: energies, evaluations: 0, failed: 0 };
-        for _ in 0..leapfrogs {
-            half_kick(phase);
+        for leapfrog in 1..=leapfrogs {
             for ((z, p), step) in phase.z.chunks_exact_mut(dim).zip(phase.momenta.chunks_exact(dim)).zip(&steps) {
                 z.iter_mut().zip(p).zip(how.scales).for_each(|((z, p), scale)| *z += step * scale * p);
             }
             leapt.failed += self.evaluate(&phase.z, &mut phase.values, &mut phase.gradients)?;
             leapt.evaluations += phase.values.len();
-            half_kick(phase);
+            let after = if leapfrog == leapfrogs { 0.0 } else { 0.5 };
             let mut good = false;
-            for (k, energy) in self.energies(phase, beta).into_iter().enumerate() {
+            for (k, energy) in self.kick(phase, how, &steps, [0.5, after]).into_iter().enumerate() {
                 // A range that is too long stays as it is, so that what a row makes of it does not depend on how far others go.
                 if leapt.range(k) <= MOST_ENERGY {
                     leapt.lowest[k] = leapt.lowest[k].min(energy);
@@ -296,20 +286,44 @@ impl Path<'_> {
         Ok(leapt)
     }
 
-    /// ½‖p‖² − log of the tempered density.
+    /// Adds these two shares of a step's impulse to the momenta; the energies between them.
+    fn kick(&self, phase: &mut Phase, how: &Move, steps: &[f64], [before, after]: [f64; 2]) -> Vec<f64> {
+        let dim = self.shape.dim();
+        let rows = phase.momenta.chunks_exact_mut(dim).zip(phase.gradients.chunks_exact(dim));
+        let rows = rows.zip(phase.z.chunks_exact(dim)).zip(&phase.values).zip(steps);
+        rows.map(|((((p, g), z), value), step)| {
+            let (log_base, pull) = self.base.log_density_and_pull(z);
+            let pull = (1.0 - how.beta) * pull;
+            let mut squares = 0.0;
+            for (((p, g), z), scale) in p.iter_mut().zip(g).zip(z).zip(how.scales) {
+                let impulse = step * scale * (how.beta * g - pull * z);
+                let between = *p + before * impulse;
+                squares += between * between;
+                *p = between + after * impulse;
+            }
+            energy(squares, how.beta, log_base, *value)
+        })
+        .collect()
+    }
+
+    /// The energy of each row.
     fn energies(&self, phase: &Phase, beta: f64) -> Vec<f64> {
         let dim = self.shape.dim();
         let rows = phase.z.chunks_exact(dim).zip(phase.momenta.chunks_exact(dim)).zip(&phase.values);
         rows.map(|((z, p), value)| {
-            let kinetic = 0.5 * p.iter().map(|p| p * p).sum::<f64>();
-            let energy = kinetic - (1.0 - beta) * self.base.log_density(z) - beta * value;
-            if energy.is_nan() {
-                f64::INFINITY
-            } else {
-                energy
-            }
+            energy(p.iter().map(|p| p * p).sum(), beta, self.base.log_density_and_pull(z).0, *value)
         })
         .collect()
+    }
+}
+
+/// ½‖p‖² − log of the tempered density.
+fn energy(squares: f64, beta: f64, log_base: f64, value: f64) -> f64 {
+    let energy = 0.5 * squares - (1.0 - beta) * log_base - beta * value;
+    if energy.is_nan() {
+        f64::INFINITY
+    } else {
+        energy
     }
 }
 

@@ -77,6 +77,14 @@ fn found_base(density: &dyn Density, settings: &SmcSettings, stream: &Stream) ->
         .collect();
     let pilots: Vec<Island> = pilots.into_iter().collect::<Result<_, _>>()?;
     let spent = pilots.iter().map(|pilot| pilot.evaluations).sum();
+    if std::env::var("T_SHOW").is_ok() {
+        for pilot in &pilots {
+            eprintln!(
+                "pilot {} temps {} evals log_z {} memory {} acc {}",
+                pilot.temperatures, pilot.evaluations, pilot.log_z, pilot.memory, pilot.acceptance
+            );
+        }
+    }
     let usable = |pilot: &&Island| pilot.arrived && pilot.log_z.is_finite();
     let largest = pilots.iter().filter(usable).map(|pilot| pilot.log_z).fold(f64::NEG_INFINITY, f64::max);
     let (mut points, mut weights) = (Vec::new(), Vec::new());
