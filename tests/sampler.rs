@@ -91,13 +91,20 @@ fn failed_evaluations_put_the_draws_in_doubt() {
 }
 
 #[test]
-fn a_funnel_is_always_in_doubt() {
-    // Its neck is so narrow that particles hardly move there, and log Z comes out too low.
+fn the_neck_of_a_funnel_is_reached_or_in_doubt() {
+    // Its scale varies by four orders of magnitude, so orbits have to refine their steps as they go.
     let target = Funnel::new(10).expect("a target");
-    for seed in 1..=3 {
-        let found = smc(&target, &small(), 0, &Seed(seed).stream("smc")).expect("drawn");
-        assert!(found.faults.iter().any(|fault| fault.contains("hardly move")), "seed {seed}: {:?}", found.faults);
-    }
+    let found = smc(&target, &small(), 0, &Seed(1).stream("smc")).expect("drawn");
+    let (log_z, error) = found.log_z.expect("an estimate");
+    assert!(found.is_sound(), "{:?}", found.faults);
+    assert!(log_z.abs() <= 3.5 * error && error < 0.1, "{log_z} ± {error}");
+    // 4.8 % of the mass is below v = -5.
+    let neck = found.draws.iter().step_by(10).filter(|v| **v < -5.0).count() as f64 / (8.0 * 256.0);
+    assert!((neck - 0.0478).abs() < 0.025, "{neck}");
+    // Too few moves do not get there, and that is said, with what would help.
+    let hasty = SmcSettings { moves: 1, keep: 0.5, ..small() };
+    let found = smc(&target, &hasty, 0, &Seed(1).stream("smc")).expect("drawn");
+    assert!(found.faults.iter().any(|fault| fault.contains("would")), "{:?}", found.faults);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One Hamiltonian move of many particles along a tempered path, with steps as fine as each place of an orbit needs.
 
 use super::path::{Particles, Path, PIECE};
+use super::Shape;
 use crate::seed::Stream;
 use crate::target::Fatal;
 use rayon::prelude::*;
@@ -9,14 +10,14 @@ use rayon::prelude::*;
 pub(super) struct Move<'a> {
     /// The inverse temperature β.
     pub beta: f64,
-    /// The length of a step in units of `scales`.
+    /// The length of a step in units of `metric`.
     pub step: f64,
     /// The number of stretches of an orbit, each of which finds the fineness of its steps.
     pub stretches: usize,
     /// The number of leapfrog steps of a stretch, before they are made finer.
     pub leapfrogs: usize,
-    /// The standard deviation of each coordinate of z.
-    pub scales: &'a [f64],
+    /// The covariance M Mᵀ of z, by which momenta are turned into velocities: dz = M p, dp = Mᵀ ∇.
+    pub metric: &'a Shape,
 }
 
 /// What became of a move.
@@ -259,29 +260,21 @@ impl Path<'_> {
         leapfrogs: usize,
         step: impl Fn(usize) -> f64,
     ) -> Result<Leapt, Fatal> {
-        let (dim, beta) = (self.shape.dim(), how.beta);
+        let dim = self.shape.dim();
         let steps: Vec<f64> = (0..phase.values.len()).map(step).collect();
-        let half_kick = |phase: &mut Phase| {
-            let rows = phase.momenta.chunks_exact_mut(dim).zip(phase.gradients.chunks_exact(dim));
-            for (((p, g), z), step) in rows.zip(phase.z.chunks_exact(dim)).zip(&steps) {
-                let pull = (1.0 - beta) * self.base.pull(z);
-                for i in 0..dim {
-                    p[i] += 0.5 * step * how.scales[i] * (beta * g[i] - pull * z[i]);
-                }
-            }
-        };
-        let energies = self.energies(phase, beta);
+        let energies = self.kick(phase, how, &steps, [0.0, 0.5]);
+        let mut velocities = vec![0.0; phase.z.len()];
         let mut leapt = Leapt { lowest: energies.clone(), highest: energies, evaluations: 0, failed: 0 };
-        for _ in 0..leapfrogs {
-            half_kick(phase);
-            for ((z, p), step) in phase.z.chunks_exact_mut(dim).zip(phase.momenta.chunks_exact(dim)).zip(&steps) {
-                z.iter_mut().zip(p).zip(how.scales).for_each(|((z, p), scale)| *z += step * scale * p);
+        for leapfrog in 1..=leapfrogs {
+            how.metric.turn(&phase.momenta, &mut velocities);
+            for ((z, v), step) in phase.z.chunks_exact_mut(dim).zip(velocities.chunks_exact(dim)).zip(&steps) {
+                z.iter_mut().zip(v).for_each(|(z, v)| *z += step * v);
             }
             leapt.failed += self.evaluate(&phase.z, &mut phase.values, &mut phase.gradients)?;
             leapt.evaluations += phase.values.len();
-            half_kick(phase);
+            let after = if leapfrog == leapfrogs { 0.0 } else { 0.5 };
             let mut good = false;
-            for (k, energy) in self.energies(phase, beta).into_iter().enumerate() {
+            for (k, energy) in self.kick(phase, how, &steps, [0.5, after]).into_iter().enumerate() {
                 // A range that is too long stays as it is, so that what a row makes of it does not depend on how far others go.
                 if leapt.range(k) <= MOST_ENERGY {
                     leapt.lowest[k] = leapt.lowest[k].min(energy);
@@ -296,20 +289,51 @@ impl Path<'_> {
         Ok(leapt)
     }
 
-    /// ½‖p‖² − log of the tempered density.
+    /// Adds these two shares of a step's impulse to the momenta; the energies between them.
+    fn kick(&self, phase: &mut Phase, how: &Move, steps: &[f64], [before, after]: [f64; 2]) -> Vec<f64> {
+        let dim = self.shape.dim();
+        let mut forces = phase.gradients.clone();
+        let mut log_bases = Vec::with_capacity(phase.values.len());
+        for (f, z) in forces.chunks_exact_mut(dim).zip(phase.z.chunks_exact(dim)) {
+            let (log_base, pull) = self.base.log_density_and_pull(z);
+            let pull = (1.0 - how.beta) * pull;
+            f.iter_mut().zip(z).for_each(|(f, z)| *f = how.beta * *f - pull * z);
+            log_bases.push(log_base);
+        }
+        how.metric.pull_back(&mut forces);
+        let rows = phase.momenta.chunks_exact_mut(dim).zip(forces.chunks_exact(dim)).zip(&phase.values);
+        rows.zip(log_bases)
+            .zip(steps)
+            .map(|((((p, f), value), log_base), step)| {
+                let mut squares = 0.0;
+                for (p, f) in p.iter_mut().zip(f) {
+                    let between = *p + before * step * f;
+                    squares += between * between;
+                    *p = between + after * step * f;
+                }
+                energy(squares, how.beta, log_base, *value)
+            })
+            .collect()
+    }
+
+    /// The energy of each row.
     fn energies(&self, phase: &Phase, beta: f64) -> Vec<f64> {
         let dim = self.shape.dim();
         let rows = phase.z.chunks_exact(dim).zip(phase.momenta.chunks_exact(dim)).zip(&phase.values);
         rows.map(|((z, p), value)| {
-            let kinetic = 0.5 * p.iter().map(|p| p * p).sum::<f64>();
-            let energy = kinetic - (1.0 - beta) * self.base.log_density(z) - beta * value;
-            if energy.is_nan() {
-                f64::INFINITY
-            } else {
-                energy
-            }
+            energy(p.iter().map(|p| p * p).sum(), beta, self.base.log_density_and_pull(z).0, *value)
         })
         .collect()
+    }
+}
+
+/// ½‖p‖² − log of the tempered density.
+fn energy(squares: f64, beta: f64, log_base: f64, value: f64) -> f64 {
+    let energy = 0.5 * squares - (1.0 - beta) * log_base - beta * value;
+    if energy.is_nan() {
+        f64::INFINITY
+    } else {
+        energy
     }
 }
 

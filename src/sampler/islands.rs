@@ -2,7 +2,7 @@
 
 use super::convergence::{effective_draws, split_r_hat};
 use super::resampling::systematic;
-use super::smc::{island, Island};
+use super::smc::{island, Island, Metric};
 use super::{Drawn, Shape, SmcSettings};
 use crate::seed::{open_unit, Stream};
 use crate::target::{Density, Fatal};
@@ -55,10 +55,12 @@ pub fn smc(density: &dyn Density, settings: &SmcSettings, draws: usize, stream: 
     let Some(shape) = Some(shape).filter(|shape| shape.log_det().is_finite()) else {
         return Ok(nothing("the base has no finite scale", evaluations, clock));
     };
+    // A base that pilots have found is shaped like the target already.
+    let metric = if settings.scale.is_some() { Metric::Dense } else { Metric::Diagonal };
     let snapshots = draws.div_ceil(settings.islands * settings.particles).max(1);
     let islands: Vec<Result<Island, Fatal>> = (0..settings.islands)
         .into_par_iter()
-        .map(|k| island(density, &shape, settings, snapshots, &stream.child(&format!("island {k}"))))
+        .map(|k| island(density, &shape, settings, metric, snapshots, &stream.child(&format!("island {k}"))))
         .collect();
     let islands: Vec<Island> = islands.into_iter().collect::<Result<_, _>>()?;
     let mut drawn = combine(density.dim(), &islands, settings, stream);
@@ -73,7 +75,16 @@ fn found_base(density: &dyn Density, settings: &SmcSettings, stream: &Stream) ->
     let small = SmcSettings { particles: PILOT_PARTICLES.min(settings.particles), keep: 0.5, ..*settings };
     let pilots: Vec<Result<Island, Fatal>> = PILOT_SCALES
         .into_par_iter()
-        .map(|scale| island(density, &Shape::round(dim, scale), &small, 1, &stream.child(&format!("scale {scale}"))))
+        .map(|scale| {
+            island(
+                density,
+                &Shape::round(dim, scale),
+                &small,
+                Metric::Dense,
+                1,
+                &stream.child(&format!("scale {scale}")),
+            )
+        })
         .collect();
     let pilots: Vec<Island> = pilots.into_iter().collect::<Result<_, _>>()?;
     let spent = pilots.iter().map(|pilot| pilot.evaluations).sum();

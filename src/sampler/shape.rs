@@ -80,19 +80,39 @@ impl Shape {
         }
     }
 
+    /// The standard deviations of the points, as a diagonal L.
+    pub(super) fn diagonal(dim: usize, points: &[f64]) -> Self {
+        let n = (points.len() / dim) as f64;
+        let mut mean = vec![0.0; dim];
+        points.chunks_exact(dim).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, x)| *m += x / n));
+        let mut scales = vec![0.0; dim];
+        for row in points.chunks_exact(dim) {
+            scales.iter_mut().zip(row).zip(&mean).for_each(|((v, x), m)| *v += (x - m).powi(2) / n);
+        }
+        scales.iter_mut().for_each(|v| *v = v.sqrt().max(1e-12));
+        Self { mean, factor: Factor::Diagonal(scales) }
+    }
+
     /// Fills the rows of `x` with m + L z.
     pub fn apply(&self, z: &[f64], x: &mut [f64]) {
+        self.turn(z, x);
+        let rows = x.chunks_exact_mut(self.dim());
+        rows.for_each(|x| x.iter_mut().zip(&self.mean).for_each(|(x, m)| *x += m));
+    }
+
+    /// Fills the rows of `x` with L z.
+    pub(super) fn turn(&self, z: &[f64], x: &mut [f64]) {
         let dim = self.dim();
         for (z, x) in z.chunks_exact(dim).zip(x.chunks_exact_mut(dim)) {
             match &self.factor {
                 Factor::Dense(lower) => {
-                    for (i, (x, m)) in x.iter_mut().zip(&self.mean).enumerate() {
+                    for (i, x) in x.iter_mut().enumerate() {
                         let row = &lower[i * dim..=i * dim + i];
-                        *x = m + row.iter().zip(z).map(|(l, z)| l * z).sum::<f64>();
+                        *x = dot(row, z);
                     }
                 }
                 Factor::Diagonal(scales) => {
-                    x.iter_mut().zip(&self.mean).zip(scales).zip(z).for_each(|(((x, m), s), z)| *x = m + s * z);
+                    x.iter_mut().zip(scales).zip(z).for_each(|((x, s), z)| *x = s * z);
                 }
             }
         }
@@ -115,6 +135,19 @@ impl Shape {
             }
         }
     }
+}
+
+/// Σ aᵢ bᵢ over the length of `a`, in sums that the compiler can keep in registers side by side.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    const LANES: usize = 8;
+    let b = &b[..a.len()];
+    let mut sums = [0.0; LANES];
+    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f64 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a.zip(b) {
+        (0..LANES).for_each(|i| sums[i] += a[i] * b[i]);
+    }
+    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

@@ -61,10 +61,10 @@ struct StepSize(f64);
 
 impl StepSize {
     /// How a move at β is made: its stretches and the leapfrog steps of each.
-    fn plan<'a>(&self, beta: f64, scales: &'a [f64]) -> Move<'a> {
+    fn plan<'a>(&self, beta: f64, metric: &'a Shape) -> Move<'a> {
         let steps = ((DURATION / self.0).ceil() as usize).clamp(1, MOST_STEPS);
         let stretches = steps.min(MOST_STRETCHES);
-        Move { beta, step: self.0, stretches, leapfrogs: steps.div_ceil(stretches), scales }
+        Move { beta, step: self.0, stretches, leapfrogs: steps.div_ceil(stretches), metric }
     }
 
     fn adapt(&mut self, acceptance: f64) {
@@ -72,8 +72,18 @@ impl StepSize {
     }
 }
 
+/// What moves take from the particles.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Metric {
+    /// The standard deviation of each coordinate: enough where the base is shaped like the target.
+    Diagonal,
+    /// The whole covariance matrix, for bases that know nothing of the target.
+    Dense,
+}
+
 /// Particles under way.
 struct Walk<'a> {
+    metric: Metric,
     path: Path<'a>,
     particles: Particles,
     step: StepSize,
@@ -92,13 +102,30 @@ struct Round {
 }
 
 impl Walk<'_> {
+    /// The covariance of the particles, or their scales only where that is enough.
+    fn metric(&self) -> Shape {
+        let (z, dim, n) = (&self.particles.z, self.path.shape.dim(), self.particles.values.len());
+        let diagonal = Shape::diagonal(dim, z);
+        if matches!(self.metric, Metric::Diagonal) {
+            return diagonal;
+        }
+        let dense = Shape::fit(dim, z, &vec![1.0 / n as f64; n], 1.0);
+        // Of n independent points, − ln det of the correlation matrix is about dim²/2n by chance; correlations that are no more than twice
+        // that are not worth their noise.
+        if diagonal.log_det() - dense.log_det() > 0.5 * (dim * dim) as f64 / n as f64 {
+            dense
+        } else {
+            diagonal
+        }
+    }
+
     /// Moves all particles until they have forgotten where they were, or a limit is reached.
     fn round(&mut self, beta: f64, noise: &Stream) -> Result<Round, Fatal> {
         let before = self.path.differences(&self.particles);
         let (mut acceptance, mut k) = (0.0, 0);
         loop {
-            let scales = scales_of(&self.particles.z, self.path.shape.dim());
-            let how = self.step.plan(beta, &scales);
+            let metric = self.metric();
+            let how = self.step.plan(beta, &metric);
             let moved = self.path.carry_on(&mut self.particles, &how, &noise.child(&k.to_string()))?;
             self.step.adapt(moved.plain);
             acceptance += moved.acceptance;
@@ -124,6 +151,7 @@ pub(super) fn island(
     density: &dyn Density,
     shape: &Shape,
     settings: &SmcSettings,
+    metric: Metric,
     snapshots: usize,
     stream: &Stream,
 ) -> Result<Island, Fatal> {
@@ -132,7 +160,7 @@ pub(super) fn island(
     let mut particles = Particles { z: vec![0.0; n * dim], values: vec![0.0; n], gradients: vec![0.0; n * dim] };
     path.base.draw(&stream.child("base"), &mut particles.z);
     let failed = path.refresh(&mut particles)?;
-    let mut walk = Walk { path, particles, step: StepSize(0.5), moves: settings.moves, evaluations: n, failed };
+    let mut walk = Walk { metric, path, particles, step: StepSize(0.5), moves: settings.moves, evaluations: n, failed };
     let (mut beta, mut log_z, mut temperatures) = (0.0, 0.0, 0);
     let mut origins: Vec<u32> = (0..n as u32).collect();
     let resampling = stream.child("resampling");
@@ -208,16 +236,4 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
         ab += (a - mean_a) * (b - mean_b);
     }
     ab / (aa * bb).sqrt().max(f64::MIN_POSITIVE)
-}
-
-/// The standard deviation of each coordinate.
-fn scales_of(z: &[f64], dim: usize) -> Vec<f64> {
-    let n = (z.len() / dim) as f64;
-    let mut mean = vec![0.0; dim];
-    z.chunks_exact(dim).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, z)| *m += z / n));
-    let mut variance = vec![0.0; dim];
-    for row in z.chunks_exact(dim) {
-        variance.iter_mut().zip(row).zip(&mean).for_each(|((v, z), m)| *v += (z - m).powi(2) / n);
-    }
-    variance.iter().map(|v| v.sqrt().max(1e-12)).collect()
 }

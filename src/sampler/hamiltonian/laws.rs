@@ -43,6 +43,16 @@ fn distributed(path: &Path, beta: f64, n: usize) -> Particles {
     all.chosen(&systematic(&weights, n, open_unit(&mut Seed(1).stream("u").row(0))), dim)
 }
 
+/// A metric that mixes coordinates.
+fn metric(dim: usize) -> Shape {
+    let mut points = vec![0.0; 500 * dim];
+    Seed(4).stream("metric").normals(0, dim, &mut points);
+    for point in points.chunks_exact_mut(dim) {
+        (1..dim).for_each(|i| point[i] = 0.7 * point[i - 1] + 0.7 * point[i]);
+    }
+    Shape::fit(dim, &points, &[1.0 / 500.0; 500], 1.0)
+}
+
 fn targets() -> Vec<(&'static str, Box<dyn Density>)> {
     vec![
         ("funnel", Box::new(Funnel::new(2).expect("a target"))),
@@ -65,10 +75,10 @@ fn draws_of_a_tempered_density_stay_draws_of_it() {
             }
             let before = distributed(&path, beta, n);
             let mut after = before.clone();
-            let scales = vec![1.0; dim];
+            let metric = metric(dim);
             let mut acceptance = 0.0;
             for k in 0..4 {
-                let how = Move { beta, step, stretches: 3, leapfrogs: 2, scales: &scales };
+                let how = Move { beta, step, stretches: 3, leapfrogs: 2, metric: &metric };
                 let noise = Seed(2).stream(&format!("{name} {beta} {step} {k}"));
                 acceptance += path.carry_on(&mut after, &how, &noise).expect("moved").acceptance / 4.0;
             }
@@ -118,8 +128,8 @@ fn an_orbit_has_its_reverse() {
         let mut momenta = vec![0.0; rows * dim];
         Seed(3).stream("momenta").normals(0, dim, &mut momenta);
         let start = Phase { z: from.z, momenta, values: from.values, gradients: from.gradients };
-        let scales = vec![1.0; dim];
-        let how = Move { beta: 0.8, step: 0.8, stretches: 4, leapfrogs: 2, scales: &scales };
+        let metric = metric(dim);
+        let how = Move { beta: 0.8, step: 0.8, stretches: 4, leapfrogs: 2, metric: &metric };
         let steps: Vec<f64> = (0..rows).map(|r| 0.2 + 0.01 * r as f64).collect();
         let there = path.orbits(start.clone(), &how, &steps).expect("an orbit");
         let mut back = there.ends.clone();
