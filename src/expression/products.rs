@@ -3,6 +3,9 @@
 use super::kernels::weigh;
 use pulp::{Arch, Simd, WithSimd};
 
+/// Sums that are kept side by side, so that additions need not wait for one another.
+const SUMS: usize = 4;
+
 struct DotRun<'a> {
     a: &'a [f64],
     b: &'a [f64],
@@ -13,19 +16,28 @@ impl WithSimd for DotRun<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let lanes = self.out.len();
-        for (a, b) in self.a.chunks_exact(lanes).zip(self.b.chunks_exact(lanes)) {
-            for ((out, a), b) in self.out.iter_mut().zip(a).zip(b) {
-                *out = a.mul_add(*b, *out);
+    fn with_simd<S: Simd>(self, simd: S) {
+        // Lanes are multiples of eight, and so whole registers.
+        let width = self.out.len() / S::F64_LANES;
+        let (a, b) = (S::as_simd_f64s(self.a).0, S::as_simd_f64s(self.b).0);
+        for (block, out) in S::as_mut_simd_f64s(self.out).0.iter_mut().enumerate() {
+            let mut sums = [simd.splat_f64s(0.0); SUMS];
+            let (mut a, mut b) = (a.chunks_exact(SUMS * width), b.chunks_exact(SUMS * width));
+            for (a, b) in (&mut a).zip(&mut b) {
+                for (k, sum) in sums.iter_mut().enumerate() {
+                    *sum = simd.mul_add_f64s(a[k * width + block], b[k * width + block], *sum);
+                }
             }
+            for (a, b) in a.remainder().chunks_exact(width).zip(b.remainder().chunks_exact(width)) {
+                sums[0] = simd.mul_add_f64s(a[block], b[block], sums[0]);
+            }
+            *out = simd.add_f64s(simd.add_f64s(sums[0], sums[1]), simd.add_f64s(sums[2], sums[3]));
         }
     }
 }
 
 /// out = Σ a b over the stretches of its length.
 pub(super) fn dot(a: &[f64], b: &[f64], out: &mut [f64]) {
-    out.fill(0.0);
     if !out.is_empty() {
         Arch::new().dispatch(DotRun { a, b, out });
     }
@@ -66,49 +78,43 @@ struct ProductRun<'a> {
     lanes: usize,
 }
 
-/// Rows that are summed side by side, so that additions need not wait for one another.
-const ROWS: usize = 4;
-
-impl ProductRun<'_> {
-    #[inline(always)]
-    fn run<const LANES: usize>(self) {
-        let Self { matrix, columns, x, out, .. } = self;
-        let x = x.as_chunks::<LANES>().0;
-        let out = out.as_chunks_mut::<LANES>().0;
-        for (rows, out) in matrix.chunks(ROWS * columns).zip(out.chunks_mut(ROWS)) {
-            if out.len() < ROWS {
-                for (row, out) in rows.chunks_exact(columns).zip(out) {
-                    for (m, x) in row.iter().zip(x) {
-                        (0..LANES).for_each(|lane| out[lane] = m.mul_add(x[lane], out[lane]));
-                    }
-                }
-                continue;
-            }
-            let mut sums = [[0.0f64; LANES]; ROWS];
-            for (column, x) in x.iter().enumerate() {
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let m = rows[r * columns + column];
-                    (0..LANES).for_each(|lane| sums[lane] = m.mul_add(x[lane], sums[lane]));
-                }
-            }
-            for (out, sums) in out.iter_mut().zip(&sums) {
-                (0..LANES).for_each(|lane| out[lane] += sums[lane]);
-            }
-        }
-    }
-}
+/// Rows that are summed side by side, for the same reason.
+const ROWS: usize = 8;
 
 impl WithSimd for ProductRun<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        // Blocks of 16 lanes at most keep the sums in registers.
-        match self.lanes {
-            8 => self.run::<8>(),
-            16 => self.run::<16>(),
-            32 => self.run::<32>(),
-            _ => self.run::<64>(),
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { matrix, columns, x, out, lanes } = self;
+        let (x, out) = (S::as_simd_f64s(x).0, S::as_mut_simd_f64s(out).0);
+        let width = lanes / S::F64_LANES;
+        let (mut groups, mut outs) = (matrix.chunks_exact(ROWS * columns), out.chunks_exact_mut(ROWS * width));
+        for (rows, out) in (&mut groups).zip(&mut outs) {
+            for block in 0..width {
+                let mut sums = [simd.splat_f64s(0.0); ROWS];
+                for (column, x) in x.chunks_exact(width).enumerate() {
+                    for (row, sum) in rows.chunks_exact(columns).zip(&mut sums) {
+                        *sum = simd.mul_add_f64s(simd.splat_f64s(row[column]), x[block], *sum);
+                    }
+                }
+                for (out, sum) in out.chunks_exact_mut(width).zip(sums) {
+                    out[block] = simd.add_f64s(out[block], sum);
+                }
+            }
+        }
+        let rest = groups.remainder().chunks_exact(columns).zip(outs.into_remainder().chunks_exact_mut(width));
+        for (row, out) in rest {
+            for (block, out) in out.iter_mut().enumerate() {
+                let mut sums = [simd.splat_f64s(0.0); SUMS];
+                for (row, x) in row.chunks(SUMS).zip(x.chunks(SUMS * width)) {
+                    for ((m, x), sum) in row.iter().zip(x.chunks_exact(width)).zip(&mut sums) {
+                        *sum = simd.mul_add_f64s(simd.splat_f64s(*m), x[block], *sum);
+                    }
+                }
+                let sum = simd.add_f64s(simd.add_f64s(sums[0], sums[1]), simd.add_f64s(sums[2], sums[3]));
+                *out = simd.add_f64s(*out, sum);
+            }
         }
     }
 }
