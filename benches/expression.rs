@@ -59,6 +59,22 @@ fn logistic() -> (LogisticRegression, Expression) {
     (built_in, written)
 }
 
+/// A mixture of two normals over 333 numbers, the size of experiments/flippers.ron.
+fn mixture() -> Expression {
+    let mut x = vec![0.0; 333];
+    Seed(3).stream("lengths").normals(0, 1, &mut x);
+    written(
+        vec![
+            parameter("share", Support::Interval(0.0, 1.0)),
+            parameter("mean", Support::Ordered(2)),
+            parameter("sigma", Support::Vector(2, Box::new(Support::Positive))),
+        ],
+        vec![("x", Datum::Vector(x))],
+        "share ~ beta(2, 2); mean ~ normal(0, 2); sigma ~ lognormal(0, 0.5)
+         sum(log_mix(share, normal(x, mean[0], sigma[0]), normal(x, mean[1], sigma[1])))",
+    )
+}
+
 fn compare(c: &mut Criterion, name: &str, rows: usize, built_in: Option<&dyn Density>, written: &dyn Density) {
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(rows as u64)).sample_size(10);
@@ -83,6 +99,7 @@ fn targets(c: &mut Criterion) {
     compare(c, "eight schools", ROWS, Some(&EightSchools), &schools());
     let (built_in, written) = logistic();
     compare(c, "logistic regression, 569 x 31", ROWS, Some(&built_in), &written);
+    compare(c, "mixture over 333", 256, None, &mixture());
     // The same number of coordinates in all, so that the times should be equal.
     for dim in [10, 32, 100, 320, 1000] {
         let rows = ROWS * 100 / dim;

@@ -201,6 +201,12 @@ impl Record {
             let Trained { steps, skipped_steps, seconds, .. } = trained;
             writeln!(out, "| {name} | {steps} | {reason} | {skipped_steps} | {seconds:.1} |")?;
         }
+        for StageRecord { name, trained, .. } in &self.stages {
+            if let Some(Trained { seconds, target_seconds, .. }) = trained.as_ref().filter(|of| of.target_seconds > 0.0)
+            {
+                writeln!(out, "\n{name}: {:.0} % of its time in the target", 100.0 * target_seconds / seconds)?;
+            }
+        }
         for (name, drawn) in self.stages.iter().filter_map(|stage| Some((&stage.name, stage.sampled.as_ref()?))) {
             write_drawn(out, name, drawn)?;
         }

@@ -74,7 +74,7 @@ pub(super) type Made<T> = Result<T, String>;
 /// The most numbers that an expression may compute for each row.
 const MOST_COMPUTED: usize = 1 << 21;
 /// The most numbers that may be prepared from the data.
-const MOST_PREPARED: usize = 1 << 24;
+const MOST_PREPARED: usize = 1 << 23;
 
 #[derive(Debug, Default)]
 pub(super) struct Graph {

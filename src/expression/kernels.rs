@@ -99,6 +99,28 @@ pub(super) fn unary(f: Unary, x: &[f64], out: &mut [f64], slopes: Option<&mut [f
     with_unary!(f, go)
 }
 
+/// A function of two numbers.
+trait Pair {
+    fn at(&self, a: f64, b: f64) -> f64;
+}
+
+impl<F: Fn(f64, f64) -> f64> Pair for F {
+    #[inline(always)]
+    fn at(&self, a: f64, b: f64) -> f64 {
+        self(a, b)
+    }
+}
+
+/// ln(eᵃ + eᵇ): no closure, since one of this size would not be inlined and so not be compiled for wide registers.
+struct LogAddExp;
+
+impl Pair for LogAddExp {
+    #[inline(always)]
+    fn at(&self, a: f64, b: f64) -> f64 {
+        elementary::log_add_exp(a, b)
+    }
+}
+
 struct BinaryRun<'a, F> {
     f: F,
     a: View<'a>,
@@ -107,7 +129,7 @@ struct BinaryRun<'a, F> {
     lanes: usize,
 }
 
-impl<F: Fn(f64, f64) -> f64> WithSimd for BinaryRun<'_, F> {
+impl<F: Pair> WithSimd for BinaryRun<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -115,18 +137,18 @@ impl<F: Fn(f64, f64) -> f64> WithSimd for BinaryRun<'_, F> {
         let f = self.f;
         match (self.a, self.b) {
             (View::Full(a), View::Full(b)) => {
-                self.out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = f(*a, *b));
+                self.out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = f.at(*a, *b));
             }
-            (View::Full(a), View::Number(b)) => self.out.iter_mut().zip(a).for_each(|(out, a)| *out = f(*a, b)),
-            (View::Number(a), View::Full(b)) => self.out.iter_mut().zip(b).for_each(|(out, b)| *out = f(a, *b)),
+            (View::Full(a), View::Number(b)) => self.out.iter_mut().zip(a).for_each(|(out, a)| *out = f.at(*a, b)),
+            (View::Number(a), View::Full(b)) => self.out.iter_mut().zip(b).for_each(|(out, b)| *out = f.at(a, *b)),
             (View::Full(a), View::Places(b)) => {
                 for ((out, a), b) in self.out.chunks_exact_mut(self.lanes).zip(a.chunks_exact(self.lanes)).zip(b) {
-                    out.iter_mut().zip(a).for_each(|(out, a)| *out = f(*a, *b));
+                    out.iter_mut().zip(a).for_each(|(out, a)| *out = f.at(*a, *b));
                 }
             }
             (View::Places(a), View::Full(b)) => {
                 for ((out, b), a) in self.out.chunks_exact_mut(self.lanes).zip(b.chunks_exact(self.lanes)).zip(a) {
-                    out.iter_mut().zip(b).for_each(|(out, b)| *out = f(*a, *b));
+                    out.iter_mut().zip(b).for_each(|(out, b)| *out = f.at(*a, *b));
                 }
             }
             (a, b) => {
@@ -134,7 +156,7 @@ impl<F: Fn(f64, f64) -> f64> WithSimd for BinaryRun<'_, F> {
                 for (place, out) in self.out.chunks_exact_mut(self.lanes).enumerate() {
                     let a = a.lanes(place, &mut spare_a[..self.lanes]);
                     let b = b.lanes(place, &mut spare_b[..self.lanes]);
-                    out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = f(*a, *b));
+                    out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = f.at(*a, *b));
                 }
             }
         }
@@ -143,6 +165,9 @@ impl<F: Fn(f64, f64) -> f64> WithSimd for BinaryRun<'_, F> {
 
 /// out = f(a, b).
 pub(super) fn binary(f: Binary, a: View, b: View, out: &mut [f64], lanes: usize) {
+    if f == Binary::LogAddExp {
+        return Arch::new().dispatch(BinaryRun { f: LogAddExp, a, b, out, lanes });
+    }
     macro_rules! go {
         ($f:expr) => {
             Arch::new().dispatch(BinaryRun { f: $f, a, b, out, lanes })
@@ -157,6 +182,35 @@ pub(super) struct Target<'a> {
     pub spread: bool,
 }
 
+/// A slope from two arguments and the result.
+trait Slope {
+    fn at(&self, a: f64, b: f64, value: f64) -> f64;
+}
+
+impl<F: Fn(f64, f64, f64) -> f64> Slope for F {
+    #[inline(always)]
+    fn at(&self, a: f64, b: f64, value: f64) -> f64 {
+        self(a, b, value)
+    }
+}
+
+/// The share of the first (or second) argument in ln(eᵃ + eᵇ); nothing has a share in nothing.
+struct Share {
+    first: bool,
+}
+
+impl Slope for Share {
+    #[inline(always)]
+    fn at(&self, a: f64, b: f64, value: f64) -> f64 {
+        let x = if self.first { a } else { b };
+        if x == f64::NEG_INFINITY {
+            0.0
+        } else {
+            elementary::exp(x - value)
+        }
+    }
+}
+
 struct BinaryBack<'a, F> {
     /// The slope by the argument in question, from both arguments and the result.
     slope: F,
@@ -168,7 +222,7 @@ struct BinaryBack<'a, F> {
     lanes: usize,
 }
 
-impl<F: Fn(f64, f64, f64) -> f64> WithSimd for BinaryBack<'_, F> {
+impl<F: Slope> WithSimd for BinaryBack<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -183,7 +237,7 @@ impl<F: Fn(f64, f64, f64) -> f64> WithSimd for BinaryBack<'_, F> {
             let target = &mut self.target.adjoints[first..first + lanes];
             let arguments = a.iter().zip(b).zip(value);
             for ((target, adjoint), ((a, b), value)) in target.iter_mut().zip(adjoint).zip(arguments) {
-                *target += weigh(*adjoint, f(*a, *b, *value));
+                *target += weigh(*adjoint, f.at(*a, *b, *value));
             }
         }
     }
@@ -209,6 +263,10 @@ pub(super) fn binary_back(
                 Arch::new().dispatch(BinaryBack { slope: |a, b, v| $f(a, b, v).1, a, b, value, adjoint, target, lanes })
             }
         };
+    }
+    if f == Binary::LogAddExp {
+        let slope = Share { first: by_first };
+        return Arch::new().dispatch(BinaryBack { slope, a, b, value, adjoint, target, lanes });
     }
     with_binary_slopes!(f, go)
 }
@@ -265,61 +323,6 @@ pub(super) fn add_stretches(x: &[f64], out: &mut [f64]) {
     }
 }
 
-struct DotRun<'a> {
-    a: &'a [f64],
-    b: &'a [f64],
-    out: &'a mut [f64],
-}
-
-impl WithSimd for DotRun<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let lanes = self.out.len();
-        for (a, b) in self.a.chunks_exact(lanes).zip(self.b.chunks_exact(lanes)) {
-            for ((out, a), b) in self.out.iter_mut().zip(a).zip(b) {
-                *out = a.mul_add(*b, *out);
-            }
-        }
-    }
-}
-
-/// out = Σ a b over the stretches of its length.
-pub(super) fn dot(a: &[f64], b: &[f64], out: &mut [f64]) {
-    out.fill(0.0);
-    if !out.is_empty() {
-        Arch::new().dispatch(DotRun { a, b, out });
-    }
-}
-
-struct WeighedRun<'a> {
-    adjoint: &'a [f64],
-    slopes: &'a [f64],
-    target: &'a mut [f64],
-}
-
-impl WithSimd for WeighedRun<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let lanes = self.adjoint.len();
-        for (target, slopes) in self.target.chunks_exact_mut(lanes).zip(self.slopes.chunks_exact(lanes)) {
-            for ((target, adjoint), slope) in target.iter_mut().zip(self.adjoint).zip(slopes) {
-                *target += weigh(*adjoint, *slope);
-            }
-        }
-    }
-}
-
-/// Adds `adjoint` times each stretch of `slopes` to that of `target`.
-pub(super) fn weighed_stretches(adjoint: &[f64], slopes: &[f64], target: &mut [f64]) {
-    if !adjoint.is_empty() {
-        Arch::new().dispatch(WeighedRun { adjoint, slopes, target });
-    }
-}
-
 struct SpreadRun<'a> {
     adjoint: &'a [f64],
     target: &'a mut [f64],
@@ -358,66 +361,4 @@ pub(super) fn add_share(adjoint: &[f64], x: &[f64], value: &[f64], target: &mut 
     let mut exps = [0.0; MOST_LANES];
     unary(Unary::Exp, shares, &mut exps[..x.len()], None);
     weighed(adjoint, &exps[..x.len()], target);
-}
-
-struct ProductRun<'a> {
-    matrix: &'a [f64],
-    columns: usize,
-    x: &'a [f64],
-    out: &'a mut [f64],
-    lanes: usize,
-}
-
-/// Rows that are summed side by side, so that additions need not wait for one another.
-const ROWS: usize = 4;
-
-impl ProductRun<'_> {
-    #[inline(always)]
-    fn run<const LANES: usize>(self) {
-        let Self { matrix, columns, x, out, .. } = self;
-        let x = x.as_chunks::<LANES>().0;
-        let out = out.as_chunks_mut::<LANES>().0;
-        for (rows, out) in matrix.chunks(ROWS * columns).zip(out.chunks_mut(ROWS)) {
-            if out.len() < ROWS {
-                for (row, out) in rows.chunks_exact(columns).zip(out) {
-                    for (m, x) in row.iter().zip(x) {
-                        (0..LANES).for_each(|lane| out[lane] = m.mul_add(x[lane], out[lane]));
-                    }
-                }
-                continue;
-            }
-            let mut sums = [[0.0f64; LANES]; ROWS];
-            for (column, x) in x.iter().enumerate() {
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let m = rows[r * columns + column];
-                    (0..LANES).for_each(|lane| sums[lane] = m.mul_add(x[lane], sums[lane]));
-                }
-            }
-            for (out, sums) in out.iter_mut().zip(&sums) {
-                (0..LANES).for_each(|lane| out[lane] += sums[lane]);
-            }
-        }
-    }
-}
-
-impl WithSimd for ProductRun<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        // Blocks of 16 lanes at most keep the sums in registers.
-        match self.lanes {
-            8 => self.run::<8>(),
-            16 => self.run::<16>(),
-            32 => self.run::<32>(),
-            _ => self.run::<64>(),
-        }
-    }
-}
-
-/// out += M x for each lane; `out` has as many places as M has rows.
-pub(super) fn add_product(matrix: &[f64], columns: usize, x: &[f64], out: &mut [f64], lanes: usize) {
-    if columns > 0 {
-        Arch::new().dispatch(ProductRun { matrix, columns, x, out, lanes });
-    }
 }

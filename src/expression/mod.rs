@@ -13,6 +13,7 @@ mod lower;
 mod operations;
 mod parameters;
 mod parser;
+mod products;
 mod program;
 mod reductions;
 mod run;

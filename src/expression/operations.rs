@@ -127,7 +127,7 @@ macro_rules! with_binary {
 }
 pub(super) use with_binary;
 
-/// Calls `$go!(|a, b, value| (slope by a, slope by b))` for the operations that have slopes.
+/// Calls `$go!(|a, b, value| (slope by a, slope by b))` for the operations that have slopes, but for `LogAddExp`.
 macro_rules! with_binary_slopes {
     ($f:expr, $go:ident) => {
         match $f {
@@ -141,11 +141,6 @@ macro_rules! with_binary_slopes {
             )),
             Binary::Min => $go!(|a: f64, b: f64, _v: f64| if a < b { (1.0, 0.0) } else { (0.0, 1.0) }),
             Binary::Max => $go!(|a: f64, b: f64, _v: f64| if a > b { (1.0, 0.0) } else { (0.0, 1.0) }),
-            // The shares of the two; nothing has a share in nothing.
-            Binary::LogAddExp => $go!(|a: f64, b: f64, v: f64| (
-                if a == f64::NEG_INFINITY { 0.0 } else { elementary::exp(a - v) },
-                if b == f64::NEG_INFINITY { 0.0 } else { elementary::exp(b - v) }
-            )),
             _ => {}
         }
     };

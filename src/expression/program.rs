@@ -62,7 +62,7 @@ pub(super) struct Program {
 }
 
 /// Bytes of results, adjoints and slopes that should stay in a core's cache.
-const CACHE: usize = 1 << 19;
+const CACHE: usize = 3 << 18;
 
 struct Emitter {
     known: Vec<f64>,

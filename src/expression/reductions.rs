@@ -25,7 +25,7 @@ impl Graph {
                     return self.binary(*f, &a, &b);
                 }
                 Op::Binary(Binary::Multiply, a, b) => {
-                    for (factor, other) in [(a, b), (b, a)].into_iter().filter(|(factor, _)| factor.spread) {
+                    if let Some((factor, other)) = [(a, b), (b, a)].into_iter().find(|(factor, _)| factor.spread) {
                         let sum = self.total_of(other, len, left)?;
                         return self.binary(Binary::Multiply, &plain(factor.source.clone()), &sum);
                     }

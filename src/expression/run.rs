@@ -2,6 +2,7 @@
 
 use super::kernels::{self, weigh, Target, View};
 use super::operations::{Binary, Unary};
+use super::products;
 use super::program::{Action, Operand, Program, Step, MOST_LANES};
 
 /// The room that one batch needs.
@@ -82,7 +83,7 @@ impl Program {
                     }
                 }
             }
-            Action::Dot(a, b, n) => kernels::dot(places(*a, *n), places(*b, *n), out),
+            Action::Dot(a, b, n) => products::dot(places(*a, *n), places(*b, *n), out),
             Action::Sum(x, [outer, n, inner]) => {
                 out.fill(0.0);
                 for (o, out) in out.chunks_exact_mut(inner * lanes).enumerate().take(*outer) {
@@ -120,7 +121,7 @@ impl Program {
             Action::Product { matrix, shape: [rows, columns], vector, .. } => {
                 out.fill(0.0);
                 let matrix = &self.known[*matrix..matrix + rows * columns];
-                kernels::add_product(matrix, *columns, places(*vector, *columns), out, lanes);
+                products::add_product(matrix, *columns, places(*vector, *columns), out, lanes);
             }
             Action::Solve(l, x, n) => {
                 let (l, x) = (self.view(*l, n * n, before), self.view(*x, *n, before));
@@ -216,8 +217,8 @@ impl Program {
                 }
             }
             Action::Dot(a, b, n) => {
-                kernels::weighed_stretches(adjoint, &values[range(*b, *n)], &mut before[range(*a, *n)]);
-                kernels::weighed_stretches(adjoint, &values[range(*a, *n)], &mut before[range(*b, *n)]);
+                products::weighed_stretches(adjoint, &values[range(*b, *n)], &mut before[range(*a, *n)]);
+                products::weighed_stretches(adjoint, &values[range(*a, *n)], &mut before[range(*b, *n)]);
             }
             Action::Sum(x, [outer, n, inner]) => {
                 for o in 0..*outer {
@@ -265,7 +266,7 @@ impl Program {
             }
             Action::Product { transposed, shape: [rows, columns], vector, .. } => {
                 let transposed = &self.known[*transposed..transposed + rows * columns];
-                kernels::add_product(transposed, *rows, adjoint, &mut before[range(*vector, *columns)], lanes);
+                products::add_product(transposed, *rows, adjoint, &mut before[range(*vector, *columns)], lanes);
             }
             Action::Solve(l, x, n) => self.solve_back(*l, *x, *n, value, values, before, adjoint),
         }

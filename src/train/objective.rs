@@ -16,6 +16,8 @@ pub struct Outcome {
     pub failed_rows: usize,
     /// The inverse temperature of an annealed target.
     pub beta: Option<f64>,
+    /// Wall-clock time that the target took of it.
+    pub target_seconds: f64,
 }
 
 /// A loss over the parameters of a flow.

@@ -96,8 +96,10 @@ impl Objective for ReverseKl<'_> {
         points.copy_from_slice(draws);
         self.standardisation.undo(points, log_jacobian);
         let mut faults = Faults::default();
+        let asked = std::time::Instant::now();
         evaluate_in_pieces(self.target, points, values, Some(slopes), &mut faults)
             .map_err(|fatal| Error::Target(fatal.0))?;
+        let target_seconds = asked.elapsed().as_secs_f64();
         faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
         self.standardisation.pull_back(draws, slopes);
 
@@ -173,6 +175,7 @@ impl Objective for ReverseKl<'_> {
             ess: Some(ess(to_target.iter().copied())),
             failed_rows: batch - usable,
             beta: self.annealing.as_ref().map(|_| beta),
+            target_seconds,
         })
     }
 }

@@ -66,6 +66,8 @@ pub struct Trained {
     pub best_validation: Option<f64>,
     /// Wall-clock time.
     pub seconds: f64,
+    /// What the target took of it.
+    pub target_seconds: f64,
 }
 
 /// Non-finite steps in a row after which training has diverged.
@@ -94,6 +96,7 @@ pub fn train(
     let (mut skipped, mut in_a_row, mut without_gain, mut failed_rows) = (0, 0, 0, 0);
     let mut reason = StopReason::Steps;
     let mut taken = 0;
+    let mut target_seconds = 0.0;
 
     // The tensors of a step are those of the step before, in other words.
     let device = flow.device().clone();
@@ -103,7 +106,9 @@ pub fn train(
             reason = StopReason::Interrupted;
             break;
         }
-        let Outcome { loss, ess, failed_rows: failed, beta } = objective.evaluate(flow, step, &mut gradients)?;
+        let outcome = objective.evaluate(flow, step, &mut gradients)?;
+        let Outcome { loss, ess, failed_rows: failed, beta, .. } = outcome;
+        target_seconds += outcome.target_seconds;
         taken = step + 1;
         failed_rows += failed as u64;
         let rate = settings.rate.rate(step, settings.steps);
@@ -166,5 +171,5 @@ pub fn train(
     };
     flow.restore(&kept);
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Trained { reason, steps: taken, skipped_steps: skipped, failed_rows, best_validation, seconds })
+    Ok(Trained { reason, steps: taken, skipped_steps: skipped, failed_rows, best_validation, seconds, target_seconds })
 }

@@ -29,10 +29,11 @@ impl Objective for WeightedSum<'_> {
                 self.buffer.iter_mut().zip(&*gradients).for_each(|(to, like)| to.resize(like.len(), 0.0));
             }
             let here = if p == 0 { &mut *gradients } else { &mut self.buffer[..] };
-            let Outcome { loss, ess, failed_rows, beta } = part.evaluate(flow, step, here)?;
+            let Outcome { loss, ess, failed_rows, beta, target_seconds } = part.evaluate(flow, step, here)?;
             sum.loss += *weight * loss;
             sum.ess = sum.ess.or(ess);
             sum.failed_rows += failed_rows;
+            sum.target_seconds += target_seconds;
             sum.beta = sum.beta.or(beta);
             let factor = *weight as f32;
             if p > 0 {
