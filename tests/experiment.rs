@@ -284,3 +284,45 @@ fn an_interrupt_ends_sampling_and_scoring_and_keeps_what_there_is() {
         assert_eq!(folder.join(STUDENT).exists(), student_is_there);
     }
 }
+
+#[test]
+fn columns_that_a_support_maps_already_are_refused_by_their_names() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let rows: String = (1..40).map(|i| format!("{},{}\n", f64::from(i) / 7.0 - 2.0, f64::from(i) / 5.0)).collect();
+    std::fs::write(folder.path().join("rows.csv"), format!("mu,tau\n{rows}")).expect("written");
+    let path = folder.path().join("experiment.ron");
+    let plan = |of_data: &str| {
+        let text = format!(
+            "(name: \"x\", target: Expression(parameters: {{\"mu\": Real, \"tau\": Positive}}, \
+             log_density: \"mu ~ normal(0, 1); tau ~ gamma(2, 1)\"), \
+             data: (source: Csv(path: \"rows.csv\"), {of_data}), teacher: (layers: 1, hidden: []), \
+             stages: [MaximumLikelihood(steps: 10, batch: 8)])"
+        );
+        std::fs::write(&path, text).expect("written");
+        Plan::new(Spec::read(&path).expect("an experiment").0, &path).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(plan(""), Ok(()));
+    for transform in ["Log(column: \"tau\")", "Logit(column: \"tau\", low: 0, high: 9)"] {
+        let error = plan(&format!("transforms: [{transform}]")).expect_err("refused");
+        assert!(
+            error.contains("data.transforms names `tau`")
+                && error.contains("support")
+                && error.contains("leave it out"),
+            "{error}"
+        );
+    }
+    let error = plan("transforms: [Log(column: \"sigma\")]").expect_err("refused");
+    assert!(error.contains("`sigma`") && error.contains("mu"), "{error}");
+}
+
+#[test]
+fn a_variant_called_none_can_be_set() {
+    let text = "(name: \"x\", target: Banana(), whitening: Laplace, stages: [ReverseKl(against: Target)])";
+    let mut spec = Spec::parse(text).expect("an experiment");
+    for assignment in ["evaluation.independent=None", "whitening=None", "evaluation.reference=None"] {
+        spec.set(assignment).unwrap_or_else(|error| panic!("{assignment}: {error}"));
+    }
+    assert_eq!(spec.evaluation.independent, flowdistill::experiment::IndependentSpec::None);
+    assert!(spec.evaluation.reference.is_none());
+    assert!(spec.set("evaluation.draws=None").is_err());
+}

@@ -88,20 +88,18 @@ pub(super) fn to_coordinates(target: Option<&dyn Density>, table: Table, what: &
     Table::new(target.names(), coordinates)
 }
 
-/// Columns that `data` wants to change and a support of the target maps already: they are not there any more when it would.
+/// Columns that `data.transforms` wants to map and a support of the target maps already: they are not there any more when it would.
 pub(super) fn faults_of_columns(data: &DataSpec, target: Option<&dyn Density>, faults: &mut Vec<String>) {
     let Some((coordinates, values)) =
         target.and_then(|target| Some((target.names(), target.constraint().value_names()?)))
     else {
         return;
     };
-    let transforms = data.transforms.iter().map(|transform| match transform {
-        TransformSpec::Log { column, .. } | TransformSpec::Logit { column, .. } => ("transforms", column),
-    });
-    for (field, column) in transforms.chain(data.integers.iter().map(|column| ("integers", column))) {
+    for transform in &data.transforms {
+        let (TransformSpec::Log { column, .. } | TransformSpec::Logit { column, .. }) = transform;
         if values.contains(column) && !coordinates.contains(column) {
             faults.push(format!(
-                "data.{field} names `{column}`, which the support of that parameter maps to an unconstrained coordinate already; \
+                "data.transforms names `{column}`, which the support of that parameter maps to an unconstrained coordinate already; \
                  leave it out"
             ));
         }
