@@ -3,6 +3,8 @@
 mod common;
 
 use common::*;
+use flowdistill::evaluate::correction::Proposal;
+use flowdistill::evaluate::draws::log_weights_at;
 use flowdistill::flow::{
     Base, BaseConfig, Flow, FlowConfig, Limited, Mixture, Model, Normal, Orientation, Standardisation, StudentT,
 };
@@ -256,6 +258,12 @@ fn a_limit_draws_extremes_in_and_leaves_the_rest() {
     assert!(free[0] > 1e25 && drawn_in[0] < 1500.0, "{free:?} {drawn_in:?}");
     assert!((free[1] - drawn_in[1]).abs() < 1e-5, "{free:?} {drawn_in:?}");
     assert!(limited.log_prob(&drawn_in).is_finite());
+    // Far out, where z² overflows, the density still is what it is: that of a tail e^(−ν y/L).
+    let fall = limited.log_prob(&[20.0 * 500.0, 0.0]) - limited.log_prob(&[20.0 * 600.0, 0.0]);
+    assert!((fall - 0.5 * 100.0).abs() < 1e-6, "{fall}");
+    let mut score = [0.0; 2];
+    limited.score(&[20.0 * 500.0, 0.0], &mut score);
+    assert!((score[0] + 0.5 / 20.0).abs() < 1e-9 && score[1] == 0.0, "{score:?}");
     // So far out that sinh overflows, there is no density, and no NaN.
     assert_eq!(limited.log_prob(&[1e6, 0.0]), f64::NEG_INFINITY);
     assert_eq!(Limited::new(Arc::new(Normal { dim: 1 }), 1.0).log_prob(&[1e3]), f64::NEG_INFINITY);
@@ -269,6 +277,24 @@ fn model(base: BaseConfig) -> Model {
         names: ["a", "b", "c"].map(String::from).to_vec(),
         integers: vec![],
         constraint: Default::default(),
+    }
+}
+
+#[test]
+fn draws_of_any_base_can_be_corrected() {
+    let target = Gaussian::conditioned(3, 10.0, 1).expect("a gaussian");
+    for base in [BaseConfig::Normal, BaseConfig::StudentT { freedom: 3.0 }, BaseConfig::Mixture { components: 4 }] {
+        let student = model(base).freeze::<f64>();
+        for share in [0.0, 0.2] {
+            let proposal = Proposal::new(&student, &target, share, Seed(1).stream("proposals"));
+            let (points, log_weights) = proposal.draw(0, 40).expect("drawn");
+            // Rows do not depend on what is drawn with them.
+            let (later, _) = proposal.draw(25, 15).expect("drawn");
+            assert_eq!(points[75..], later);
+            let weights = log_weights_at(&student, &target, &points).expect("weighed");
+            let far = weights.iter().zip(&log_weights).filter(|(a, b)| (*a - *b).abs() > 1e-6).count();
+            assert_eq!(far > 0, share > 0.0, "{base:?}, {share}: {far} weights differ");
+        }
     }
 }
 

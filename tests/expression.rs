@@ -495,6 +495,22 @@ fn indices_ranges_and_matrices() {
 }
 
 #[test]
+fn infinite_data_of_no_influence_leave_no_trace() {
+    // log(y) has −∞ in it, and its product with t is a sum that is taken apart.
+    let list = [("t", Support::Vector(2, Box::default()))];
+    let data = [("y", Datum::Vector(vec![0.0, 1.0])), ("m", Datum::Matrix(vec![0.0, 1.0, 1.0, 2.0], 2))];
+    for text in [
+        "t ~ std_normal()\nif t[0] > 1.5 then sum(log(y) * t) else 0",
+        "t ~ std_normal()\nlogsumexp(sum(log(y) * exp(t)), t[1])",
+        "t ~ std_normal()\nif t[0] > 1.5 then sum(log(m) @ t) else 0",
+    ] {
+        let target = made(&list, &data, text);
+        let (values, gradients) = evaluate(&target, &[0.3, -0.4, 1.2, 0.7]);
+        assert!(values.iter().chain(&gradients).all(|x| x.is_finite()), "{text}: {values:?} {gradients:?}");
+    }
+}
+
+#[test]
 fn branches_that_are_not_taken_leave_no_trace() {
     let written = made(&[("x", Support::Real)], &[], "if x > 0 then log(x) + sqrt(x) + 1 / x else x");
     let (values, gradients) = evaluate(&written, &[-1.0, 0.0]);

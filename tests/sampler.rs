@@ -90,6 +90,35 @@ fn failed_evaluations_put_the_draws_in_doubt() {
     assert!(!found.is_sound() && found.faults[0].contains("evaluations failed"), "{:?}", found.faults);
 }
 
+/// A standard normal distribution of which the half beyond x = 0.5 weighs e² times as much: no step is short enough for the jump.
+struct Jump;
+
+impl Pointwise for Jump {
+    fn dim(&self) -> usize {
+        2
+    }
+
+    fn log_density(&self, x: &[f64], gradient: Option<&mut [f64]>) -> f64 {
+        if let Some(gradient) = gradient {
+            gradient.iter_mut().zip(x).for_each(|(g, x)| *g = -x);
+        }
+        let jump = if x[0] > 0.5 { 2.0 } else { 0.0 };
+        jump - 0.5 * (x[0] * x[0] + x[1] * x[1]) - std::f64::consts::TAU.ln()
+    }
+}
+
+#[test]
+fn a_jump_of_the_density_costs_no_more_than_it_must() {
+    let found = smc(&Jump, &small(), 0, &Seed(6).stream("smc")).expect("drawn");
+    let (log_z, error) = found.log_z.expect("an estimate");
+    // Φ(½) = 0.691462…
+    let right = (0.691_462_461 + (1.0 - 0.691_462_461) * 2f64.exp()).ln();
+    assert!((log_z - right).abs() <= 4.0 * error && error < 0.05, "{log_z} ± {error}, {right}");
+    assert!(found.is_sound(), "{:?}", found.faults);
+    let smooth = smc(&Mixture::two(), &small(), 0, &Seed(6).stream("smc")).expect("drawn");
+    assert!(found.evaluations < 12 * smooth.evaluations, "{} against {}", found.evaluations, smooth.evaluations);
+}
+
 #[test]
 fn the_neck_of_a_funnel_is_reached_or_in_doubt() {
     // Its scale varies by four orders of magnitude, so orbits have to refine their steps as they go.

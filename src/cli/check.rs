@@ -69,6 +69,21 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         None => None,
     };
     let parameters = |flow: &Option<FlowConfig>| flow.as_ref().map(|flow| flow.parameters(plan.dim));
+    if let Some(target) = &target {
+        if target.worst_gradient_error > GRADIENT_TOLERANCE {
+            return Err(Error::input(
+                path,
+                format!(
+                    "target: its gradient disagrees with central differences by {:.1e} in {} ({:.6} where {:.6} is right); \
+                     below {GRADIENT_TOLERANCE:.0e} is right",
+                    target.worst_gradient_error,
+                    target.worst_coordinate,
+                    target.worst_gradient,
+                    target.worst_difference
+                ),
+            ));
+        }
+    }
     let findings = Findings {
         name: plan.spec.name.clone(),
         dim: plan.dim,
@@ -84,21 +99,6 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         seconds: seconds(plan)?,
         warnings: warnings(plan),
     };
-    if let Some(target) = &findings.target {
-        if target.worst_gradient_error > GRADIENT_TOLERANCE {
-            return Err(Error::input(
-                path,
-                format!(
-                    "target: its gradient disagrees with central differences by {:.1e} in {} ({:.6} where {:.6} is right); \
-                     below {GRADIENT_TOLERANCE:.0e} is right",
-                    target.worst_gradient_error,
-                    target.worst_coordinate,
-                    target.worst_gradient,
-                    target.worst_difference
-                ),
-            ));
-        }
-    }
     if global.json {
         let line = serde_json::to_string(&findings).map_err(Error::invalid)?;
         super::print(&format!("{line}\n"))

@@ -72,6 +72,8 @@ pub struct Certificate {
     pub eubo: Option<MeanWithError>,
     /// Scores from the independent draws.
     pub forward: Option<ForwardScores>,
+    /// Independent draws at which the target could not be evaluated; they are left out.
+    pub failed_independent: usize,
     /// log Z by Bennett's acceptance ratio, from both.
     pub bridge_log_z: Option<(f64, f64)>,
     /// The total variation distance between student and target: the most by which the probability of any event is off.
@@ -88,7 +90,7 @@ pub struct Certificate {
 const MOST_K_HAT: f64 = 0.7;
 /// ESS/N below which draws should be weighted.
 const TRUSTED_ESS: f64 = 0.8;
-/// Total variation distance from which draws should be weighted: that of log-normal weights of ESS/N 0.75.
+/// Total variation distance from which draws should be weighted: that of log-normal weights of ESS/N 0.77.
 const MOST_DISTANCE: f64 = 0.2;
 /// Total variation distance up to which draws are as good as the target's own, whatever the tail of their weights.
 const LITTLE_DISTANCE: f64 = 0.15;
@@ -137,6 +139,7 @@ pub fn certify(
         failed_rows: own.failed,
         eubo: None,
         forward: None,
+        failed_independent: 0,
         bridge_log_z: None,
         total_variation: None,
         unseen: None,
@@ -147,14 +150,16 @@ pub fn certify(
     let (mut noise, mut blur) = (f64::INFINITY, f64::INFINITY);
     if let Some(look) = look.filter(|look| !look.points.is_empty()) {
         let foreign = log_weights_at(model, density, &look.points)?;
+        let given = foreign.len();
         let foreign: Vec<f64> = foreign.into_iter().filter(|w| !w.is_nan()).collect();
+        certificate.failed_independent = given - foreign.len();
         certificate.bridge_log_z = bridge(&own.log_weights, &foreign);
         let known = look.log_z.filter(|(_, error)| *error == 0.0);
-        let best = known.or(certificate.bridge_log_z).map(|(log_z, _)| log_z);
+        let best = known.or(certificate.bridge_log_z);
         certificate.eubo = Some(weights::mean(&foreign));
-        certificate.forward = Some(weights::forward(&foreign, best));
-        certificate.total_variation = best.map(|log_z| weights::total_variation(&own.log_weights, &foreign, log_z));
-        blur = 0.5 / look.effective.min(foreign.len() as f64).max(1.0).sqrt();
+        certificate.forward = Some(weights::forward(&foreign, best.map(|best| best.0)));
+        certificate.total_variation = best.map(|best| weights::total_variation(&own.log_weights, &foreign, best.0));
+        blur = 0.5 / look.effective.min(foreign.len() as f64).max(1.0).sqrt() + best.map_or(0.0, |best| best.1);
         let largest = own.log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let unseen = foreign.iter().filter(|w| **w > largest).count();
         certificate.unseen = Some(unseen as f64 / foreign.len() as f64);
@@ -236,6 +241,21 @@ impl Certificate {
                 format!("the target could not evaluate {:.1} % of the student's draws", 100.0 * failed),
             );
         }
+        if let Some(forward) = self.forward {
+            let share = self.failed_independent as f64 / (forward.draws + self.failed_independent) as f64;
+            if share > MOST_FAILED {
+                self.lower(
+                    NotTrusted,
+                    format!("the target could not evaluate {:.1} % of the independent draws", 100.0 * share),
+                );
+            }
+            if self.total_variation.is_none() {
+                self.lower(
+                    Correctable,
+                    "there is no bridge between the draws of both sides: their distance is not known".into(),
+                );
+            }
+        }
         if reverse.ess < TRUSTED_ESS {
             self.lower(Correctable, format!("ESS/N is {:.3}, below {TRUSTED_ESS}: weigh the draws", reverse.ess));
         }
@@ -253,9 +273,9 @@ impl Certificate {
         self.judge_tails(blur);
         if self.verdict == Verdict::Trusted {
             let source = self.source.as_deref().unwrap_or("nothing");
-            self.reasons.push(format!(
-                "the student agrees with an independent look at the target ({source}), and its weights are even"
-            ));
+            // Weights of which something has been said already are not even.
+            let even = if self.reasons.is_empty() { ", and its weights are even" } else { "" };
+            self.reasons.push(format!("the student agrees with an independent look at the target ({source}){even}"));
         }
     }
     /// What heavy tails of the weights say. They spoil weighting and averages of what grows in the tails; draws whose distance from the
@@ -273,7 +293,7 @@ impl Certificate {
             ),
             None => {}
         }
-        let predicted = self.forward.map(|forward| forward.forward_ess);
+        let predicted = self.forward.filter(|_| close).map(|forward| forward.forward_ess);
         if let Some(predicted) = predicted.filter(|ess| ess.is_nan() || *ess < TRUSTED_ESS - 0.1) {
             self.reasons.push(format!(
                 "the ESS/N that the independent draws predict is {predicted:.3} only: a few of them lie where the student hardly comes, so \

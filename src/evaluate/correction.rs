@@ -43,11 +43,12 @@ impl<'a> Proposal<'a> {
     /// If the density asks for the run to stop.
     pub fn draw(&self, first: u64, rows: usize) -> Result<(Vec<f64>, Vec<f64>)> {
         let dim = self.model.dim();
-        let (mut z, mut points, mut log_q) = (vec![0.0; rows * dim], vec![0.0; rows * dim], vec![0.0; rows]);
-        self.stream.child("noise").normals(first, dim, &mut z);
-        self.model.push(Method::Cached, &z, &mut points, &mut log_q);
+        let (mut points, mut log_q) = (vec![0.0; rows * dim], vec![0.0; rows]);
+        self.model.draw(Method::Cached, &self.stream.child("noise"), first, &mut points, &mut log_q);
         if let Some((share, mean, deviations)) = &self.defensive {
             let choice = self.stream.child("choice");
+            let mut z = vec![0.0; rows * dim];
+            self.stream.child("broad").normals(first, dim, &mut z);
             for (row, (point, z)) in points.chunks_exact_mut(dim).zip(z.chunks_exact(dim)).enumerate() {
                 if open_unit(&mut choice.row(first + row as u64)) < *share {
                     point

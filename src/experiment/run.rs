@@ -17,7 +17,7 @@ use crate::train::{
 };
 use dfdx::prelude::Cpu;
 use std::borrow::Cow;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Batch sizes at which speeds are compared.
@@ -113,6 +113,8 @@ pub fn run(
     if plan.spec.evaluation.compare {
         watcher.note("measuring speeds");
         models.compare(&plan, &mut record);
+        let wish = if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
+        unless_interrupted(wish, &mut record, clock, folder)?;
     }
     record.status = Status::Finished;
     record.seconds = clock.elapsed().as_secs_f64();

@@ -125,3 +125,15 @@ pub(super) fn add_product(matrix: &[f64], columns: usize, x: &[f64], out: &mut [
         Arch::new().dispatch(ProductRun { matrix, columns, x, out, lanes });
     }
 }
+
+/// out += Mᵀ adjoint for each lane, where a row of no influence passes nothing on, though M may have numbers that are not finite.
+pub(super) fn add_weighed_transposed(matrix: &[f64], columns: usize, adjoint: &[f64], out: &mut [f64], lanes: usize) {
+    if columns == 0 {
+        return;
+    }
+    for (row, adjoint) in matrix.chunks_exact(columns).zip(adjoint.chunks_exact(lanes)) {
+        for (m, out) in row.iter().zip(out.chunks_exact_mut(lanes)) {
+            out.iter_mut().zip(adjoint).for_each(|(out, adjoint)| *out += weigh(*adjoint, *m));
+        }
+    }
+}

@@ -29,12 +29,13 @@ pub(super) enum Action {
     LogSumExp(usize, [usize; 2]),
     Extreme(usize, [usize; 2], bool),
     CumulativeSum(usize, [usize; 2]),
-    /// A matrix and its transpose among what is known, rows and columns, the vector.
+    /// A matrix and its transpose among what is known, rows and columns, the vector, and whether all its numbers are finite.
     Product {
         matrix: usize,
         transposed: usize,
         shape: [usize; 2],
         vector: usize,
+        finite: bool,
     },
     Solve(Operand, Operand, usize),
 }
@@ -163,9 +164,10 @@ impl Program {
                     let vector = place(x);
                     let transpose = (0..*columns).flat_map(|c| (0..*rows).map(move |r| (r, c)));
                     let transpose: Vec<f64> = transpose.map(|(r, c)| matrix[r * columns + c]).collect();
+                    let finite = matrix.iter().all(|m| m.is_finite());
                     let matrix = emitter.store(matrix);
                     let transposed = emitter.store(&transpose.into());
-                    Action::Product { matrix, transposed, shape: [*rows, *columns], vector }
+                    Action::Product { matrix, transposed, shape: [*rows, *columns], vector, finite }
                 }
                 Op::Binary(f, a, b) => Action::Binary(*f, emitter.operand(a), emitter.operand(b)),
                 Op::Select(c, a, b) => Action::Select(emitter.operand(c), emitter.operand(a), emitter.operand(b)),

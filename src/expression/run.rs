@@ -264,6 +264,11 @@ impl Program {
                     }
                 }
             }
+            Action::Product { matrix, shape: [rows, columns], vector, finite: false, .. } => {
+                let matrix = &self.known[*matrix..matrix + rows * columns];
+                let target = &mut before[range(*vector, *columns)];
+                products::add_weighed_transposed(matrix, *columns, adjoint, target, lanes);
+            }
             Action::Product { transposed, shape: [rows, columns], vector, .. } => {
                 let transposed = &self.known[*transposed..transposed + rows * columns];
                 products::add_product(transposed, *rows, adjoint, &mut before[range(*vector, *columns)], lanes);

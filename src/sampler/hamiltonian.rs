@@ -16,6 +16,8 @@ pub(super) struct Move<'a> {
     pub stretches: usize,
     /// The number of leapfrog steps of a stretch, before they are made finer.
     pub leapfrogs: usize,
+    /// How often they may be halved, at most.
+    pub halvings: usize,
     /// The covariance M Mᵀ of z, by which momenta are turned into velocities: dz = M p, dp = Mᵀ ∇.
     pub metric: &'a Shape,
 }
@@ -27,6 +29,11 @@ pub(super) struct Moved {
     pub acceptance: f64,
     /// The mean of the acceptance probability times the share of an orbit's stretches that were not made finer: what the step is judged by.
     pub plain: f64,
+    /// The share of orbits given up at a wall, or where halving has turned out to be of no use.
+    pub lost: f64,
+    /// Stretches that needed the most halvings, and those that were given up though their energy was finite.
+    pub finest: usize,
+    pub hopeless: usize,
     /// Evaluations of the density.
     pub evaluations: usize,
     /// Those that failed.
@@ -43,10 +50,11 @@ const SHORTEST: f64 = 0.15;
 const MOST_ENERGY: f64 = 1.0;
 
 /// How often steps are halved, at most.
-const MOST_HALVINGS: usize = 9;
+pub(super) const MOST_HALVINGS: usize = 9;
 
-/// How often where the stretch meets a point without density: there may be a wall, which no step is short enough for.
-const MOST_HALVINGS_AT_WALLS: usize = 2;
+/// How often where the stretch meets a point without density: there may be a wall, which no step is short enough for. Also the least that
+/// [`Move::halvings`] can be.
+pub(super) const HALVINGS_AT_WALLS: usize = 2;
 
 /// Where rows stand: positions, momenta, log γ and its gradient.
 #[derive(Clone, Default)]
@@ -64,6 +72,9 @@ struct Orbits {
     alive: Vec<bool>,
     /// Stretches of each row that were not made finer.
     plain: Vec<usize>,
+    lost: usize,
+    finest: usize,
+    hopeless: usize,
     evaluations: usize,
     failed: usize,
 }
@@ -91,10 +102,11 @@ enum Trial {
 }
 
 impl Trial {
-    fn of(range: f64, halvings: usize) -> Self {
+    /// Of a stretch along which the energy ranged that far, where at most `most` halvings are made.
+    fn of(range: f64, halvings: usize, most: usize) -> Self {
         if range <= MOST_ENERGY {
             Trial::Good
-        } else if halvings == MOST_HALVINGS || (halvings >= MOST_HALVINGS_AT_WALLS && !range.is_finite()) {
+        } else if halvings >= most || (halvings >= HALVINGS_AT_WALLS && !range.is_finite()) {
             Trial::Hopeless
         } else {
             Trial::TooCoarse
@@ -121,6 +133,9 @@ impl Path<'_> {
             let piece = piece?;
             total.acceptance += piece.acceptance / n as f64;
             total.plain += piece.plain / n as f64;
+            total.lost += piece.lost / n as f64;
+            total.finest += piece.finest;
+            total.hopeless += piece.hopeless;
             total.evaluations += piece.evaluations;
             total.failed += piece.failed;
         }
@@ -153,7 +168,9 @@ impl Path<'_> {
         let before = self.energies(&start, how.beta);
         let orbits = self.orbits(start, how, &steps)?;
         let after = self.energies(&orbits.ends, how.beta);
-        let mut moved = Moved { evaluations: orbits.evaluations, failed: orbits.failed, ..Moved::default() };
+        let Orbits { lost, finest, hopeless, evaluations, failed, .. } = orbits;
+        let lost = lost as f64;
+        let mut moved = Moved { lost, finest, hopeless, evaluations, failed, ..Moved::default() };
         for row in (0..rows).filter(|&row| orbits.alive[row]) {
             let change = after[row] - before[row];
             let acceptance = (-change).exp().min(1.0);
@@ -178,12 +195,21 @@ impl Path<'_> {
         let dim = self.shape.dim();
         let rows = start.values.len();
         let alive = self.energies(&start, how.beta).iter().map(|e| e.is_finite()).collect();
-        let mut orbits = Orbits { ends: start, alive, plain: vec![0; rows], evaluations: 0, failed: 0 };
+        let mut orbits = Orbits {
+            ends: start,
+            alive,
+            plain: vec![0; rows],
+            lost: 0,
+            finest: 0,
+            hopeless: 0,
+            evaluations: 0,
+            failed: 0,
+        };
         for _ in 0..how.stretches {
             let mut waiting: Vec<usize> = (0..rows).filter(|&row| orbits.alive[row]).collect();
             // Row and halvings of the stretches that were divided.
             let mut divided: Vec<(usize, usize)> = Vec::new();
-            for halvings in 0..=MOST_HALVINGS {
+            for halvings in 0..=how.halvings {
                 if waiting.is_empty() {
                     break;
                 }
@@ -193,9 +219,10 @@ impl Path<'_> {
                 orbits.evaluations += leapt.evaluations;
                 let mut again = Vec::new();
                 for (k, &row) in waiting.iter().enumerate() {
-                    match Trial::of(leapt.range(k), halvings) {
+                    match Trial::of(leapt.range(k), halvings, how.halvings) {
                         Trial::Good => {
                             orbits.ends.set_row(row, &there, k, dim);
+                            orbits.finest += usize::from(halvings == how.halvings);
                             if halvings == 0 {
                                 orbits.plain[row] += 1;
                             } else {
@@ -203,7 +230,12 @@ impl Path<'_> {
                             }
                         }
                         Trial::TooCoarse => again.push(row),
-                        Trial::Hopeless => orbits.alive[row] = false,
+                        Trial::Hopeless => {
+                            orbits.alive[row] = false;
+                            let wall = !leapt.range(k).is_finite();
+                            orbits.hopeless += usize::from(!wall);
+                            orbits.lost += usize::from(wall || how.halvings == HALVINGS_AT_WALLS);
+                        }
                     }
                 }
                 waiting = again;
@@ -222,7 +254,7 @@ impl Path<'_> {
         steps: &[f64],
     ) -> Result<(), Fatal> {
         let dim = self.shape.dim();
-        for halvings in 0..MOST_HALVINGS {
+        for halvings in 0..how.halvings {
             let back = divided.iter().filter(|(row, most)| *most > halvings && orbits.alive[*row]);
             let back: Vec<usize> = back.map(|(row, _)| *row).collect();
             if back.is_empty() {
@@ -234,7 +266,7 @@ impl Path<'_> {
             orbits.failed += leapt.failed;
             orbits.evaluations += leapt.evaluations;
             for (k, &row) in back.iter().enumerate() {
-                orbits.alive[row] &= Trial::of(leapt.range(k), halvings) == Trial::TooCoarse;
+                orbits.alive[row] &= Trial::of(leapt.range(k), halvings, how.halvings) == Trial::TooCoarse;
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! One island of tempered sequential Monte Carlo: from a base to the target along γ^β · base^(1 − β).
 
-use super::hamiltonian::Move;
+use super::hamiltonian::{Move, Moved, HALVINGS_AT_WALLS, MOST_HALVINGS};
 use super::path::{Particles, Path};
 use super::resampling::{next_step, systematic};
 use super::{Shape, SmcSettings};
@@ -56,19 +56,35 @@ const MEMORY_OF_LARGEST: f64 = 0.4;
 /// Moves of a round, at most, in units of what was asked for.
 const MOST_ROUNDS: usize = 12;
 
-/// The step size adapted by acceptance, from move to move.
-struct StepSize(f64);
+/// The largest share of lost orbits that is put down to the target rather than to the step.
+const MOST_LOST: f64 = 0.7;
 
-impl StepSize {
+/// What is adapted from move to move: the step size by acceptance, and how often it may be halved by what halving is good for. A target
+/// that changes its scale from place to place (a funnel) makes use of every halving; where the density jumps, no step is short enough, and
+/// halving only costs.
+struct Tuning {
+    step: f64,
+    halvings: usize,
+}
+
+impl Tuning {
     /// How a move at β is made: its stretches and the leapfrog steps of each.
     fn plan<'a>(&self, beta: f64, metric: &'a Shape) -> Move<'a> {
-        let steps = ((DURATION / self.0).ceil() as usize).clamp(1, MOST_STEPS);
+        let steps = ((DURATION / self.step).ceil() as usize).clamp(1, MOST_STEPS);
         let stretches = steps.min(MOST_STRETCHES);
-        Move { beta, step: self.0, stretches, leapfrogs: steps.div_ceil(stretches), metric }
+        let (leapfrogs, halvings) = (steps.div_ceil(stretches), self.halvings);
+        Move { beta, step: self.step, stretches, leapfrogs, halvings, metric }
     }
 
-    fn adapt(&mut self, acceptance: f64) {
-        self.0 = (self.0 * (1.2 * (acceptance - ACCEPTANCE)).exp()).clamp(1e-6, DURATION);
+    fn adapt(&mut self, moved: &Moved) {
+        // A shorter step is no help against walls and jumps, unless nearly all meet them.
+        let acceptance = moved.plain / (1.0 - moved.lost.min(MOST_LOST));
+        self.step = (self.step * (1.2 * (acceptance - ACCEPTANCE)).exp()).clamp(1e-6, DURATION);
+        if 3 * moved.finest >= moved.hopeless && moved.hopeless > 0 {
+            self.halvings = (self.halvings + 1).min(MOST_HALVINGS);
+        } else if 10 * moved.finest < moved.hopeless {
+            self.halvings = (self.halvings - 1).max(HALVINGS_AT_WALLS);
+        }
     }
 }
 
@@ -86,7 +102,7 @@ struct Walk<'a> {
     metric: Metric,
     path: Path<'a>,
     particles: Particles,
-    step: StepSize,
+    tuning: Tuning,
     /// Moves of a round, at least.
     moves: usize,
     evaluations: usize,
@@ -125,9 +141,9 @@ impl Walk<'_> {
         let (mut acceptance, mut k) = (0.0, 0);
         loop {
             let metric = self.metric();
-            let how = self.step.plan(beta, &metric);
+            let how = self.tuning.plan(beta, &metric);
             let moved = self.path.carry_on(&mut self.particles, &how, &noise.child(&k.to_string()))?;
-            self.step.adapt(moved.plain);
+            self.tuning.adapt(&moved);
             acceptance += moved.acceptance;
             self.evaluations += moved.evaluations;
             self.failed += moved.failed;
@@ -160,7 +176,15 @@ pub(super) fn island(
     let mut particles = Particles { z: vec![0.0; n * dim], values: vec![0.0; n], gradients: vec![0.0; n * dim] };
     path.base.draw(&stream.child("base"), &mut particles.z);
     let failed = path.refresh(&mut particles)?;
-    let mut walk = Walk { metric, path, particles, step: StepSize(0.5), moves: settings.moves, evaluations: n, failed };
+    let mut walk = Walk {
+        metric,
+        path,
+        particles,
+        tuning: Tuning { step: 0.5, halvings: 4 },
+        moves: settings.moves,
+        evaluations: n,
+        failed,
+    };
     let (mut beta, mut log_z, mut temperatures) = (0.0, 0.0, 0);
     let mut origins: Vec<u32> = (0..n as u32).collect();
     let resampling = stream.child("resampling");

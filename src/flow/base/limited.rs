@@ -7,7 +7,7 @@ use std::sync::Arc;
 ///
 /// Draws well within the limit stay as they are (y = z − z³/6L² + …); beyond it they grow with the logarithm of z, so that a tail that
 /// falls like the power z^(−ν−1) becomes one that falls like e^(−ν y/L). The map has no corner and covers R, thus the density stays exact
-/// and positive everywhere: log q(y) = log p(z) + Σ ln cosh(y_j/L) with z = L sinh(y/L).
+/// wherever z is a number in double precision, |y| < 709 L: log q(y) = log p(z) + Σ ln cosh(y_j/L) with z = L sinh(y/L). Beyond, it is zero.
 #[derive(Debug, Clone)]
 pub struct Limited {
     base: Arc<dyn Base>,
@@ -64,7 +64,9 @@ impl Base for Limited {
         self.base.score(&self.spread_out(z), score);
         score.iter_mut().zip(z).for_each(|(score, y)| {
             let t = y / self.limit;
-            *score = *score * t.cosh() + t.tanh() / self.limit;
+            let (of_base, slope) = (*score * t.cosh(), t.tanh() / self.limit);
+            // Nothing pulls where there is no density.
+            *score = if of_base.is_nan() { 0.0 } else { of_base + slope };
         });
     }
 

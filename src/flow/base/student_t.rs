@@ -77,13 +77,21 @@ impl Base for StudentT {
     }
 
     fn log_prob(&self, z: &[f64]) -> f64 {
-        let term = |(z, c): (&f64, &Coordinate)| c.constant - 0.5 * (c.freedom + 1.0) * (z * z / c.freedom).ln_1p();
+        // Where z² would overflow, 1 + z²/ν is as good as z²/ν.
+        let log = |z: f64, freedom: f64| {
+            if z.abs() < 1e100 {
+                (z * z / freedom).ln_1p()
+            } else {
+                2.0 * z.abs().ln() - freedom.ln()
+            }
+        };
+        let term = |(z, c): (&f64, &Coordinate)| c.constant - 0.5 * (c.freedom + 1.0) * log(*z, c.freedom);
         z.iter().zip(&self.coordinates).map(term).sum()
     }
 
     fn score(&self, z: &[f64], score: &mut [f64]) {
         for ((score, z), c) in score.iter_mut().zip(z).zip(&self.coordinates) {
-            *score = -(c.freedom + 1.0) * z / (c.freedom + z * z);
+            *score = -(c.freedom + 1.0) / (c.freedom / z + z);
         }
     }
 

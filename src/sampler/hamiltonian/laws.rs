@@ -78,7 +78,7 @@ fn draws_of_a_tempered_density_stay_draws_of_it() {
             let metric = metric(dim);
             let mut acceptance = 0.0;
             for k in 0..4 {
-                let how = Move { beta, step, stretches: 3, leapfrogs: 2, metric: &metric };
+                let how = Move { beta, step, stretches: 3, leapfrogs: 2, halvings: MOST_HALVINGS, metric: &metric };
                 let noise = Seed(2).stream(&format!("{name} {beta} {step} {k}"));
                 acceptance += path.carry_on(&mut after, &how, &noise).expect("moved").acceptance / 4.0;
             }
@@ -129,7 +129,7 @@ fn an_orbit_has_its_reverse() {
         Seed(3).stream("momenta").normals(0, dim, &mut momenta);
         let start = Phase { z: from.z, momenta, values: from.values, gradients: from.gradients };
         let metric = metric(dim);
-        let how = Move { beta: 0.8, step: 0.8, stretches: 4, leapfrogs: 2, metric: &metric };
+        let how = Move { beta: 0.8, step: 0.8, stretches: 4, leapfrogs: 2, halvings: MOST_HALVINGS, metric: &metric };
         let steps: Vec<f64> = (0..rows).map(|r| 0.2 + 0.01 * r as f64).collect();
         let there = path.orbits(start.clone(), &how, &steps).expect("an orbit");
         let mut back = there.ends.clone();
