@@ -25,7 +25,7 @@ impl Limited {
         z.iter_mut().for_each(|z| *z = self.limit * (*z / self.limit).asinh());
     }
 
-    /// Undoes [`Limited::draw_in`].
+    /// The points of the base that are drawn in to `y`.
     pub fn spread_out(&self, y: &[f64]) -> Vec<f64> {
         y.iter().map(|y| self.limit * (y / self.limit).sinh()).collect()
     }
