@@ -7,6 +7,7 @@ there already is not repeated. Experiments that start programs of their own get 
 """
 
 import argparse
+import collections
 import json
 import pathlib
 import statistics
@@ -37,11 +38,15 @@ def row(name, runs):
     # The one that is farthest from what the independent look knows.
     farthest = max(figures, key=lambda f: abs(f["log_z"] - f["independent_log_z"]) if f.get("independent_log_z") is not None else 0)
     se = farthest.get("independent_log_z_se")
-    reference = "" if known[0] is None else f"{farthest['independent_log_z']:.4f}" + (f" ± {se:.4f}" if se else "")
-    verdicts = ", ".join(run["certificate"]["verdict"].replace("_", " ") for run in runs)
-    least_forward = "" if None in forward else f"{min(forward):.3f}"
-    cells = [f"`{name}`", f"{statistics.median(ess):.4f} ({min(ess):.4f})", least_forward, f"{farthest['log_z']:.4f}", reference]
-    return "| " + " | ".join(cells + [verdicts, f"{statistics.median(run['seconds'] for run in runs):.0f}"]) + " |"
+    reference = "" if known[0] is None else nats(farthest["independent_log_z"]) + (f" ± {se:.3f}" if se else "")
+    middle = "" if None in forward else f"{statistics.median(forward):.3f}"
+    cells = [f"`{name}`", f"{statistics.median(ess):.4f} ({min(ess):.4f})", middle, nats(farthest["log_z"]), reference]
+    return "| " + " | ".join(cells + [f"{statistics.median(run['seconds'] for run in runs):.0f}"]) + " |"
+
+
+def nats(value):
+    """Four decimals, a minus sign, and no sign for zero."""
+    return f"{value:.4f}".replace("-0.0000", "0.0000").replace("-", "\u2212")
 
 
 def main():
@@ -51,10 +56,14 @@ def main():
     arguments.add_argument("names", nargs="*")
     given = arguments.parse_args()
     names = given.names or sorted(path.stem for path in (ROOT / "experiments").glob("*.ron"))
-    print("| experiment | ESS/N, median (least) | forward, least | log Z, farthest off | independent | verdicts | seconds |")
-    print("|---|---:|---:|---:|---:|---|---:|")
+    print("| experiment | ESS/N, median (least) | forward, median | log Z, farthest off | independent | seconds |")
+    print("|---|---:|---:|---:|---:|---:|")
+    verdicts = collections.Counter()
     for name in names:
-        print(row(name, [run(name, seed, given.out) for seed in range(1, given.seeds + 1)]), flush=True)
+        runs = [run(name, seed, given.out) for seed in range(1, given.seeds + 1)]
+        verdicts.update(run["certificate"]["verdict"].replace("_", " ") for run in runs)
+        print(row(name, runs), flush=True)
+    print("\nCertificates: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
 
 
 main()

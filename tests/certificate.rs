@@ -9,7 +9,7 @@ use flowdistill::experiment::{look_at, IndependentSpec};
 use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
 use flowdistill::sampler::SmcSettings;
 use flowdistill::seed::Seed;
-use flowdistill::target::{Density, Gaussian, Mixture, Moons};
+use flowdistill::target::{Density, Fatal, Faults, Gaussian, Mixture, Moons};
 use flowdistill::train::{train, Observer, Progress, ReverseKl, Schedule, Settings};
 
 struct Silent;
@@ -104,6 +104,57 @@ fn students_that_lost_modes_are_not_trusted() {
             assert_eq!(certificate.verdict, Verdict::NotTrusted, "{name}: {:?}", certificate.reasons);
         }
     }
+}
+
+/// A standard normal distribution with one part in 10⁵ of its mass at 40, and no value beyond 50.
+struct Speck;
+
+impl Density for Speck {
+    fn dim(&self) -> usize {
+        1
+    }
+
+    fn evaluate(
+        &self,
+        points: &[f64],
+        values: &mut [f64],
+        gradients: Option<&mut [f64]>,
+        faults: &mut Faults,
+    ) -> Result<(), Fatal> {
+        for (row, (x, value)) in points.iter().zip(&mut *values).enumerate() {
+            let (near, far) = (-0.5 * x * x, 1e-5f64.ln() - 0.5 * (x - 40.0).powi(2));
+            *value = near.max(far) + (-(near - far).abs()).exp().ln_1p() - 0.5 * std::f64::consts::TAU.ln();
+            if *x > 50.0 {
+                faults.mark(row, "x is beyond 50");
+            }
+        }
+        let slope = |x: &f64| if *x < 20.0 { -x } else { 40.0 - x };
+        gradients.into_iter().for_each(|gradients| gradients.iter_mut().zip(points).for_each(|(g, x)| *g = slope(x)));
+        Ok(())
+    }
+}
+
+#[test]
+fn an_extreme_draw_is_remarked_on_and_failing_ones_count() {
+    let student = student(&Speck, &[0.0], 1.0, 100, 1).freeze();
+    let mut points = vec![0.0; 20_000];
+    Seed(3).stream("look").normals(0, 1, &mut points);
+    let verdict = |points: Vec<f64>| {
+        let look = Look { source: "draws".into(), effective: 20_000.0, points, log_z: None, faults: vec![] };
+        certify(&student, &Speck, 20_000, &Seed(7).stream("certificate"), Some(&look)).expect("a certificate")
+    };
+    // A single draw where the student never comes makes the forward ESS vanish, and hardly moves the distance.
+    points[0] = 40.0;
+    let one = verdict(points.clone());
+    let forward = one.forward.expect("draws").forward_ess;
+    assert!(forward < 1e-6 && one.total_variation.is_some_and(|d| d < 0.02), "{forward} {:?}", one.total_variation);
+    assert_eq!(one.verdict, Verdict::Trusted, "{:?}", one.reasons);
+    assert!(one.reasons[0].contains("a few of them") && !one.reasons[1].contains("even"), "{:?}", one.reasons);
+    // Two in a hundred that the target cannot evaluate are a fault of the look.
+    points[..400].fill(60.0);
+    let failing = verdict(points);
+    assert_eq!((failing.failed_independent, failing.verdict), (400, Verdict::NotTrusted));
+    assert!(failing.reasons.iter().any(|r| r.contains("2.0 % of the independent draws")), "{:?}", failing.reasons);
 }
 
 #[test]

@@ -379,3 +379,42 @@ fn odd_texts_are_refused_or_evaluated_without_panic_delay_or_much_memory() {
     let (slowest, peak) = (slowest.as_secs_f64(), peak().unwrap_or(f64::NAN));
     println!("{rounds} texts, {accepted} of them densities, slowest {slowest:.2} s, at most {peak:.0} MiB");
 }
+
+#[test]
+fn deep_long_and_large_texts_are_no_exception() {
+    let mut rng = Random::seed_from_u64(1);
+    for text in [
+        "(".repeat(100_000),
+        "-".repeat(100_000) + "mu",
+        "not ".repeat(50_000),
+        "[".repeat(200_000),
+        "mu^".repeat(50_000) + "2",
+        "if mu > 0 then 1 else ".repeat(10_000) + "2",
+        format!("mu{}", "[0]".repeat(50_000)),
+        format!("exp({}", "exp(".repeat(50_000)),
+        format!("{}mu", "mu + ".repeat(40_000)),
+        format!("{}mu", "mu - mu * ".repeat(20_000)),
+        "x".repeat(300_000),
+        "sum(i in 0..99999999: mu)".into(),
+        "sum(i in 0..9999, j in 0..9999: mu * i * j)".into(),
+        "sum(i in 0..4000, j in 0..4000: i * j) * mu".into(),
+        "sum(i in 0..3000: sum(exp(vector(j in 0..3000: i * j * mu))))".into(),
+        "sum(i in 0..999999: exp(mu * i))\n".repeat(50),
+        "a = vector(i in 0..9999: i) * mu\n matrix(i in 0..9999, j in 0..9999: a[i] * a[j])[0, 0]".into(),
+    ] {
+        let start = Instant::now();
+        attempt(&text, &mut rng);
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}: {}", start.elapsed(), &text[..40]);
+    }
+    // Deep is not wrong: forty thousand additions are a sum.
+    let (parameters, data) = world();
+    let long = Expression::new(parameters, data, &format!("{}mu", "mu + ".repeat(40_000))).expect("a density");
+    let at = |mu: f64| {
+        let mut point = vec![0.0; long.dim()];
+        point[0] = mu;
+        let mut value = [0.0];
+        long.evaluate(&point, &mut value, None, &mut Faults::default()).expect("not fatal");
+        value[0]
+    };
+    assert_eq!(at(1.0) - at(0.0), 40_001.0);
+}

@@ -63,7 +63,7 @@ pub fn weighted_draws(
     Ok(all)
 }
 
-/// log γ − log q at `points`, which are draws from elsewhere.
+/// log γ − log q at `points`, which are draws from elsewhere; NaN where the density could not be evaluated.
 ///
 /// # Errors
 /// If the density asks for the run to stop.
@@ -73,8 +73,9 @@ pub fn log_weights_at(model: &FrozenModel<f64>, density: &dyn Density, points: &
     for points in points.chunks(ROWS * dim) {
         let rows = points.len() / dim;
         let (mut values, mut log_q) = (vec![0.0; rows], vec![0.0; rows]);
-        evaluate_in_pieces(density, points, &mut values, None, &mut Faults::default())
-            .map_err(|fatal| Error::Target(fatal.0))?;
+        let mut faults = Faults::default();
+        evaluate_in_pieces(density, points, &mut values, None, &mut faults).map_err(|fatal| Error::Target(fatal.0))?;
+        faults.rows().iter().for_each(|&row| values[row] = f64::NAN);
         model.log_prob(points, &mut log_q);
         log_weights.extend(values.iter().zip(&log_q).map(|(value, q)| value - q));
     }

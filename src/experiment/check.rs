@@ -362,10 +362,10 @@ fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
                     faults.push(format!("{at} fits the teacher a second time; one such stage is right"));
                 }
                 teacher_fitted = true;
-                settings
+                *settings
             }
-            StageSpec::ForwardKl { against, training } | StageSpec::ReverseKl { against, training, .. } => {
-                let (against, divergence) = (*against, stage.divergence().map_or_else(Divergence::default, |d| d.1));
+            StageSpec::ForwardKl { .. } | StageSpec::ReverseKl { .. } => {
+                let Some((against, divergence, training)) = stage.divergence() else { continue };
                 faults.extend(divergence.faults().into_iter().map(|fault| format!("{at}: {fault}")));
                 if matches!(stage, StageSpec::ReverseKl { reverse: 0.0, .. }) {
                     faults.push(format!("{at}: reverse is 0; for the forward KL alone a stage `ForwardKl` is right"));

@@ -29,13 +29,12 @@ const MOST_MEMORY: f64 = 0.5;
 const MOST_R_HAT: f64 = 1.1;
 
 /// `draws` draws (or as many as the islands have particles, if that is more) and log Z, by independent islands of tempered sequential
-/// Monte Carlo. Ẑ is the mean of the islands' estimates; its standard error is the larger of two, from the spread of the islands and from the descent of
-/// their particles (Chan and Lai 2013).
+/// Monte Carlo. Ẑ is the mean of the islands' estimates; its standard error is the larger of two, from the spread of the islands and from
+/// the descent of their particles (Chan and Lai 2013).
 ///
 /// The base is a Student-t distribution of four degrees of freedom, since a normal one has lighter tails than many a target; round with the
-/// scale that is given. Else pilots from round bases of scales 1, 4, 16 and 64 look for the target,
-/// and the base is the distribution of that shape fitted to their particles, each pilot weighted by its evidence, 1.5 times wider. A part of the
-/// target that no pilot sees (farther out than about 150, or narrow and far from where the others lie) is missed.
+/// scale that is given. Else pilots from round bases of scales 1, 4, 16 and 64 look for the target, and the base is the distribution of that
+/// shape fitted to their particles, each pilot weighted by its evidence, 1.5 times wider. A part of the target that no pilot sees (farther out than about 150, or narrow and far from where the others lie) is missed.
 ///
 /// The result does not depend on the number of threads.
 ///

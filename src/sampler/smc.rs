@@ -34,7 +34,8 @@ pub(super) struct Island {
 /// Steps of temperature after which a path is given up.
 const MOST_TEMPERATURES: usize = 400;
 
-/// The acceptance of orbits with undivided steps to which step sizes are steered (0.65 is best for a round normal in many dimensions, Beskos et al. 2013; more is safer).
+/// The acceptance of orbits with undivided steps to which step sizes are steered (0.65 is best for a round normal in many dimensions,
+/// Beskos et al. 2013; more is safer).
 const ACCEPTANCE: f64 = 0.75;
 
 /// The time that a move lasts, in units of the coordinates' standard deviations: about a quarter of a period.
