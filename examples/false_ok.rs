@@ -81,7 +81,13 @@ fn by_reverse_kl(target: &dyn Density, scale: f64, steps: u64, seed: Seed) -> fl
     let rate = Schedule { peak: 2e-3, ..Schedule::default() };
     let settings = Settings { steps, batch: BATCH, rate, ..Settings::default() };
     train(&mut flow, &mut objective, &settings, &Default::default(), &mut Silent)?;
-    Ok(Model { flow, standardisation, names: target.names(), integers: vec![], constraint: Default::default() })
+    Ok(Model {
+        flow,
+        standardisation,
+        names: target.names(),
+        columns: Default::default(),
+        constraint: Default::default(),
+    })
 }
 
 /// Forward KL on draws by sequential Monte Carlo, which covers all modes; at the end with path-gradient reverse KL beside it.
@@ -105,7 +111,13 @@ fn from_draws(target: &dyn Density, steps: u64, seed: Seed) -> Result<Model, Box
     let mut both = WeightedSum::new(parts);
     train(&mut flow, &mut both, &settings(steps, 2e-3), &Default::default(), &mut Silent)?;
     drop(both);
-    Ok(Model { flow, standardisation, names: target.names(), integers: vec![], constraint: Default::default() })
+    Ok(Model {
+        flow,
+        standardisation,
+        names: target.names(),
+        columns: Default::default(),
+        constraint: Default::default(),
+    })
 }
 
 fn judged(model: &Model, target: &dyn Density, how: IndependentSpec) -> flowdistill::error::Result<Certificate> {

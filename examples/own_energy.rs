@@ -50,7 +50,7 @@ fn main() -> flowdistill::error::Result<()> {
         flow,
         standardisation,
         names: vec!["x".into(), "y".into()],
-        integers: vec![],
+        columns: Default::default(),
         constraint: Default::default(),
     };
     let (log_weights, _) = log_weights_of_draws(&model.freeze(), &Oscillators, 100_000, &seed.stream("evaluation"))?;

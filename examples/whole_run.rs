@@ -90,14 +90,7 @@ fn main() -> Result<()> {
         name: "springs".into(),
         seed: 1,
         target: None, // the density below takes its place
-        data: Some(DataSpec {
-            source: SourceSpec::Draws { rows: 20_000 },
-            validation: 0.1,
-            test: 0.1,
-            standardise: true,
-            transforms: vec![],
-            integers: vec![],
-        }),
+        data: Some(DataSpec::new(SourceSpec::Draws { rows: 20_000 })),
         whitening: Whitening::None,
         teacher: Some(flow.clone()),
         student: Some(StudentSpec::Flow(flow)),

@@ -275,7 +275,7 @@ fn model(base: BaseConfig) -> Model {
         flow: random_flow::<f32>(3, &config, Orientation::Sampling),
         standardisation: Standardisation::identity(3),
         names: ["a", "b", "c"].map(String::from).to_vec(),
-        integers: vec![],
+        columns: Default::default(),
         constraint: Default::default(),
     }
 }

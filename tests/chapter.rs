@@ -59,9 +59,14 @@ fn problem_16_2_a_normal_through_the_logistic_function() {
     let zeros = flow.snapshot().into_iter().map(|tensor| vec![0.0; tensor.len()]).collect::<Vec<_>>();
     flow.restore(&zeros);
     let standardisation = Standardisation { links: vec![Link::Between(0.0, 1.0)], ..Standardisation::identity(1) };
-    let model =
-        Model { flow, standardisation, names: vec!["x".into()], integers: vec![], constraint: Default::default() }
-            .freeze::<f64>();
+    let model = Model {
+        flow,
+        standardisation,
+        names: vec!["x".into()],
+        columns: Default::default(),
+        constraint: Default::default(),
+    }
+    .freeze::<f64>();
     for x in [0.01f64, 0.3, 0.5, 0.77, 0.999] {
         let z = (x / (1.0 - x)).ln();
         let density = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt() / (x * (1.0 - x));

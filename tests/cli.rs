@@ -314,7 +314,7 @@ fn data_come_as_they_are_and_draws_keep_their_bounds() {
     assert!(output.status.success() && talk.contains("8 rows"), "{talk}");
     for model in ["student", "teacher"] {
         let model = format!("runs/table/{model}.safetensors");
-        let args = ["sample", &model, "-n", "500", "--round"];
+        let args = ["sample", &model, "-n", "500"];
         let output = flowdistill(folder.path()).args(args).output().expect("run");
         let text = String::from_utf8(output.stdout).expect("text");
         assert_eq!(text.lines().next(), Some("share,income,children"));
@@ -575,4 +575,66 @@ fn faults_of_a_written_density_are_shown_in_place() {
             assert!(error.contains(fragment), "{to}: {error}");
         }
     }
+}
+
+/// A table with a constant, a twin, a bound, whole numbers and a row far out.
+fn odd_table() -> String {
+    let rows = (0..900).map(|i| {
+        let x = f64::from(i);
+        let (wave, place) = ((12.9898 * x).sin() * 43_758.545_3, (78.233 * x).sin() * 12_543.123);
+        let (u, v) = ((wave - wave.floor()).max(1e-9), place - place.floor());
+        let a = if i == 17 { 1e6 } else { (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos() };
+        let waiting = -(v * 0.999 + 0.0005).ln();
+        format!("{a},7,{a},{waiting},{}\n", i % 7)
+    });
+    format!("a,same,twin,waiting,day\n{}", rows.collect::<String>())
+}
+
+#[test]
+fn what_is_odd_about_a_table_is_said_and_new_deals_with_it() {
+    let (folder, _) = folder_with("table.csv", &odd_table());
+    flowdistill(folder.path()).args(["new", "mine.ron", "--data", "table.csv", "-q"]).assert().success();
+    let text = String::from_utf8(read(folder.path().join("mine.ron"))).expect("text");
+    for part in [
+        "columns: [\"a\", \"waiting\", \"day\"]",
+        "// left out: `same` is 7 in every row",
+        "// left out: `twin` equals `a` in every row",
+        "Log(column: \"waiting\", above: 0.0)",
+        "Logit(column: \"day\", low: -0.5, high: 6.5)",
+        "row 18: `a` is 1000000",
+        "integers: [\"day\"]",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Only the row is left to tell of.
+    let output = flowdistill(folder.path()).args(["check", "mine.ron"]).output().expect("check");
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("warning      far outside: row 18: `a` is 1000000") && !out.contains("waiting`"), "{out}");
+    let output = flowdistill(folder.path()).args(["check", "mine.ron", "--json"]).output().expect("check");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("json");
+    let found = json["findings"].as_array().expect("findings");
+    let outliers = found.iter().find(|finding| finding["kind"] == "outliers").expect("the row");
+    assert_eq!((&outliers["values"][0]["row"], &outliers["values"][0]["column"]), (&18.into(), &"a".into()));
+
+    let quick = ["--set", "stages.0.steps=20", "--set", "stages.1.training.steps=20", "--set", "evaluation.draws=500"];
+    let mut run = flowdistill(folder.path());
+    run.args(["run", "mine.ron", "--set", "evaluation.compare=false", "--set", "data.transforms=[]"]).args(quick);
+    let output = run.output().expect("run");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{err}");
+    assert!(err.contains("data: far outside: row 18") && err.contains("`waiting` stays above 0"), "{err}");
+    let report = String::from_utf8(read(folder.path().join("runs/mine/report.md"))).expect("text");
+    assert!(report.contains("- data: far outside: row 18"), "{report}");
+    let json: serde_json::Value =
+        serde_json::from_slice(&read(folder.path().join("runs/mine/run.json"))).expect("json");
+    assert!(json["findings"].as_array().is_some_and(|findings| findings.len() >= 3), "{json}");
+}
+
+#[test]
+fn a_table_in_which_nothing_varies_is_refused() {
+    let (folder, _) = folder_with("table.csv", "a,b\n1,2\n1,2\n1,2\n");
+    let output = flowdistill(folder.path()).args(["new", "mine.ron", "--data", "table.csv"]).output().expect("new");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("that varies; at least one is right"));
 }

@@ -95,7 +95,7 @@ fn gradients_of_all_objectives_are_central_differences_of_their_losses() {
         flow: random_flow::<f32>(3, &small(), Orientation::Density),
         standardisation: standardisation(),
         names: vec![String::new(); 3],
-        integers: vec![],
+        columns: Default::default(),
         constraint: Constraint::default(),
     };
     let teacher = teacher.freeze::<f32>();
@@ -116,7 +116,7 @@ fn own_density(flow: &Flow<f32, Cpu>) -> impl Density {
     let names = vec![String::new(); dim];
     let standardisation = Standardisation::identity(dim);
     let (flow, constraint) = (flow.clone(), Constraint::default());
-    Model { flow, standardisation, names, integers: vec![], constraint }.freeze::<f64>()
+    Model { flow, standardisation, names, columns: Default::default(), constraint }.freeze::<f64>()
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn training_by_both_directions_is_the_same_whatever_the_number_of_threads() {
         flow: random_flow::<f32>(5, &config, Orientation::Density),
         standardisation: Standardisation::identity(5),
         names: vec![String::new(); 5],
-        integers: vec![],
+        columns: Default::default(),
         constraint: Constraint::default(),
     };
     let teacher = teacher.freeze::<f32>();

@@ -4,10 +4,16 @@ mod common;
 
 use common::*;
 use flowdistill::conditioner::Activation;
+use flowdistill::data::{Column, Columns, Grid, Kind};
 use flowdistill::flow::{FlowConfig, Model, Orientation, Standardisation};
 use flowdistill::params::Parameters;
 use std::collections::HashMap;
 use std::path::Path;
+
+/// Three columns, of which the second is of `kind`.
+fn columns(kind: Kind) -> Columns {
+    Columns(vec![Column::real("a"), Column { name: "b".into(), kind }, Column::real("c")])
+}
 
 fn model() -> Model {
     let config = FlowConfig { layers: 2, hidden: vec![7, 5], activation: Activation::Silu, ..FlowConfig::default() };
@@ -20,7 +26,7 @@ fn model() -> Model {
             factor: vec![],
         },
         names: ["a", "b", "c"].map(String::from).to_vec(),
-        integers: vec![1],
+        columns: columns(Kind::Grid(Grid::WHOLE)),
         constraint: Default::default(),
     }
 }
@@ -36,6 +42,7 @@ fn a_model_comes_back_as_it_was() {
     assert_eq!(loaded.flow.config(), model.flow.config());
     assert_eq!(loaded.flow.orientation(), model.flow.orientation());
     assert_eq!((loaded.standardisation, loaded.names), (model.standardisation.clone(), model.names.clone()));
+    assert_eq!(loaded.columns, model.columns);
     let first = std::fs::read(&path).expect("read");
     model.save(&path).expect("saved again");
     assert_eq!(first, std::fs::read(&path).expect("read"), "the same model gives the same bytes");
@@ -77,7 +84,7 @@ fn a_frozen_model_has_the_gradient_of_its_density_behind_links_too() {
         flow,
         standardisation,
         names: vec![String::new(); 3],
-        integers: vec![],
+        columns: Default::default(),
         constraint: Default::default(),
     }
     .freeze::<f64>();
@@ -121,9 +128,22 @@ fn rewrite(path: &Path, edit: impl Fn(&mut Vec<(String, Vec<f32>)>, &mut serde_j
 }
 
 #[test]
+fn whole_numbers_of_older_models_are_a_grid() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    model().save(&path).expect("saved");
+    rewrite(&path, |_, header| {
+        header["format"] = 2.into();
+        header["integers"] = serde_json::json!([1]);
+        drop(header.as_object_mut().map(|header| header.remove("columns")));
+    });
+    assert_eq!(Model::load(&path).expect("loaded").columns, model().columns);
+}
+
+#[test]
 fn damaged_models_are_refused_with_the_reason() {
     type Edit = fn(&mut Vec<(String, Vec<f32>)>, &mut serde_json::Value);
-    let edits: [(Edit, &str); 14] = [
+    let edits: [(Edit, &str); 16] = [
         (|tensors, _| tensors[0].1[0] = f32::NAN, "must be finite"),
         (|tensors, _| drop(tensors.pop()), "weights"),
         (|tensors, _| tensors.push(("extra".into(), vec![1.0])), "weights"),
@@ -141,7 +161,12 @@ fn damaged_models_are_refused_with_the_reason() {
         (|_, header| header["flow"]["layers"] = 1_000_000_000u64.into(), "layers"),
         (|_, header| header["standardisation"]["scale"][0] = 0.into(), "positive"),
         (|_, header| header["standardisation"]["factor"] = serde_json::json!(vec![1.0; 9]), "triangular"),
-        (|_, header| header["integers"][0] = 3.into(), "whole"),
+        (|_, header| header["integers"] = serde_json::json!([3]), "whole"),
+        (|_, header| header["columns"][1]["kind"]["Grid"]["step"] = 0.into(), "`b`"),
+        (
+            |_, header| header["columns"][1]["kind"] = serde_json::json!({"Categories": {"words": ["x", "y", "z"]}}),
+            "b=x",
+        ),
         (|_, header| header["standardisation"]["links"] = serde_json::json!([{ "Between": [1.0, 0.0] }]), "links"),
         (|_, header| drop(header["names"].as_array_mut().map(Vec::pop)), "names"),
     ];

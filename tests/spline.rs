@@ -396,7 +396,7 @@ fn experiments_and_model_files_carry_it() {
         flow: random_flow::<f32>(3, &config, Orientation::Sampling),
         standardisation: Standardisation::identity(3),
         names: ["a", "b", "c"].map(String::from).to_vec(),
-        integers: vec![],
+        columns: Default::default(),
         constraint: flowdistill::target::Constraint::default(),
     };
     let folder = tempfile::tempdir().expect("a temporary folder");

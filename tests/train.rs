@@ -217,3 +217,58 @@ fn training_is_the_same_whatever_the_number_of_threads() {
     assert_eq!(one, train_with(2));
     assert_eq!(one, train_with(5));
 }
+
+#[test]
+fn whole_weights_are_repeated_rows() {
+    // Rows with the weights 2, 1, 3, … against the same rows that often, all in one batch: the same loss, gradients and score.
+    let (dim, counts) = (2, [2usize, 1, 3, 1, 5, 2]);
+    let rows = normal_rows(counts.len(), dim, "rows");
+    let repeated: Vec<f64> = counts.iter().zip(rows.chunks(dim)).flat_map(|(&count, row)| row.repeat(count)).collect();
+    let total: usize = counts.iter().sum();
+    let weights: Vec<f64> = counts.iter().map(|&count| (count * counts.len()) as f64 / total as f64).collect();
+    let stream = || Seed(1).stream("batches");
+    let standardisation = || Standardisation {
+        shift: vec![0.3, -0.1],
+        scale: vec![2.0, 0.5],
+        links: vec![Link::Identity, Link::Above(-9.0)],
+        factor: vec![],
+    };
+    let likelihood = |rows: &[f64]| MaximumLikelihood::new(dim, rows, rows.to_vec(), 1000, [0.0, 0.0], stream());
+    let forward = |rows: &'static [f64]| {
+        let epochs = Epochs::new(rows.len() / dim, 1000, stream());
+        ForwardKl::new(Draws::Given(rows, epochs), standardisation(), 1000).validated(rows)
+    };
+    let (rows, repeated): (&'static [f64], &'static [f64]) = (rows.leak(), repeated.leak());
+    type Pair = [Box<dyn Objective>; 2];
+    let of_teacher: Pair = [Box::new(likelihood(rows).weighted(&weights, &weights)), Box::new(likelihood(repeated))];
+    let of_student: Pair = [Box::new(forward(rows).weighted(&weights, &weights)), Box::new(forward(repeated))];
+    for (orientation, [mut weighted, mut repeated]) in
+        [(Orientation::Density, of_teacher), (Orientation::Sampling, of_student)]
+    {
+        let flow = random_flow::<f32>(dim, &small(), orientation);
+        let mut gradients = [flow.snapshot(), flow.snapshot()];
+        let [of_weighted, of_repeated] = &mut gradients;
+        let losses = [
+            weighted.evaluate(&flow, 3, of_weighted).expect("evaluated").loss,
+            repeated.evaluate(&flow, 3, of_repeated).expect("evaluated").loss,
+        ];
+        assert!((losses[0] - losses[1]).abs() < 1e-5 * losses[1].abs(), "{orientation:?}: {losses:?}");
+        for (a, b) in gradients[0].iter().flatten().zip(gradients[1].iter().flatten()) {
+            assert!((a - b).abs() < 1e-4 * (1.0 + b.abs()), "{orientation:?}: {a}, {b}");
+        }
+        let scores = [weighted.validate(&flow).expect("a score"), repeated.validate(&flow).expect("a score")];
+        assert!((scores[0] - scores[1]).abs() < 1e-9 * (1.0 + scores[1].abs()), "{orientation:?}: {scores:?}");
+    }
+}
+
+#[test]
+fn weighted_means_know_what_their_rows_are_worth() {
+    use flowdistill::evaluate::weights::{mean, weighted_mean};
+    let values = normal_rows(50, 1, "values");
+    let (plain, equal) = (mean(&values), weighted_mean(&values, &[0.3; 50]));
+    assert!((plain.mean - equal.mean).abs() < 1e-12 && (plain.standard_error - equal.standard_error).abs() < 1e-12);
+    // Rows of no weight are none.
+    let some: Vec<f64> = (0..50).map(|i| f64::from(u8::from(i < 20))).collect();
+    let (few, weighted) = (mean(&values[..20]), weighted_mean(&values, &some));
+    assert!((few.mean - weighted.mean).abs() < 1e-12 && (few.standard_error - weighted.standard_error).abs() < 1e-12);
+}

@@ -1,6 +1,7 @@
 //! `flowdistill check`: everything about an experiment that can be known without training.
 
 use super::Global;
+use crate::data::look::{Finding, Severity};
 use crate::error::{Error, Result};
 use crate::experiment::{Against, Plan, SourceSpec, StagePlan};
 use crate::flow::{FlowConfig, Orientation};
@@ -28,6 +29,7 @@ struct Findings {
     native: Option<String>,
     rows: Option<[usize; 3]>,
     dropped_rows: usize,
+    table: Vec<String>,
     teacher_parameters: Option<usize>,
     student_parameters: Option<usize>,
     target: Option<TargetFindings>,
@@ -35,6 +37,8 @@ struct Findings {
     memory_mib: f64,
     seconds: Option<f64>,
     warnings: Vec<String>,
+    /// What is odd about the data.
+    findings: Vec<Finding>,
 }
 
 /// What a few evaluations of the target showed.
@@ -91,6 +95,7 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         native: plan.native.clone(),
         rows: rows(plan),
         dropped_rows: plan.data.as_ref().map_or(0, |data| data.dropped),
+        table: plan.table_notes.clone(),
         teacher_parameters: parameters(&plan.teacher),
         student_parameters: parameters(&plan.student),
         target,
@@ -98,6 +103,7 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         memory_mib: memory(plan) / (1 << 20) as f64,
         seconds: seconds(plan)?,
         warnings: warnings(plan),
+        findings: plan.findings().to_vec(),
     };
     if global.json {
         let line = serde_json::to_string(&findings).map_err(Error::invalid)?;
@@ -318,6 +324,7 @@ fn describe(findings: &Findings) -> String {
     if findings.dropped_rows > 0 {
         line(format!("  left out     {} rows with a missing value", findings.dropped_rows));
     }
+    findings.table.iter().for_each(|note| line(format!("  table        {note}")));
     if let Some(target) = &findings.target {
         let log_z = target.log_z.map_or("unknown".into(), |log_z| format!("{log_z:.5}"));
         let draws = if target.exact_draws { "exact draws" } else { "no exact draws" };
@@ -339,6 +346,13 @@ fn describe(findings: &Findings) -> String {
     match findings.seconds {
         Some(seconds) => line(format!("  training     about {seconds:.0} s")),
         None => line("  training     not estimated: one step is too long to try".into()),
+    }
+    for finding in &findings.findings {
+        let what = match finding.severity {
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        };
+        line(format!("  {what:<12} {}; {}", finding.words(), finding.advice()));
     }
     findings.warnings.iter().for_each(|warning| line(format!("  warning      {warning}")));
     out

@@ -1,25 +1,33 @@
-//! `flowdistill evaluate`: the certificate of a model against a target.
+//! `flowdistill evaluate`: the certificate of a model against a target, or against rows of a table.
 
 use super::target::target_of;
 use super::Global;
-use crate::data;
+use crate::data::Dialect;
 use crate::error::{Error, Result};
 use crate::evaluate::certificate::certify;
-use crate::evaluate::figures::check_conditions;
+use crate::evaluate::held_out::certify_on_rows;
+use crate::evaluate::requirement::{check_conditions, require};
 use crate::experiment::{look_at, IndependentSpec};
-use crate::flow::Model;
-use std::path::PathBuf;
+use crate::flow::{FrozenModel, Model};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     flowdistill evaluate runs/funnel/student.safetensors --target experiments/funnel.ron\n  \
-    flowdistill evaluate student.safetensors --target mine.ron --reference draws.npy --require 'verdict>=correctable'")]
+    flowdistill evaluate student.safetensors --target mine.ron --reference draws.npy --require 'verdict>=correctable'\n  \
+    flowdistill evaluate runs/mine/teacher.safetensors --data new_rows.csv --require 'data_total_variation<0.1'")]
 pub struct Options {
     /// The model file
     model: PathBuf,
     /// The experiment whose target the model is to match
-    #[arg(long)]
-    target: PathBuf,
+    #[arg(long, required_unless_present = "data", conflicts_with = "data")]
+    target: Option<PathBuf>,
+    /// A table of rows that the model has not seen, and that its draws are to be like
+    #[arg(long, conflicts_with_all = ["reference", "no_sampler", "allow_native", "n"])]
+    data: Option<PathBuf>,
+    /// The table of --data has decimal commas
+    #[arg(long, conflicts_with = "target")]
+    decimal_comma: bool,
     /// Draws of the target from elsewhere: a .npy or .csv file
     #[arg(long)]
     reference: Option<PathBuf>,
@@ -40,18 +48,14 @@ pub struct Options {
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
     check_conditions(&options.require)?;
     let model = Model::load(&options.model)?.freeze::<f64>();
-    let target = target_of(&options.target, options.allow_native, model.dim())?;
+    if let Some(path) = &options.data {
+        return against_rows(&model, path, options, global);
+    }
+    let Some(target) = &options.target else { return Err(Error::invalid("--target or --data is right")) };
+    let target = target_of(target, options.allow_native, model.dim())?;
     let reference = match &options.reference {
         None => None,
-        Some(path) => {
-            let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-            let table = data::read(path, is_csv.then(|| model.names()))?;
-            if table.dim() != model.dim() {
-                let (found, right) = (table.dim(), model.dim());
-                return Err(Error::input(path, format!("has {found} columns; the model has {right} coordinates")));
-            }
-            Some(table.values)
-        }
+        Some(path) => Some(model.read_points(path, &Dialect::default())?.values),
     };
     let independent = if options.no_sampler { IndependentSpec::None } else { IndependentSpec::Auto };
     let (draws, stream) = (options.n as usize, global.seed().stream("certificate"));
@@ -62,5 +66,18 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     } else {
         super::print(&certificate.to_markdown())?;
     }
-    certificate.require(&options.require)
+    require(&options.require, certificate.verdict, &certificate.figures())
+}
+
+/// Judges `model` by the rows of the table at `path`.
+fn against_rows(model: &FrozenModel<f64>, path: &Path, options: &Options, global: &Global) -> Result<()> {
+    let decimal = if options.decimal_comma { ',' } else { '.' };
+    let rows = model.read_points(path, &Dialect { decimal, ..Dialect::default() })?;
+    let found = certify_on_rows(model, &rows.values, &global.seed().stream("held out"));
+    if global.json {
+        super::print(&format!("{:#}\n", found.to_json()))?;
+    } else {
+        super::print(&found.to_markdown("model"))?;
+    }
+    require(&options.require, found.verdict, &found.figures())
 }

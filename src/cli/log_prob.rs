@@ -1,8 +1,8 @@
 //! `flowdistill log-prob`: the log density of a model at given points.
 
 use super::Global;
-use crate::data::{self, RowWriter};
-use crate::error::{Error, Result};
+use crate::data::{Dialect, RowWriter};
+use crate::error::Result;
 use crate::flow::Model;
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub struct Options {
     /// The model file
     model: PathBuf,
-    /// The points: a .csv file with columns of the model's names, or a .npy file
+    /// The points: a text table with columns of the model's names (`-`: on standard input), or a .npy or .npz file
     points: PathBuf,
     /// Where to: a .npy or .csv file; CSV on standard output if left out
     #[arg(short, long)]
@@ -19,6 +19,9 @@ pub struct Options {
     /// The points are in the flow's own, unconstrained coordinates rather than values of the parameters
     #[arg(long)]
     unconstrained: bool,
+    /// The decimal point of the text is a comma
+    #[arg(long)]
+    decimal_comma: bool,
 }
 
 /// Points evaluated at a time.
@@ -26,17 +29,16 @@ const ROWS: usize = 8192;
 
 pub fn execute(options: &Options, _global: &Global) -> Result<()> {
     let model = Model::load(&options.model)?.freeze::<f64>();
-    let names = if options.unconstrained { model.names().to_vec() } else { model.value_names() };
-    let is_csv = options.points.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    let table = data::read(&options.points, is_csv.then_some(&names[..]))?;
-    let width = names.len();
-    if table.dim() != width {
-        let (found, of) = (table.dim(), if options.unconstrained { "coordinates" } else { "values" });
-        return Err(Error::input(
-            &options.points,
-            format!("has {found} columns; a point of the model has {width} {of}"),
-        ));
-    }
+    let dialect = Dialect { decimal: if options.decimal_comma { ',' } else { '.' }, ..Dialect::default() };
+    let (path, has_supports) = (&options.points, model.constraint().value_names().is_some());
+    // Values outside their supports have the density 0, so they are no points but values.
+    let as_values = has_supports && !options.unconstrained;
+    let table = match (as_values, has_supports) {
+        (true, _) => model.read_values(path, &dialect)?,
+        (false, true) => model.read_coordinates(path, &dialect)?,
+        (false, false) => model.read_points(path, &dialect)?,
+    };
+    let width = table.dim();
     let names = [super::sample::LOG_PROB.to_string()];
     let mut writer = match &options.output {
         Some(path) => RowWriter::to_path(path, &names, table.len() as u64)?,
@@ -44,10 +46,10 @@ pub fn execute(options: &Options, _global: &Global) -> Result<()> {
     };
     for points in table.values.chunks(ROWS * width) {
         let mut log_prob = vec![0.0; points.len() / width];
-        if options.unconstrained {
-            model.log_prob(points, &mut log_prob);
-        } else {
+        if as_values {
             model.log_prob_of_values(points, &mut log_prob);
+        } else {
+            model.log_prob(points, &mut log_prob);
         }
         writer.write_rows(&log_prob, 1)?;
     }

@@ -2,7 +2,7 @@
 
 use super::Global;
 use crate::error::{Error, Result};
-use crate::evaluate::figures::check_conditions;
+use crate::evaluate::requirement::{check_conditions, require};
 use crate::experiment::{self, Folder, STUDENT, TEACHER};
 use crate::progress::Console;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub struct Options {
     /// Replace a run of the same name
     #[arg(long)]
     force: bool,
-    /// Exit with code 3 unless this holds of the student's certificate: `ess>=0.9`, `verdict>=correctable`, …
+    /// Exit with code 3 unless this holds of the verdict and its figures: `ess>=0.9`, `verdict>=correctable`, …
     #[arg(long, value_name = "CONDITION")]
     require: Vec<String>,
     /// Check the experiment and say where its run would be written, but do nothing
@@ -61,10 +61,10 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     } else {
         super::print(&format!("{}\n{}\n", record.to_markdown(), listing(folder.path())))?;
     }
-    match &record.certificate {
+    match record.judgement() {
         _ if options.require.is_empty() => Ok(()),
-        Some(certificate) => certificate.require(&options.require),
-        None => Err(Error::Requirement("there is no student to judge".into())),
+        Some(judgement) => require(&options.require, judgement.verdict, &record.figures()),
+        None => Err(Error::Requirement("there is nothing to judge".into())),
     }
 }
 

@@ -37,9 +37,10 @@ pub struct Options {
     /// Share of proposals from a broad normal distribution, which keeps weights bounded where the model's tails are light
     #[arg(long, default_value_t = 0.0, requires = "correct")]
     defensive: f64,
-    /// Round columns of whole numbers (their log density is that of the draw before rounding)
+    /// Write what the flow drew where columns are on a grid, of words or of days, rather than drawing it back onto them (the log density is
+    /// always that of what the flow drew)
     #[arg(long)]
-    round: bool,
+    dithered: bool,
     /// Write the flow's own, unconstrained coordinates rather than the values of the parameters
     #[arg(long)]
     unconstrained: bool,
@@ -90,7 +91,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let target = options.target.as_ref().map(|path| target_of(path, options.allow_native, dim)).transpose()?;
     let mut names = match &map {
         Some(map) => map.constrained_names(),
-        None if options.unconstrained => model.names().to_vec(),
+        None if as_coordinates(options, &model) => model.names().to_vec(),
         None => model.value_names(),
     };
     let width = names.len() + usize::from(options.log_prob);
@@ -101,6 +102,9 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         Some(path) => RowWriter::to_path(path, &names, options.n)?,
         None => RowWriter::csv(Box::new(std::io::BufWriter::new(std::io::stdout())), &names)?,
     };
+    if map.is_none() && !as_coordinates(options, &model) {
+        writer = writer.of(model.columns());
+    }
     let space = UsersSpace { options, model: &model, map: map.as_deref(), width };
     if let (Some(correction), Some(target)) = (options.correct, &target) {
         return corrected(correction, &space, target.as_ref(), writer, global);
@@ -142,6 +146,11 @@ fn map_of(path: &Path, allow_native: bool, names: &[String]) -> Result<Arc<dyn D
     Ok(target)
 }
 
+/// Whether draws are written as the coordinates of the flow.
+fn as_coordinates(options: &Options, model: &FrozenModel<f64>) -> bool {
+    options.unconstrained || (options.dithered && !model.columns().is_plain())
+}
+
 /// What draws look like when they are written.
 struct UsersSpace<'a> {
     options: &'a Options,
@@ -153,9 +162,6 @@ struct UsersSpace<'a> {
 impl UsersSpace<'_> {
     /// `points` of the model in the space that was asked for; their log densities follow where the model has the map.
     fn of(&self, mut points: Vec<f64>, log_prob: &mut [f64]) -> Result<Vec<f64>> {
-        if self.options.round {
-            self.model.round_integers(&mut points);
-        }
         if let Some(map) = self.map {
             let dim = self.model.dim();
             let mut values = vec![0.0; points.len() / dim * self.width];
@@ -164,7 +170,11 @@ impl UsersSpace<'_> {
             }
             return Ok(values);
         }
-        Ok(if self.options.unconstrained { points } else { self.model.constrain(points, log_prob) })
+        if as_coordinates(self.options, self.model) {
+            return Ok(points);
+        }
+        self.model.snap(&mut points);
+        Ok(self.model.constrain(points, log_prob))
     }
 }
 

@@ -1,13 +1,33 @@
-//! Tables of numbers in and out: CSV, NPY, and how rows are divided.
+//! Tables of numbers, words and days in and out, what their columns are, how rows are divided, and what is odd about them.
 
+mod cells;
+mod column;
 mod csv_file;
+mod days;
+mod dialect;
+mod grid;
+pub mod look;
+#[cfg(not(feature = "parquet"))]
+mod no_parquet;
 mod npy_file;
+#[cfg(feature = "parquet")]
+mod parquet_file;
+mod source;
 mod split;
 mod table;
 mod writer;
 
-pub use csv_file::{read_csv, CsvOptions};
+pub use cells::MOST_WORDS;
+pub use column::{Column, Columns, Kind};
+pub use csv_file::{declare, read_csv, read_text, CsvOptions, OpenText, Text};
+pub use dialect::Dialect;
+pub use grid::{grid_of, Grid};
+#[cfg(not(feature = "parquet"))]
+pub use no_parquet::read_parquet;
 pub use npy_file::{read_npy, read_npz};
+#[cfg(feature = "parquet")]
+pub use parquet_file::read_parquet;
+pub use source::STANDARD_INPUT;
 pub use split::Split;
 pub use table::Table;
 pub use writer::RowWriter;
@@ -15,17 +35,54 @@ pub use writer::RowWriter;
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Reads a `.csv`, `.npy` or (with one array) `.npz` file; `columns` chooses and orders the columns of the first.
+/// What a file is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Text: `.csv`, `.tsv`, `.txt` or `.dat`, compressed (`.gz`) or not, or standard input (`-`).
+    Text,
+    /// A NumPy array.
+    Npy,
+    /// A NumPy archive.
+    Npz,
+    /// A Parquet file.
+    Parquet,
+}
+
+impl Format {
+    /// The format of the file at `path`.
+    ///
+    /// # Errors
+    /// If its name ends in nothing that is known.
+    pub fn of(path: &Path) -> Result<Self> {
+        if path == Path::new(STANDARD_INPUT) {
+            return Ok(Format::Text);
+        }
+        let inner = if extension(path) == "gz" { path.with_extension("") } else { path.to_path_buf() };
+        match extension(&inner).as_str() {
+            "csv" | "tsv" | "txt" | "dat" => Ok(Format::Text),
+            "npy" if inner == path => Ok(Format::Npy),
+            "npz" if inner == path => Ok(Format::Npz),
+            "parquet" if inner == path => Ok(Format::Parquet),
+            _ => Err(Error::input(
+                path,
+                "is no table by its name; .csv, .tsv, .txt or .dat (with .gz after it, if compressed), .npy, .npz or .parquet is right",
+            )),
+        }
+    }
+}
+
+/// Reads a table of numbers: text, Parquet, `.npy` or (with one array) `.npz`; `columns` chooses and orders the columns of the first two.
 ///
 /// # Errors
-/// If the file is of neither kind or malformed.
+/// If the file is of no kind that is known, or malformed.
 pub fn read(path: &Path, columns: Option<&[String]>) -> Result<Table> {
-    match extension(path).as_str() {
-        "csv" => Ok(read_csv(path, &CsvOptions { columns: columns.map(<[String]>::to_vec), ..Default::default() })?.0),
-        "npy" if columns.is_none() => read_npy(path),
-        "npz" if columns.is_none() => read_npz(path, None),
-        "npy" | "npz" => Err(Error::input(path, "has no column names to choose from; a .csv file has")),
-        _ => Err(Error::input(path, "is neither a .csv, a .npy nor a .npz file by its name")),
+    let options = CsvOptions { columns: columns.map(<[String]>::to_vec), ..Default::default() };
+    match Format::of(path)? {
+        Format::Text => Ok(read_csv(path, &options)?.0),
+        Format::Parquet => Ok(read_parquet(path, &options)?.table),
+        Format::Npy if columns.is_none() => read_npy(path),
+        Format::Npz if columns.is_none() => read_npz(path, None),
+        Format::Npy | Format::Npz => Err(Error::input(path, "has no column names to choose from; a .csv file has")),
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::{open, Table};
 use crate::error::{Error, Result};
-use npyz::{DType, NpyFile, Order, TypeChar};
+use npyz::{DType, Deserialize, NpyFile, Order, TypeChar};
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-/// Reads a two-dimensional array of little-endian 32- or 64-bit floats in C order; columns are named x1, x2, …
+/// Reads a two-dimensional array of floats, integers or booleans of any byte order, in C or Fortran order; columns are named x1, x2, …
 ///
 /// # Errors
-/// If the file is missing, truncated, of another type, rank or order, or holds a value that is not finite.
+/// If the file is missing, truncated, of another type or rank, or holds a value that is not finite or too large an integer for a float.
 pub fn read_npy(path: &Path) -> Result<Table> {
     let file = open(path)?;
     let length = file.metadata().map_err(|error| Error::input(path, error))?.len();
@@ -39,40 +39,61 @@ pub fn read_npz(path: &Path, array: Option<&str>) -> Result<Table> {
     read_array(entry, length).map_err(|message| refuse(format!("array `{name}` {message}")))
 }
 
+type Reading<T> = std::result::Result<T, String>;
+
 /// Reads an array of which `length` bytes are said to be there.
-fn read_array(reader: impl Read, length: u64) -> std::result::Result<Table, String> {
+fn read_array(reader: impl Read, length: u64) -> Reading<Table> {
     let npy = NpyFile::new(reader).map_err(|error| format!("is not a whole .npy file ({error})"))?;
     let &[rows, columns] = npy.shape() else {
         return Err(format!("holds an array of shape {:?}; two dimensions, rows and columns, are right", npy.shape()));
     };
     let dtype = npy.dtype();
-    let size = match &dtype {
-        DType::Plain(kind) if kind.type_char() == TypeChar::Float => kind.size_field(),
-        _ => 0,
+    let (kind, size) = match &dtype {
+        DType::Plain(kind) => (Some(kind.type_char()), kind.size_field()),
+        _ => (None, 0),
     };
-    if npy.order() != Order::C {
-        return Err("is in Fortran order; save it with numpy.ascontiguousarray".into());
-    }
     // Nothing is allocated before the header's claim is compared with the length of the file.
     let claimed = rows.checked_mul(columns).and_then(|cells| cells.checked_mul(size.max(1)));
     if claimed.is_none_or(|bytes| bytes > length) {
         return Err(format!("claims {rows} × {columns} numbers but has {length} bytes: it is truncated"));
     }
-    if !dtype.descr().contains('<') || (size != 4 && size != 8) {
-        return Err(format!("holds type {}; <f4 or <f8 (float32 or float64, little-endian) is right", dtype.descr()));
-    }
-    // Number by number: an archive may lie about the length too, and memory should follow what is really there.
-    let mut values: Vec<f64> = Vec::new();
-    let truncated = |error: std::io::Error| format!("is truncated ({error})");
-    if size == 4 {
-        for value in npy.data::<f32>().map_err(|error| error.to_string())? {
-            values.push(f64::from(value.map_err(truncated)?));
-        }
-    } else {
-        for value in npy.data::<f64>().map_err(|error| error.to_string())? {
-            values.push(value.map_err(truncated)?);
-        }
+    let fortran = npy.order() == Order::Fortran;
+    let values = match (kind, size) {
+        (Some(TypeChar::Float), 8) => numbers(npy, |value: f64| Some(value)),
+        (Some(TypeChar::Float), 4) => numbers(npy, |value: f32| Some(f64::from(value))),
+        (Some(TypeChar::Int), 8) => numbers(npy, |value: i64| exact(i128::from(value))),
+        (Some(TypeChar::Int), 4) => numbers(npy, |value: i32| Some(f64::from(value))),
+        (Some(TypeChar::Int), 2) => numbers(npy, |value: i16| Some(f64::from(value))),
+        (Some(TypeChar::Int), 1) => numbers(npy, |value: i8| Some(f64::from(value))),
+        (Some(TypeChar::Uint), 8) => numbers(npy, |value: u64| exact(i128::from(value))),
+        (Some(TypeChar::Uint), 4) => numbers(npy, |value: u32| Some(f64::from(value))),
+        (Some(TypeChar::Uint), 2) => numbers(npy, |value: u16| Some(f64::from(value))),
+        (Some(TypeChar::Uint), 1) => numbers(npy, |value: u8| Some(f64::from(value))),
+        (Some(TypeChar::Bool), 1) => numbers(npy, |value: bool| Some(f64::from(u8::from(value)))),
+        _ => Err(format!("holds type {}; floats of 32 or 64 bits, integers and booleans are right", dtype.descr())),
+    };
+    let mut values = values?;
+    if fortran {
+        // Column after column.
+        let (rows, columns) = (rows as usize, columns as usize);
+        values = (0..values.len()).map(|cell| values[cell % columns * rows + cell / columns]).collect();
     }
     let names = (1..=columns).map(|i| format!("x{i}")).collect();
     Table::new(names, values).map_err(|error| error.to_string())
+}
+
+/// An integer as a float, if there is one.
+fn exact(value: i128) -> Option<f64> {
+    (value.unsigned_abs() <= 1 << 53).then_some(value as f64)
+}
+
+/// The numbers of an array in the order in which they are stored.
+fn numbers<T: Deserialize, R: Read>(npy: NpyFile<R>, of: impl Fn(T) -> Option<f64>) -> Reading<Vec<f64>> {
+    // Number by number: an archive may lie about the length too, and memory should follow what is really there.
+    let mut values: Vec<f64> = Vec::new();
+    for value in npy.data::<T>().map_err(|error| error.to_string())? {
+        let value = value.map_err(|error| format!("is truncated ({error})"))?;
+        values.push(of(value).ok_or("holds an integer beyond 2^53, which no 64-bit float is; a smaller one is right")?);
+    }
+    Ok(values)
 }

@@ -59,6 +59,13 @@ impl Table {
         self.values.is_empty()
     }
 
+    /// The columns at `places`, in that order.
+    pub fn columns(&self, places: &[usize]) -> Self {
+        let rows = self.values.chunks_exact(self.dim());
+        let values = rows.flat_map(|row| places.iter().map(move |&place| row[place])).collect();
+        Self { names: places.iter().map(|&place| self.names[place].clone()).collect(), values }
+    }
+
     /// Row `row`.
     pub fn row(&self, row: usize) -> &[f64] {
         &self.values[row * self.dim()..(row + 1) * self.dim()]

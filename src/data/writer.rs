@@ -1,5 +1,6 @@
 //! Tables out, row by row in constant memory, as CSV or NPY.
 
+use super::column::{Columns, Kind};
 use super::extension;
 use crate::durable::Draft;
 use crate::error::{Error, Result};
@@ -11,6 +12,7 @@ pub struct RowWriter {
     path: PathBuf,
     sink: Sink,
     format: Format,
+    columns: Columns,
 }
 
 enum Sink {
@@ -39,7 +41,7 @@ impl RowWriter {
             draft.reserve(rows.saturating_mul(8 * names.len() as u64))?;
         }
         let sink = Sink::File(draft);
-        let mut writer = Self { path: path.to_path_buf(), sink, format };
+        let mut writer = Self { path: path.to_path_buf(), sink, format, columns: Columns::default() };
         match writer.format {
             Format::Csv => writer.write_header(names)?,
             Format::Npy { .. } => writer.put(&npy_header(rows, names.len()))?,
@@ -53,9 +55,15 @@ impl RowWriter {
     /// If the header cannot be written.
     pub fn csv(out: Box<dyn Write>, names: &[String]) -> Result<Self> {
         let path = PathBuf::from("standard output");
-        let mut writer = Self { path, sink: Sink::Stream(out), format: Format::Csv };
+        let mut writer = Self { path, sink: Sink::Stream(out), format: Format::Csv, columns: Columns::default() };
         writer.write_header(names)?;
         Ok(writer)
+    }
+
+    /// The same for rows whose first numbers are those of `columns`: in CSV, words and days are written as such.
+    pub fn of(mut self, columns: &Columns) -> Self {
+        self.columns = columns.clone();
+        self
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
@@ -67,9 +75,7 @@ impl RowWriter {
     }
 
     fn write_header(&mut self, names: &[String]) -> Result<()> {
-        let mut line = csv::Writer::from_writer(Vec::new());
-        line.write_record(names).map_err(Error::invalid)?;
-        let line = line.into_inner().map_err(Error::invalid)?;
+        let line = record(names.iter().map(String::as_str))?;
         self.put(&line)
     }
 
@@ -83,6 +89,15 @@ impl RowWriter {
             Format::Npy { missing } => {
                 *missing = missing.saturating_sub((rows.len() / width) as u64);
                 rows.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+            }
+            Format::Csv if !self.columns.is_plain() => {
+                for row in rows.chunks_exact(width) {
+                    let cells = row.iter().enumerate().map(|(i, &value)| match self.columns.0.get(i) {
+                        Some(column) if column.kind != Kind::Real => column.cell(value),
+                        _ => value.to_string(),
+                    });
+                    bytes.extend(record(cells)?);
+                }
             }
             Format::Csv => {
                 for row in rows.chunks_exact(width) {
@@ -113,6 +128,13 @@ impl RowWriter {
             Sink::Stream(mut out) => out.flush().map_err(|error| Error::output(&self.path, error)),
         }
     }
+}
+
+/// A line of CSV.
+fn record(cells: impl Iterator<Item = impl AsRef<[u8]>>) -> Result<Vec<u8>> {
+    let mut line = csv::Writer::from_writer(Vec::new());
+    line.write_record(cells).map_err(Error::invalid)?;
+    line.into_inner().map_err(Error::invalid)
 }
 
 /// The header of format version 1.0: magic string, length, and a Python dictionary padded to a multiple of 64 bytes.

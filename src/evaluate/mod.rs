@@ -1,12 +1,14 @@
-//! Numbers from log weights and clocks: ELBO, evidence, effective sample size, tail index, throughput.
+//! Figures and verdicts: from log weights, from rows held out, from clocks.
 
 pub mod bridge;
 pub mod certificate;
 pub mod correction;
 pub mod draws;
 pub mod figures;
+pub mod held_out;
 pub mod memory;
 pub mod pareto;
 pub mod regions;
+pub mod requirement;
 pub mod throughput;
 pub mod weights;

@@ -80,6 +80,83 @@ fn half_spaces(name: &str, dim: usize, i: usize, own: &[f64], shares: &[f64], in
         .collect()
 }
 
+/// Cells of space, each around a centre: a point belongs to the nearest, in units of each coordinate's spread.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cells {
+    centres: Vec<Vec<f64>>,
+    scales: Vec<f64>,
+}
+
+impl Cells {
+    /// `k` cells by k-means among `points` (row-major, `dim` to a row); none where there are fewer than twenty points to a cell.
+    pub fn among(points: &[f64], dim: usize, k: usize, stream: &Stream) -> Option<Self> {
+        let rows = points.len() / dim;
+        if rows < 20 * k {
+            return None;
+        }
+        let every = rows.div_ceil(MADE_FROM);
+        let made_from: Vec<&[f64]> = points.chunks_exact(dim).step_by(every).collect();
+        let mut rng = stream.row(0);
+        let first = made_from[(open_unit(&mut rng) * made_from.len() as f64) as usize].to_vec();
+        let mut cells = Self { centres: vec![first], scales: scales(points, dim) };
+        while cells.len() < k {
+            let distances: Vec<f64> = made_from.iter().map(|point| cells.nearest(point).1).collect();
+            let mut left = open_unit(&mut rng) * distances.iter().sum::<f64>();
+            let chosen = distances.iter().position(|d| {
+                left -= d;
+                left < 0.0
+            });
+            cells.centres.push(made_from[chosen.unwrap_or(0)].to_vec());
+        }
+        for _ in 0..12 {
+            let mut sums = vec![vec![0.0; dim]; k];
+            let mut counts = vec![0.0f64; k];
+            for point in &made_from {
+                let (cell, _) = cells.nearest(point);
+                counts[cell] += 1.0;
+                sums[cell].iter_mut().zip(*point).for_each(|(sum, x)| *sum += x);
+            }
+            let centres = cells.centres.iter_mut().zip(sums).zip(&counts);
+            for ((centre, sum), count) in centres.filter(|(_, count)| **count > 0.0) {
+                centre.iter_mut().zip(sum).for_each(|(c, s)| *c = s / count);
+            }
+        }
+        Some(cells)
+    }
+
+    /// The number of cells.
+    pub fn len(&self) -> usize {
+        self.centres.len()
+    }
+
+    /// Never: there is at least one.
+    pub fn is_empty(&self) -> bool {
+        self.centres.is_empty()
+    }
+
+    /// The cell nearest to `point` and the squared distance of its centre.
+    fn nearest(&self, point: &[f64]) -> (usize, f64) {
+        let distance = |centre: &Vec<f64>| -> f64 {
+            point.iter().zip(centre).zip(&self.scales).map(|((a, b), s)| ((a - b) / s).powi(2)).sum()
+        };
+        let all = self.centres.iter().map(distance).enumerate();
+        all.fold((0, f64::INFINITY), |best, (c, d)| if d < best.1 { (c, d) } else { best })
+    }
+
+    /// The cell of each of `points`, row-major.
+    pub fn places(&self, points: &[f64]) -> Vec<usize> {
+        points.par_chunks_exact(self.scales.len()).map(|point| self.nearest(point).0).collect()
+    }
+
+    /// Cell `cell` in words.
+    pub fn name(&self, cell: usize, names: &[String]) -> String {
+        let centre = &self.centres[cell];
+        let shown: Vec<String> = names.iter().zip(centre).take(3).map(|(n, c)| format!("{n} = {c:.2}")).collect();
+        let more = if names.len() > 3 { ", …" } else { "" };
+        format!("near ({}{more}), of {} cells", shown.join(", "), self.len())
+    }
+}
+
 /// The cells around `k` centres found among the independent draws.
 fn voronoi(
     names: &[String],
@@ -89,61 +166,15 @@ fn voronoi(
     k: usize,
     stream: &Stream,
 ) -> Vec<Region> {
-    let dim = names.len();
-    let rows = independent.len() / dim;
-    if rows < 20 * k {
-        return Vec::new();
-    }
-    let scales = scales(independent, dim);
-    let every = rows.div_ceil(MADE_FROM);
-    let made_from: Vec<&[f64]> = independent.chunks_exact(dim).step_by(every).collect();
-    let distance =
-        |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).zip(&scales).map(|((a, b), s)| ((a - b) / s).powi(2)).sum() };
-    let nearest = |point: &[f64], centres: &[Vec<f64>]| -> (usize, f64) {
-        let all = centres.iter().map(|centre| distance(point, centre)).enumerate();
-        all.fold((0, f64::INFINITY), |best, (c, d)| if d < best.1 { (c, d) } else { best })
-    };
-    let mut rng = stream.row(0);
-    let mut centres = vec![made_from[(open_unit(&mut rng) * made_from.len() as f64) as usize].to_vec()];
-    while centres.len() < k {
-        let distances: Vec<f64> = made_from.iter().map(|point| nearest(point, &centres).1).collect();
-        let mut left = open_unit(&mut rng) * distances.iter().sum::<f64>();
-        let chosen = distances.iter().position(|d| {
-            left -= d;
-            left < 0.0
-        });
-        centres.push(made_from[chosen.unwrap_or(0)].to_vec());
-    }
-    for _ in 0..12 {
-        let mut sums = vec![vec![0.0; dim]; k];
-        let mut counts = vec![0.0f64; k];
-        for point in &made_from {
-            let (cell, _) = nearest(point, &centres);
-            counts[cell] += 1.0;
-            sums[cell].iter_mut().zip(*point).for_each(|(sum, x)| *sum += x);
-        }
-        for ((centre, sum), count) in centres.iter_mut().zip(sums).zip(&counts).filter(|(_, count)| **count > 0.0) {
-            centre.iter_mut().zip(sum).for_each(|(c, s)| *c = s / count);
-        }
-    }
-    let cells_of = |points: &[f64]| -> Vec<usize> {
-        points.par_chunks_exact(dim).map(|point| nearest(point, &centres).0).collect()
-    };
-    let mut regions: Vec<Region> = centres
-        .iter()
-        .map(|centre| {
-            let shown: Vec<String> = names.iter().zip(centre).take(3).map(|(n, c)| format!("{n} = {c:.2}")).collect();
-            let more = if dim > 3 { ", …" } else { "" };
-            let name = format!("near ({}{more}), of {k} cells", shown.join(", "));
-            Region { name, student: 0.0, weighted: 0.0, independent: 0.0 }
-        })
-        .collect();
-    let n = shares.len() as f64;
-    for (cell, share) in cells_of(own).into_iter().zip(shares) {
+    let Some(cells) = Cells::among(independent, names.len(), k, stream) else { return Vec::new() };
+    let region = |cell| Region { name: cells.name(cell, names), student: 0.0, weighted: 0.0, independent: 0.0 };
+    let mut regions: Vec<Region> = (0..k).map(region).collect();
+    let (n, rows) = (shares.len() as f64, (independent.len() / names.len()) as f64);
+    for (cell, share) in cells.places(own).into_iter().zip(shares) {
         regions[cell].student += 1.0 / n;
         regions[cell].weighted += share;
     }
-    cells_of(independent).into_iter().for_each(|cell| regions[cell].independent += 1.0 / rows as f64);
+    cells.places(independent).into_iter().for_each(|cell| regions[cell].independent += 1.0 / rows);
     regions
 }
 

@@ -53,6 +53,16 @@ pub fn mean(values: &[f64]) -> MeanWithError {
     MeanWithError { mean, standard_error: (squares / (n - 1.0) / n).sqrt() }
 }
 
+/// The mean of `values` by their `weights`, Σ wx / Σ w, and its standard error: that of as many equal values as they are worth,
+/// n = (Σ w)² / Σ w² (Kish 1965).
+pub fn weighted_mean(values: &[f64], weights: &[f64]) -> MeanWithError {
+    let sum: f64 = weights.iter().sum();
+    let n = sum * sum / weights.iter().map(|weight| weight * weight).sum::<f64>();
+    let of = |value: &dyn Fn(f64) -> f64| values.iter().zip(weights).map(|(x, w)| w * value(*x)).sum::<f64>() / sum;
+    let mean = of(&|x| x);
+    MeanWithError { mean, standard_error: (of(&|x| (x - mean).powi(2)) / (n - 1.0)).sqrt() }
+}
+
 /// The sums of powers of weights relative to the largest.
 struct Relative {
     largest: f64,

@@ -1,12 +1,16 @@
 //! From what was written to what can be run: every fault of an experiment, found before anything is trained.
 
+use super::data_spec::SourceSpec;
+use super::default_fit::DefaultFit;
+use super::faults::{faults_of_flows, faults_of_header, faults_of_stages, faults_of_strata, refuse, resolve_flows};
 use super::native::Native;
 use super::prepare::{self, Divided, Prepared};
-use super::spec::{Against, IndependentSpec, MethodSpec, SourceSpec, Spec, StageSpec, StudentSpec, Whitening, VERSION};
+use super::rows::{self, Rows};
+use super::spec::{Against, MethodSpec, Spec, StageSpec, StudentSpec, Whitening};
 use super::whiten::{self, whiten};
-use crate::data::{self, Table};
+use crate::data::{self, Columns, Table};
 use crate::error::{Error, Result};
-use crate::flow::{BaseConfig, FlowConfig, Standardisation};
+use crate::flow::{FlowConfig, Standardisation};
 use crate::seed::Seed;
 use crate::target::Density;
 use crate::train::{Divergence, Settings};
@@ -24,8 +28,10 @@ pub struct Plan {
     pub dim: usize,
     /// Their names.
     pub names: Vec<String>,
-    /// The coordinates (by number) that are whole numbers in the user's data.
-    pub integers: Vec<usize>,
+    /// What the coordinates stand for in the user's table.
+    pub columns: Columns,
+    /// What a person should know of the table.
+    pub table_notes: Vec<String>,
     /// The target.
     pub target: Option<Arc<dyn Density>>,
     /// The teacher's data, divided and in the user's units.
@@ -85,9 +91,6 @@ impl StagePlan {
         }
     }
 }
-
-/// The largest number of rows drawn or scored at once by an experiment.
-const MOST_ROWS: usize = 100_000_000;
 
 /// Exact draws that a preview makes do with; enough for the smallest shares of `validation` and `test` that anyone writes.
 const PREVIEW_DRAWS: usize = 2_000;
@@ -162,6 +165,12 @@ impl Plan {
                 None
             }
         });
+        let by_itself = spec.stages.is_empty() && spec.data.is_some() && !has_target;
+        if by_itself {
+            // Their sizes come with the table.
+            spec.stages = DefaultFit::of(1, 1).stages();
+            spec.student.get_or_insert(StudentSpec::LikeTeacher);
+        }
         faults_of_header(&spec, has_target, &mut faults);
         faults_of_stages(&spec, has_target, &mut faults);
         let target_dim = target.as_ref().map(|target| target.dim());
@@ -169,7 +178,7 @@ impl Plan {
             faults.push("neither `target` nor `data` is given; at least one is right".into());
         }
         // Flows of a known dimension are checked before any data is read, and faults so far are reported together.
-        let (mut teacher, student) = resolve_flows(&spec, &mut faults);
+        let (mut teacher, mut student) = resolve_flows(&spec, &mut faults);
         faults_of_strata(&spec, &student, &mut faults);
         if let Some(dim) = target_dim {
             faults_of_flows(&teacher, &student, &spec, dim, &mut faults);
@@ -177,22 +186,25 @@ impl Plan {
         refuse(path, faults)?;
 
         let seed = Seed(spec.seed);
-        let data = spec.data.as_ref();
-        let table = data.map(|data| {
-            let (table, dropped) = prepare::read(data, folder, target.as_deref(), seed, most_draws)?;
-            let drawn = matches!(data.source, SourceSpec::Draws { .. });
-            if !data.integers.is_empty()
-                && target.as_ref().is_some_and(|target| target.constraint().value_names().is_some())
-            {
-                let message = "data.integers with a target whose parameters have supports; one or the other is right";
-                return Err(Error::invalid(message));
+        let data = spec.data.clone();
+        let data = data.as_ref();
+        let rows = data.map(|data| {
+            let mut rows = rows::read(data, folder, target.as_deref(), seed, most_draws)?;
+            if !matches!(data.source, SourceSpec::Draws { .. }) {
+                rows.table = prepare::to_coordinates(target.as_deref(), rows.table, "data")?;
             }
-            let table = if drawn { table } else { prepare::to_coordinates(target.as_deref(), table, "data")? };
-            Ok::<_, Error>((table, dropped))
+            Ok::<_, Error>(rows)
         });
-        let table = table.transpose()?;
-        let dim = table.as_ref().map(|(table, _)| table.dim()).or(target_dim).unwrap_or(0);
+        let rows: Option<Rows> = rows.transpose()?;
+        let dim = rows.as_ref().map(|rows| rows.table.dim()).or(target_dim).unwrap_or(0);
         let mut faults = Vec::new();
+        if let (true, Some(data), Some(rows)) = (by_itself, data, &rows) {
+            let fitted = (1.0 - data.validation - data.test) * rows.table.len() as f64;
+            let fit = DefaultFit::of(fitted as usize, dim);
+            spec.stages = fit.stages();
+            spec.teacher.get_or_insert_with(|| fit.teacher());
+            (teacher, student) = resolve_flows(&spec, &mut faults);
+        }
         if target_dim.is_none() {
             faults_of_flows(&teacher, &student, &spec, dim, &mut faults);
         } else if target_dim != Some(dim) {
@@ -212,20 +224,20 @@ impl Plan {
         }
         refuse(path, faults)?;
 
-        let names = match (&table, &target) {
-            (Some((table, _)), _) => table.names.clone(),
+        let names = match (&rows, &target) {
+            (Some(rows), _) => rows.table.names.clone(),
             (None, Some(target)) => target.names(),
             (None, None) => Vec::new(),
         };
-        let prepared = match (data, table) {
-            (Some(data), Some((table, dropped))) => Some(prepare::prepare(data, table, dropped, seed)?),
+        let prepared = match (data, rows) {
+            (Some(data), Some(rows)) => Some(prepare::prepare(data, rows, seed)?),
             _ => None,
         };
-        let (data, standardisation, integers) = match prepared {
-            Some(Prepared { data, standardisation, integers }) => (Some(data), standardisation, integers),
-            None => (None, Standardisation::identity(dim), Vec::new()),
+        let (data, standardisation, columns, table_notes) = match prepared {
+            Some(Prepared { data, standardisation, columns, notes }) => (Some(data), standardisation, columns, notes),
+            None => (None, Standardisation::identity(dim), Columns::default(), Vec::new()),
         };
-        let train = data.as_ref().map(|data| data.train.as_slice());
+        let train = data.as_ref().map(|data| data.by_weight(dim));
         let starts = if most_draws == usize::MAX { whiten::STARTS } else { 1 };
         // Draws that a stage is still to make are whitened by then.
         let sampled = spec.stages.iter().any(|stage| matches!(stage, StageSpec::Sample { .. }));
@@ -235,7 +247,8 @@ impl Plan {
             spec.whitening
         };
         let (standardisation, whitening_note) =
-            whiten(whitening, standardisation, target.as_deref(), train, &names, (seed, starts))?;
+            whiten(whitening, standardisation, target.as_deref(), train.as_deref(), &names, (seed, starts))?;
+        drop(train);
         if teacher.is_none() && spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_))) {
             teacher = Some(FlowConfig::default());
         }
@@ -255,7 +268,8 @@ impl Plan {
             seed,
             dim,
             names,
-            integers,
+            columns,
+            table_notes,
             target,
             data,
             standardisation,
@@ -274,173 +288,5 @@ impl Plan {
             StagePlan::TrainStudent(against, ..) => Some(*against),
             StagePlan::FitTeacher(_) | StagePlan::Sample(..) => None,
         })
-    }
-}
-
-/// One error with all faults, or none.
-fn refuse(path: &Path, faults: Vec<String>) -> Result<()> {
-    match faults.len() {
-        0 => Ok(()),
-        1 => Err(Error::input(path, &faults[0])),
-        n => Err(Error::input(path, format!("{n} faults\n  {}", faults.join("\n  ")))),
-    }
-}
-
-fn faults_of_header(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
-    if spec.version != VERSION {
-        faults.push(format!("version is {}; {VERSION} is right", spec.version));
-    }
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
-    if spec.name.is_empty() || spec.name.len() > 100 || spec.name.starts_with('.') || !spec.name.chars().all(legal) {
-        faults.push(format!(
-            "name is {:?}; 1 to 100 letters, digits, `_`, `-` and `.` (not at the start) are right: it names a folder",
-            spec.name
-        ));
-    }
-    let draws = spec.evaluation.draws;
-    if !(100..=MOST_ROWS).contains(&draws) {
-        faults.push(format!("evaluation.draws is {draws}; 100 to {MOST_ROWS} is right"));
-    }
-    if let IndependentSpec::Smc(settings) = &spec.evaluation.independent {
-        faults.extend(settings.faults().into_iter().map(|fault| format!("evaluation.independent: {fault}")));
-    }
-    if let Some(data) = &spec.data {
-        for (name, share) in [("validation", data.validation), ("test", data.test)] {
-            if !(share.is_finite() && share > 0.0 && share < 0.9) {
-                faults.push(format!("data.{name} is {share}; a share above 0 and below 0.9 is right"));
-            }
-        }
-        if let SourceSpec::Draws { rows } = data.source {
-            if !(10..=MOST_ROWS).contains(&rows) {
-                faults.push(format!("data.source.rows is {rows}; 10 to {MOST_ROWS} is right"));
-            }
-            if !has_target {
-                faults.push("data.source is `Draws` but there is no `target` to draw from".into());
-            }
-        }
-    }
-}
-
-fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
-    if spec.stages.is_empty() {
-        faults.push("stages is empty; at least one stage is right".into());
-    }
-    let (mut teacher_fitted, mut sampled) = (false, false);
-    for (i, stage) in spec.stages.iter().enumerate() {
-        let at = format!("stages[{i}]");
-        let settings = match stage {
-            StageSpec::Sample { method, draws } => {
-                if !has_target {
-                    faults.push(format!("{at} draws from the target, but there is no `target`"));
-                }
-                if sampled {
-                    faults.push(format!("{at} draws a second time; one such stage is right"));
-                }
-                if !(100..=MOST_ROWS).contains(draws) {
-                    faults.push(format!("{at}.draws is {draws}; 100 to {MOST_ROWS} is right"));
-                }
-                let of_method = match method {
-                    MethodSpec::Smc(settings) => settings.faults(),
-                    MethodSpec::Nuts(settings) => settings.faults(),
-                };
-                faults.extend(of_method.into_iter().map(|fault| format!("{at}.method: {fault}")));
-                if matches!(method, MethodSpec::Nuts(_)) && cfg!(not(feature = "nuts")) {
-                    faults.push(format!(
-                        "{at}.method is `Nuts`, but this build has not the feature `nuts`; `Smc` is right"
-                    ));
-                }
-                sampled = true;
-                continue;
-            }
-            StageSpec::MaximumLikelihood(settings) => {
-                if spec.data.is_none() && !sampled {
-                    faults.push(format!(
-                        "{at} fits the teacher, but there is neither `data` nor a stage `Sample` before it"
-                    ));
-                }
-                if teacher_fitted {
-                    faults.push(format!("{at} fits the teacher a second time; one such stage is right"));
-                }
-                teacher_fitted = true;
-                *settings
-            }
-            StageSpec::ForwardKl { .. } | StageSpec::ReverseKl { .. } => {
-                let Some((against, divergence, training)) = stage.divergence() else { continue };
-                faults.extend(divergence.faults().into_iter().map(|fault| format!("{at}: {fault}")));
-                if matches!(stage, StageSpec::ReverseKl { reverse: 0.0, .. }) {
-                    faults.push(format!("{at}: reverse is 0; for the forward KL alone a stage `ForwardKl` is right"));
-                }
-                if against == Against::Target && divergence.forward > 0.0 && spec.data.is_none() && !sampled {
-                    faults.push(format!(
-                        "{at}: forward KL (of weight {}) needs draws, but there is neither `data` nor a stage `Sample` before it",
-                        divergence.forward
-                    ));
-                }
-                if against == Against::Teacher && !teacher_fitted {
-                    faults.push(format!("{at} trains against the teacher, but no stage before it fits one"));
-                }
-                if against == Against::Target && !has_target {
-                    faults.push(format!("{at} trains against the target, but there is no `target`"));
-                }
-                training
-            }
-        };
-        faults.extend(settings.faults().into_iter().map(|fault| format!("{at}: {fault}")));
-    }
-}
-
-/// The flows that the stages need, with defaults and `LikeTeacher` written out.
-fn resolve_flows(spec: &Spec, faults: &mut Vec<String>) -> (Option<FlowConfig>, Option<FlowConfig>) {
-    let fits_teacher = spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_)));
-    let trains_student = spec.stages.iter().any(|stage| stage.divergence().is_some());
-    if spec.teacher.is_some() && !fits_teacher {
-        faults.push("teacher is given but no stage fits it".into());
-    }
-    if spec.student.is_some() && !trains_student {
-        faults.push("student is given but no stage trains it".into());
-    }
-    let teacher = fits_teacher.then(|| spec.teacher.clone().unwrap_or_default());
-    let student = match (&spec.student, trains_student) {
-        (_, false) => None,
-        (Some(StudentSpec::Flow(flow)), _) => Some(flow.clone()),
-        (Some(StudentSpec::LikeTeacher), _) => match &teacher {
-            // What is wrong with the teacher is reported as such; nothing of its sizes is made before.
-            Some(teacher) => Some(if teacher.faults(1).is_empty() { teacher.reversed() } else { teacher.clone() }),
-            None => {
-                faults.push("student is `LikeTeacher` but no stage fits a teacher".into());
-                None
-            }
-        },
-        (None, _) => Some(FlowConfig::default()),
-    };
-    (teacher, student)
-}
-
-fn faults_of_flows(
-    teacher: &Option<FlowConfig>,
-    student: &Option<FlowConfig>,
-    spec: &Spec,
-    dim: usize,
-    faults: &mut Vec<String>,
-) {
-    if let Some(teacher) = teacher {
-        faults.extend(teacher.faults(dim).into_iter().map(|fault| format!("teacher.{fault}")));
-    }
-    if let (Some(student), false) = (student, matches!(spec.student, Some(StudentSpec::LikeTeacher))) {
-        faults.extend(student.faults(dim).into_iter().map(|fault| format!("student.{fault}")));
-    }
-}
-
-/// Batches that are too small for every component of a student's base to have a row.
-fn faults_of_strata(spec: &Spec, student: &Option<FlowConfig>, faults: &mut Vec<String>) {
-    let Some(BaseConfig::Mixture { components }) = student.as_ref().map(|student| student.base) else { return };
-    for (i, stage) in spec.stages.iter().enumerate() {
-        if let Some((_, _, Settings { batch, .. })) = stage.divergence() {
-            if batch < components {
-                faults.push(format!(
-                    "stages[{i}]: batch is {batch}; at least {components}, one row for each component of the base, is right"
-                ));
-            }
-        }
     }
 }

@@ -31,12 +31,21 @@ pub struct StudentScores {
 
 /// Scores `teacher` on the plan's data.
 pub fn score_teacher(teacher: &FrozenModel<f64>, data: &Divided) -> TeacherScores {
-    let mean = |rows: &[f64]| {
+    let mean = |rows: &[f64], row_weights: &[f64]| {
         let mut log_prob = vec![0.0; rows.len() / teacher.dim()];
         teacher.log_prob(rows, &mut log_prob);
-        weights::mean(&log_prob)
+        if row_weights.is_empty() {
+            weights::mean(&log_prob)
+        } else {
+            weights::weighted_mean(&log_prob, row_weights)
+        }
     };
-    TeacherScores { train: mean(&data.train), validation: mean(&data.validation), test: mean(&data.test) }
+    let [of_train, of_validation] = &data.weights;
+    TeacherScores {
+        train: mean(&data.train, of_train),
+        validation: mean(&data.validation, of_validation),
+        test: mean(&data.test, &[]),
+    }
 }
 
 impl StudentScores {

@@ -2,8 +2,10 @@
 
 use super::attended::Attended;
 use super::check::Plan;
+use super::data_spec::{DataSpec, SourceSpec};
 use super::prepare::{self, Prepared};
-use super::spec::{Against, DataSpec, IndependentSpec, MethodSpec, SourceSpec, Whitening};
+use super::rows::Rows;
+use super::spec::{Against, IndependentSpec, MethodSpec, Whitening};
 use super::watcher::Watcher;
 use super::whiten::whiten;
 use crate::data::{RowWriter, Table};
@@ -109,10 +111,8 @@ impl Plan {
             return Ok(());
         }
         let source = SourceSpec::Draws { rows: rows.len() / self.dim };
-        let spec =
-            DataSpec { source, validation: 0.1, test: 0.1, standardise: true, transforms: vec![], integers: vec![] };
-        let Prepared { data, standardisation, .. } =
-            prepare::prepare(&spec, Table::new(self.names.clone(), rows)?, 0, self.seed)?;
+        let rows = Rows::plain(Table::new(self.names.clone(), rows)?);
+        let Prepared { data, standardisation, .. } = prepare::prepare(&DataSpec::new(source), rows, self.seed)?;
         if self.spec.whitening != Whitening::Laplace {
             let (whitening, train) = (self.spec.whitening, Some(data.train.as_slice()));
             (self.standardisation, self.whitening_note) =

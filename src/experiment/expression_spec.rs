@@ -1,7 +1,7 @@
 //! A target written in the experiment file: parameters with supports, data, and the log density.
 
 use super::ordered::Ordered;
-use crate::data::{self, CsvOptions};
+use crate::data::{self, CsvOptions, Dialect};
 use crate::expression::{Datum, Expression};
 use crate::target::{Parameter, Support};
 use serde::{Deserialize, Serialize};
@@ -123,7 +123,8 @@ impl DatumSpec {
                     return Err("`column` and `columns` or `except`; one column or several are right".into());
                 }
                 let chosen = column.as_ref().map(|column| vec![column.clone()]).or_else(|| columns.clone());
-                let options = CsvOptions { columns: chosen, delimiter: *delimiter as u8, drop_missing: false };
+                let dialect = Dialect { delimiter: Some(*delimiter), ..Dialect::default() };
+                let options = CsvOptions { columns: chosen, dialect, ..CsvOptions::default() };
                 let (table, _) = data::read_csv(&folder.join(path), &options).map_err(|error| error.to_string())?;
                 if let Some(unknown) = except.iter().find(|name| !table.names.contains(name)) {
                     return Err(format!("except names column `{unknown}`; there are {}", table.names.join(", ")));

@@ -2,23 +2,32 @@
 
 mod attended;
 mod check;
+mod data_spec;
+mod default_fit;
 mod evaluation;
 mod evidence;
 mod expression_spec;
+mod faults;
+mod findings;
 mod folder;
 mod native;
 mod ordered;
 mod prepare;
 mod report;
 mod ron_value;
+mod rows;
 mod run;
 mod set;
 mod spec;
 mod target_spec;
+mod verdict;
 mod watcher;
+mod weight;
 mod whiten;
 
 pub use check::{Plan, StagePlan};
+pub use data_spec::{DataSpec, GridSpec, GridsSpec, Missing, SourceSpec, TransformSpec};
+pub use default_fit::DefaultFit;
 pub use evaluation::{score_teacher, StudentScores, TeacherScores};
 pub use evidence::look_at;
 pub use expression_spec::{DatumSpec, ExpressionSpec, Scaling};
@@ -28,9 +37,7 @@ pub use ordered::Ordered;
 pub use prepare::Divided;
 pub use report::{Record, Scores, StageRecord, Status};
 pub use run::run;
-pub use spec::{
-    Against, DataSpec, EvaluationSpec, IndependentSpec, MethodSpec, Missing, SourceSpec, Spec, StageSpec, StudentSpec,
-    TransformSpec, Whitening,
-};
+pub use spec::{Against, EvaluationSpec, IndependentSpec, MethodSpec, Spec, StageSpec, StudentSpec, Whitening};
 pub use target_spec::TargetSpec;
+pub use verdict::{AgainstData, Judgement};
 pub use watcher::Watcher;

@@ -1,13 +1,16 @@
-//! The teacher's data: read or drawn, dithered, put behind their links, divided.
+//! The teacher's data: dithered, put behind their links, divided.
 
-use super::spec::{DataSpec, Missing, SourceSpec, TransformSpec};
-use crate::data::{self, CsvOptions, Split, Table};
+use super::data_spec::{DataSpec, TransformSpec};
+use super::rows::Rows;
+use super::weight;
+use crate::data::look::Finding;
+use crate::data::{Columns, Split, Table};
 use crate::error::{Error, Result};
-use crate::evaluate::draws::exact_draws;
 use crate::flow::{Link, Standardisation};
-use crate::seed::{open_unit, Seed};
+use crate::sampler::systematic;
+use crate::seed::Seed;
 use crate::target::Density;
-use std::path::Path;
+use std::borrow::Cow;
 
 /// Rows of the user's data, row-major and in the user's units.
 #[derive(Debug, Clone)]
@@ -16,47 +19,15 @@ pub struct Divided {
     pub train: Vec<f64>,
     /// The rows that decide when to stop.
     pub validation: Vec<f64>,
-    /// The rows that are only used to report.
+    /// The rows that are only used to report: where rows have weights, a part of them that has none (see [`Divided::weights`]).
     pub test: Vec<f64>,
+    /// The weights of the rows that are fitted and of those that decide when to stop, each of mean 1; empty where rows have none. Rows for
+    /// tests are kept with a probability that is their weight over the largest: what is kept are draws of the weighted distribution.
+    pub weights: [Vec<f64>; 2],
     /// Rows that were left out for a missing value.
     pub dropped: usize,
-}
-
-/// Reads or draws the rows of `data`, relative to `folder`, at most `most_draws` in the latter case; also the number that was left
-/// out for a missing value.
-pub(super) fn read(
-    data: &DataSpec,
-    folder: &Path,
-    target: Option<&dyn Density>,
-    seed: Seed,
-    most_draws: usize,
-) -> Result<(Table, usize)> {
-    match &data.source {
-        SourceSpec::Csv { path, columns, delimiter, missing } => {
-            if !delimiter.is_ascii() {
-                return Err(Error::invalid(format!(
-                    "data.source.delimiter is {delimiter:?}; an ASCII character is right"
-                )));
-            }
-            let options = CsvOptions {
-                columns: columns.clone(),
-                delimiter: *delimiter as u8,
-                drop_missing: *missing == Missing::Drop,
-            };
-            data::read_csv(&folder.join(path), &options)
-        }
-        SourceSpec::Npy { path } => Ok((data::read_npy(&folder.join(path))?, 0)),
-        SourceSpec::Npz { path, array } => Ok((data::read_npz(&folder.join(path), array.as_deref())?, 0)),
-        SourceSpec::Draws { rows } => {
-            let sampler = target.and_then(|target| Some((target, target.sampler()?)));
-            let (target, sampler) = sampler.ok_or_else(|| {
-                let advice = "`flowdistill targets` lists those that have";
-                Error::invalid(format!("data.source is `Draws`, but the target has no exact sampler; {advice}"))
-            })?;
-            let values = exact_draws(sampler, target.dim(), most_draws.min(*rows), &seed.stream("data/draws"));
-            Ok((Table::new(target.names(), values)?, 0))
-        }
-    }
+    /// What is odd about the rows as they were read, the gravest first.
+    pub findings: Vec<Finding>,
 }
 
 /// A table from elsewhere in the coordinates of the target: one of the values of its parameters, where they have supports. Columns
@@ -96,7 +67,7 @@ pub(super) fn faults_of_columns(data: &DataSpec, target: Option<&dyn Density>, f
         return;
     };
     for transform in &data.transforms {
-        let (TransformSpec::Log { column, .. } | TransformSpec::Logit { column, .. }) = transform;
+        let column = transform.column();
         if values.contains(column) && !coordinates.contains(column) {
             faults.push(format!(
                 "data.transforms names `{column}`, which the support of that parameter maps to an unconstrained coordinate already; \
@@ -106,65 +77,88 @@ pub(super) fn faults_of_columns(data: &DataSpec, target: Option<&dyn Density>, f
     }
 }
 
+impl Divided {
+    /// The rows that are fitted, or as many of them drawn by their weights (systematically, so that each comes as often as its share, rounded
+    /// up or down): for what is made from rows that have no weights.
+    pub fn by_weight(&self, dim: usize) -> Cow<'_, [f64]> {
+        if self.weights[0].is_empty() {
+            return Cow::Borrowed(&self.train);
+        }
+        let places = systematic(&self.weights[0], self.train.len() / dim, 0.5);
+        Cow::Owned(places.into_iter().flat_map(|row| self.train[row * dim..][..dim].iter().copied()).collect())
+    }
+}
+
 /// What is ready to be fitted.
 pub(super) struct Prepared {
     pub data: Divided,
     pub standardisation: Standardisation,
-    /// The columns of whole numbers.
-    pub integers: Vec<usize>,
+    /// What the coordinates stand for.
+    pub columns: Columns,
+    /// What a person should know of the table.
+    pub notes: Vec<String>,
 }
 
-/// Dithers whole numbers, divides the rows, and fits the standardisation to those that will be fitted.
-pub(super) fn prepare(data: &DataSpec, mut table: Table, dropped: usize, seed: Seed) -> Result<Prepared> {
-    let place = |column: &String, field: &str| {
-        let place = table.names.iter().position(|name| name == column);
-        place.ok_or_else(|| {
-            Error::invalid(format!("data.{field} names column `{column}`; there are {}", table.names.join(", ")))
-        })
-    };
-    let integers = data.integers.iter().map(|column| place(column, "integers")).collect::<Result<Vec<_>>>()?;
+/// Dithers what is on places, divides the rows, and fits the standardisation to those that will be fitted.
+pub(super) fn prepare(data: &DataSpec, rows: Rows, seed: Seed) -> Result<Prepared> {
+    let Rows { mut table, columns, weights, dropped, mut notes, findings } = rows;
     let mut links = vec![Link::Identity; if data.transforms.is_empty() { 0 } else { table.dim() }];
     for transform in &data.transforms {
-        let (column, link) = match transform {
-            TransformSpec::Log { column, above } => (column, Link::Above(*above)),
-            TransformSpec::Logit { column, low, high } => (column, Link::Between(*low, *high)),
+        let column = transform.column();
+        let link = match *transform {
+            TransformSpec::Log { above, .. } => Link::Above(above),
+            TransformSpec::Logit { low, high, .. } => Link::Between(low, high),
+            TransformSpec::Circular { period, low, .. } => Link::Around { low, period, cut: low },
         };
         if !link.is_sound() {
-            return Err(Error::invalid(format!("data.transforms: the bounds of column `{column}` are not in order")));
+            let wrong = match link {
+                Link::Around { low, period, .. } => {
+                    format!("the turn of column `{column}` begins at {low} and is {period} long; finite numbers, the latter above 0, are right")
+                }
+                _ => format!("the bounds of column `{column}` are not in order"),
+            };
+            return Err(Error::invalid(format!("data.transforms: {wrong}")));
         }
-        links[place(column, "transforms")?] = link;
+        if columns.0.iter().any(|of| of.name == *column && of.kind.words().is_some()) {
+            return Err(Error::invalid(format!(
+                "data.transforms names column `{column}`, which holds words; leave it out"
+            )));
+        }
+        let place = table.names.iter().position(|name| name == column).ok_or_else(|| {
+            Error::invalid(format!("data.transforms names column `{column}`; there are {}", table.names.join(", ")))
+        })?;
+        links[place] = match link {
+            Link::Around { low, period, .. } => {
+                let angles: Vec<f64> = table.values.iter().skip(place).step_by(table.dim()).copied().collect();
+                Link::around(low, period, &angles)
+            }
+            bounded => bounded,
+        };
     }
+    let bounds: Vec<(f64, f64)> = links
+        .iter()
+        .map(|link| match *link {
+            Link::Above(low) => (low, f64::INFINITY),
+            Link::Between(low, high) => (low, high),
+            Link::Identity | Link::Around { .. } => (f64::NEG_INFINITY, f64::INFINITY),
+        })
+        .collect();
     let whole = Standardisation { links: links.clone(), ..Standardisation::identity(table.dim()) };
-    dither(&mut table, &integers, seed)?;
+    columns.dither(&mut table.values, &bounds, &seed.stream("data/dither"));
+    whole.turn(&mut table.values);
     whole.check(&table.values, &table.names)?;
 
-    let split = Split::new(table.len(), data.validation, data.test, &seed.stream("data/split"))?;
+    let mut split = Split::new(table.len(), data.validation, data.test, &seed.stream("data/split"))?;
+    let weights = match &weights {
+        Some(weights) => {
+            notes.push(weight::thin(weights, &mut split.test, &seed.stream("data/thin"))?);
+            [weight::of(weights, &split.train, "fitted")?, weight::of(weights, &split.validation, "validated")?]
+        }
+        None => Default::default(),
+    };
     let pick = |rows: &[usize]| rows.iter().flat_map(|&row| table.row(row).iter().copied()).collect::<Vec<f64>>();
     let (train, validation, test) = (pick(&split.train), pick(&split.validation), pick(&split.test));
-    let standardisation = Standardisation::fit(&train, &table.names, links, data.standardise)?;
-    Ok(Prepared { data: Divided { train, validation, test, dropped }, standardisation, integers })
-}
-
-/// Adds uniform noise within ±½ to columns of whole numbers: the density of the sum, integrated over a unit interval, is the
-/// probability of the number at its centre (Uria, Murray and Larochelle 2013).
-fn dither(table: &mut Table, integers: &[usize], seed: Seed) -> Result<()> {
-    let stream = seed.stream("data/dither");
-    let dim = table.dim();
-    for (row, values) in table.values.chunks_exact_mut(dim).enumerate() {
-        if integers.is_empty() {
-            break;
-        }
-        let mut rng = stream.row(row as u64);
-        for &i in integers {
-            if values[i].fract() != 0.0 {
-                let (name, value) = (&table.names[i], values[i]);
-                return Err(Error::invalid(format!(
-                    "row {}, column `{name}` is {value}, but data.integers says that it holds whole numbers",
-                    row + 1
-                )));
-            }
-            values[i] += open_unit(&mut rng) - 0.5;
-        }
-    }
-    Ok(())
+    let divided = Divided { train, validation, test, weights, dropped, findings };
+    let standardisation = Standardisation::fit(&divided.by_weight(table.dim()), &table.names, links, data.standardise)?;
+    Ok(Prepared { data: divided, standardisation, columns, notes })
 }

@@ -1,6 +1,8 @@
 //! What a run found: `run.json` for programs, `report.md` for people.
 
 use super::evaluation::{StudentScores, TeacherScores};
+use super::verdict::AgainstData;
+use crate::data::look::Finding;
 use crate::evaluate::certificate::Certificate;
 use crate::evaluate::throughput::{self, Throughput};
 use crate::sampler::Drawn;
@@ -62,9 +64,13 @@ pub struct Record {
     pub seconds: f64,
     /// The stages so far.
     pub stages: Vec<StageRecord>,
+    /// What is odd about the data.
+    pub findings: Vec<Finding>,
     /// The scores.
     pub scores: Scores,
-    /// May the student be used?
+    /// How the models compare with held-out rows.
+    pub against_data: AgainstData,
+    /// May the student be used for the density that it was trained against?
     pub certificate: Option<Certificate>,
     /// The speeds.
     pub throughput: Vec<Throughput>,
@@ -164,8 +170,21 @@ impl Record {
             "scores": values,
         });
         if let Some(map) = run.as_object_mut() {
+            if !self.findings.is_empty() {
+                map.insert("findings".into(), json!(self.findings));
+            }
             if !reasons.is_empty() {
                 map.insert("score_reasons".into(), Value::Object(reasons));
+            }
+            if let Some(judgement) = self.judgement() {
+                map.insert("verdict".into(), json!(judgement.verdict));
+                map.insert("reasons".into(), json!(judgement.reasons));
+            }
+            let data = [("teacher", &self.against_data.teacher), ("student", &self.against_data.student)];
+            let data = data.into_iter().filter_map(|(who, found)| Some((who.into(), found.as_ref()?.to_json())));
+            let data: Map<String, Value> = data.collect();
+            if !data.is_empty() {
+                map.insert("data_certificate".into(), Value::Object(data));
             }
             if let Some(certificate) = &self.certificate {
                 map.insert("certificate".into(), certificate.to_json());
@@ -187,6 +206,13 @@ impl Record {
 
     fn write_markdown(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "# {}\n", self.name)?;
+        if let Some(judgement) = self.judgement() {
+            writeln!(out, "## Verdict: {}\n", judgement.verdict.words())?;
+            judgement.reasons.iter().try_for_each(|reason| writeln!(out, "- {reason}"))?;
+            if !judgement.reasons.is_empty() {
+                writeln!(out)?;
+            }
+        }
         let status = match self.status {
             Status::Running => "still running",
             Status::Finished => "finished",
@@ -194,10 +220,16 @@ impl Record {
             Status::Diverged => "training diverged; the last good weights were kept",
         };
         writeln!(out, "{status}; seed {}, {} threads, {:.1} s\n", self.seed, self.threads, self.seconds)?;
+        for finding in &self.findings {
+            writeln!(out, "- {finding}")?;
+        }
+        if !self.findings.is_empty() {
+            writeln!(out)?;
+        }
         writeln!(out, "| stage | steps | stopped by | skipped steps | seconds |\n|---|---:|---|---:|---:|")?;
         for StageRecord { name, trained, .. } in &self.stages {
             let Some(trained) = trained else { continue };
-            let reason = format!("{:?}", trained.reason).to_lowercase();
+            let reason = trained.reason.words();
             let Trained { steps, skipped_steps, seconds, .. } = trained;
             writeln!(out, "| {name} | {steps} | {reason} | {skipped_steps} | {seconds:.1} |")?;
         }
@@ -215,6 +247,11 @@ impl Record {
             for (part, score) in [("train", teacher.train), ("validation", teacher.validation), ("test", teacher.test)]
             {
                 writeln!(out, "| {part} | {:.4} | {:.4} |", score.mean, score.standard_error)?;
+            }
+        }
+        for (who, found) in [("teacher", &self.against_data.teacher), ("student", &self.against_data.student)] {
+            if let Some(found) = found {
+                write!(out, "\n{}", found.to_markdown(who))?;
             }
         }
         if let Some(certificate) = &self.certificate {

@@ -6,14 +6,15 @@ use super::evidence::{certify_student, draw, Evidence};
 use super::folder::{Folder, DRAWS, INPUT, METRICS, REPORT, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 use super::report::{Record, Scores, StageRecord, Status};
 use super::spec::Against;
+use super::verdict::{self, AgainstData};
 use super::watcher::Watcher;
 use crate::error::{Error, Result};
 use crate::evaluate::throughput;
 use crate::flow::{Flow, FrozenModel, Model, Orientation};
 use crate::target::{Constraint, Density};
 use crate::train::{
-    train, Annealing, Draws, Epochs, ForwardKl, MaximumLikelihood, Objective, Observer, Progress, ReverseKl,
-    StopReason, Trained, WeightedSum,
+    train, weighted_mean, Annealing, Draws, Epochs, ForwardKl, MaximumLikelihood, Objective, Observer, Progress,
+    ReverseKl, StopReason, Trained, WeightedSum,
 };
 use dfdx::prelude::Cpu;
 use std::borrow::Cow;
@@ -44,7 +45,9 @@ pub fn run(
         started_unix: started.map_or(0, |time| time.as_secs()),
         seconds: 0.0,
         stages: Vec::new(),
+        findings: plan.findings().to_vec(),
         scores: Scores::default(),
+        against_data: AgainstData::default(),
         certificate: None,
         throughput: Vec::new(),
     };
@@ -54,6 +57,8 @@ pub fn run(
     if let Some(dropped) = plan.data.as_ref().map(|data| data.dropped).filter(|&dropped| dropped > 0) {
         watcher.note(&format!("{dropped} rows with a missing value were left out"));
     }
+    plan.findings().iter().for_each(|finding| watcher.note(&finding.to_string()));
+    plan.table_notes.iter().for_each(|note| watcher.note(note));
     if let Some(note) = &plan.whitening_note {
         watcher.note(note);
     }
@@ -108,6 +113,7 @@ pub fn run(
         }
     }
 
+    models.compare_with_data(&plan, &mut record);
     let scored = models.score(&plan, evidence.as_ref(), &mut record, interrupt, watcher);
     unless_interrupted(scored, &mut record, clock, folder)?;
     if plan.spec.evaluation.compare {
@@ -209,6 +215,20 @@ impl Models {
         Ok(())
     }
 
+    /// Compares teacher and student with rows that they have not seen.
+    fn compare_with_data(&self, plan: &Plan, record: &mut Record) {
+        let Some((teacher, data)) = self.teacher.as_ref().zip(plan.data.as_ref()) else { return };
+        let certify = |model: &Model, name: &str| {
+            verdict::certify(&model.freeze(), data, &plan.seed.stream("held out").child(name))
+        };
+        let student_against = plan.student_against();
+        let student = self.student.as_ref().filter(|_| student_against == Some(Against::Teacher));
+        let student = student.and_then(|student| certify(student, "student"));
+        let teacher = certify(teacher, "teacher");
+        let nothing_held_out = teacher.is_none();
+        record.against_data = AgainstData { student_against, teacher, student, nothing_held_out };
+    }
+
     fn compare(&self, plan: &Plan, record: &mut Record) {
         let ess = record.scores.student.as_ref().map(|scores| scores.reverse.ess);
         if let Some(teacher) = &self.teacher {
@@ -237,15 +257,16 @@ impl Plan {
         let config = config.as_ref().ok_or_else(|| Error::invalid("a stage without its flow"))?;
         let mut flow = Flow::new(&Cpu::default(), self.dim, config, orientation, &self.seed.stream(stream))?;
         if let Some(data) = self.data.as_ref().filter(|_| config.base.is_fitted()) {
-            let mut rows = data.train.clone();
-            self.standardisation.apply(&mut rows, &mut vec![0.0; data.train.len() / self.dim]);
+            let mut rows = data.by_weight(self.dim).into_owned();
+            let mut log_jacobian = vec![0.0; rows.len() / self.dim];
+            self.standardisation.apply(&mut rows, &mut log_jacobian);
             flow.fit_base(&rows, &self.seed.stream(stream).child("base/fit"))?;
         }
         Ok(Model {
             flow,
             standardisation: self.standardisation.clone(),
             names: self.names.clone(),
-            integers: self.integers.clone(),
+            columns: self.columns.clone(),
             constraint: self.target.as_ref().map_or(Constraint::Identity, |target| target.constraint()),
         })
     }
@@ -256,15 +277,18 @@ impl Plan {
     /// If there are no data.
     pub fn likelihood(&self, batch: usize) -> Result<MaximumLikelihood> {
         let data = self.data.as_ref().ok_or_else(|| Error::invalid("a teacher without data"))?;
-        let standardised = |rows: &[f64]| {
+        let standardised = |rows: &[f64], weights: &[f64]| {
             let (mut rows, mut log_jacobian) = (rows.to_vec(), vec![0.0; rows.len() / self.dim]);
             self.standardisation.apply(&mut rows, &mut log_jacobian);
-            (rows, log_jacobian.iter().sum::<f64>() / log_jacobian.len() as f64)
+            (rows, weighted_mean(&log_jacobian, weights))
         };
-        let ((train, of_train), (validation, of_validation)) =
-            (standardised(&data.train), standardised(&data.validation));
+        let [of_train, of_validation] = &data.weights;
+        let ((train, for_train), (validation, for_validation)) =
+            (standardised(&data.train, of_train), standardised(&data.validation, of_validation));
         let stream = self.seed.stream("teacher/batches");
-        Ok(MaximumLikelihood::new(self.dim, &train, validation, batch, [of_train, of_validation], stream))
+        let likelihood =
+            MaximumLikelihood::new(self.dim, &train, validation, batch, [for_train, for_validation], stream);
+        Ok(likelihood.weighted(of_train, of_validation))
     }
 
     /// A student's objective in `stage` against `density`, which is `teacher` where it trains against the teacher.
@@ -301,6 +325,7 @@ impl Plan {
                     let epochs = Epochs::new(data.train.len() / self.dim, batch, stream("batches"));
                     ForwardKl::new(Draws::Given(&data.train, epochs), standardisation.clone(), batch)
                         .validated(&data.validation)
+                        .weighted(&data.weights[0], &data.weights[1])
                 }
                 _ => return Err(Error::invalid("a forward KL without draws")),
             };

@@ -1,5 +1,6 @@
 //! What an experiment file says, field by field, and its defaults.
 
+use super::data_spec::DataSpec;
 use super::target_spec::TargetSpec;
 use crate::error::{Error, Result};
 use crate::flow::FlowConfig;
@@ -44,7 +45,9 @@ pub struct Spec {
     /// The student's flow: draws in one pass.
     #[serde(default)]
     pub student: Option<StudentSpec>,
-    /// What is done, in order.
+    /// What is done, in order; left out where there are only `data`, they are fitted and distilled as suits their size
+    /// ([`DefaultFit`](super::DefaultFit)).
+    #[serde(default)]
     pub stages: Vec<StageSpec>,
     /// How the result is judged.
     #[serde(default)]
@@ -59,116 +62,8 @@ fn seed() -> u64 {
     1
 }
 
-/// Where the teacher's data come from, and how they are divided.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataSpec {
-    /// The rows.
-    pub source: SourceSpec,
-    /// The share of the rows that decides when to stop.
-    #[serde(default = "tenth")]
-    pub validation: f64,
-    /// The share of the rows that is only used to report.
-    #[serde(default = "tenth")]
-    pub test: f64,
-    /// Whether columns are shifted and scaled to mean 0 and standard deviation 1 inside the model.
-    #[serde(default = "yes")]
-    pub standardise: bool,
-    /// Columns that stay positive or between bounds, as part of the model.
-    #[serde(default)]
-    pub transforms: Vec<TransformSpec>,
-    /// Columns of whole numbers, dithered uniformly within ±½ for the fit.
-    #[serde(default)]
-    pub integers: Vec<String>,
-}
-
-/// A transform of a column, as part of the model: draws keep the bounds, and log densities have the Jacobian.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum TransformSpec {
-    /// The logarithm of the distance above a bound.
-    Log {
-        /// The column.
-        column: String,
-        /// The lower bound.
-        #[serde(default)]
-        above: f64,
-    },
-    /// The log odds of the place between two bounds.
-    Logit {
-        /// The column.
-        column: String,
-        /// The lower bound.
-        #[serde(default)]
-        low: f64,
-        /// The upper bound.
-        #[serde(default = "unit")]
-        high: f64,
-    },
-}
-
 fn unit() -> f64 {
     1.0
-}
-
-/// What becomes of rows with a missing value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Missing {
-    /// The file is refused.
-    #[default]
-    Refuse,
-    /// They are left out and counted.
-    Drop,
-}
-
-fn comma() -> char {
-    ','
-}
-
-fn tenth() -> f64 {
-    0.1
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// A source of rows. Paths are relative to the experiment file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum SourceSpec {
-    /// Exact draws from the target.
-    Draws {
-        /// How many.
-        rows: usize,
-    },
-    /// A text file with a header.
-    Csv {
-        /// The file.
-        path: PathBuf,
-        /// The columns to take, all if left out.
-        #[serde(default)]
-        columns: Option<Vec<String>>,
-        /// What separates cells.
-        #[serde(default = "comma")]
-        delimiter: char,
-        /// What becomes of rows with a missing value.
-        #[serde(default)]
-        missing: Missing,
-    },
-    /// A NumPy file with a two-dimensional array of 32- or 64-bit floats.
-    Npy {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A NumPy archive with such an array.
-    Npz {
-        /// The file.
-        path: PathBuf,
-        /// The name of the array, where there are several.
-        #[serde(default)]
-        array: Option<String>,
-    },
 }
 
 /// What the affine map between the user's coordinates and the flows' is made from; it has a part in teacher and student.

@@ -3,19 +3,24 @@
 mod base;
 mod config;
 mod frozen;
+mod link;
 mod model;
 mod model_file;
 mod pass;
+mod points;
 mod standardisation;
 mod standardised;
+mod tail;
 
 pub use base::{Base, BaseConfig, Limited, Mixture, Normal, Strata, StudentT};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
+pub use link::Link;
 pub use model::{FrozenModel, Model};
 pub use pass::Pass;
-pub use standardisation::{Link, Standardisation, MOST_WHITENED};
+pub use standardisation::{Standardisation, MOST_WHITENED};
 pub use standardised::Standardised;
+pub use tail::Tail;
 
 use crate::bijection::{Autoregressive, Bijection, Chain};
 use crate::conditioner::Made;

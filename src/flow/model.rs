@@ -1,6 +1,7 @@
 //! A flow in the user's units and names: what model files hold.
 
 use super::{Flow, FrozenFlow, Method, Orientation, Standardisation};
+use crate::data::Columns;
 use crate::ops::real::Real;
 use crate::seed::Stream;
 use crate::target::{Constraint, Density, Fatal, Faults};
@@ -15,8 +16,8 @@ pub struct Model {
     pub standardisation: Standardisation,
     /// The names of the coordinates.
     pub names: Vec<String>,
-    /// The coordinates (by number) that are whole numbers in the user's data, dithered for the fit.
-    pub integers: Vec<usize>,
+    /// What the coordinates stand for in the user's table: those that are no plain numbers were dithered for the fit.
+    pub columns: Columns,
     /// The way from the coordinates to the values of the user's parameters.
     pub constraint: Constraint,
 }
@@ -28,7 +29,7 @@ impl Model {
             flow: self.flow.freeze(),
             standardisation: self.standardisation.clone(),
             names: self.names.clone(),
-            integers: self.integers.clone(),
+            columns: self.columns.clone(),
             constraint: self.constraint.clone(),
         }
     }
@@ -40,17 +41,20 @@ pub struct FrozenModel<F> {
     flow: FrozenFlow<F>,
     standardisation: Standardisation,
     names: Vec<String>,
-    integers: Vec<usize>,
+    columns: Columns,
     constraint: Constraint,
 }
 
 impl<F: Real> FrozenModel<F> {
-    /// Rounds the coordinates that are whole numbers in the user's data, in place.
-    pub fn round_integers(&self, points: &mut [f64]) {
-        for row in points.chunks_exact_mut(self.dim()) {
-            // Adding zero takes the sign off −0.
-            self.integers.iter().for_each(|&i| row[i] = row[i].round() + 0.0);
-        }
+    /// Puts the coordinates that stand for values on a grid, days or words on the nearest of them, and angles into their turn, in place.
+    pub fn snap(&self, points: &mut [f64]) {
+        self.columns.snap(points);
+        self.standardisation.turn(points);
+    }
+
+    /// What the coordinates stand for in the user's table.
+    pub fn columns(&self) -> &Columns {
+        &self.columns
     }
 
     /// The number of coordinates.
@@ -68,18 +72,20 @@ impl<F: Real> FrozenModel<F> {
         &self.constraint
     }
 
-    /// The names of the user's values: those of the parameters, or of the coordinates where they have no supports.
+    /// The names of the user's values: those of the parameters, of the columns of the table, or of the coordinates.
     pub fn value_names(&self) -> Vec<String> {
-        self.constraint.value_names().unwrap_or_else(|| self.names.clone())
+        let of_columns = || if self.columns.is_plain() { self.names.clone() } else { self.columns.names() };
+        self.constraint.value_names().unwrap_or_else(of_columns)
     }
 
-    /// Turns rows of coordinates into rows of the user's values, and their log densities into those of the values.
+    /// Turns rows of coordinates into rows of the user's values, and their log densities into those of the values. Words are their numbers
+    /// ([`Columns::collapse`]), and the density of a row is that of its coordinates.
     ///
     /// # Panics
     /// If `points` is not `log_prob.len()` × dim.
     pub fn constrain(&self, points: Vec<f64>, log_prob: &mut [f64]) -> Vec<f64> {
         if self.constraint.value_names().is_none() {
-            return points;
+            return self.columns.collapse(&points);
         }
         let (dim, width) = (self.dim(), self.constraint.values(self.dim()));
         let mut values = vec![0.0; log_prob.len() * width];
@@ -94,6 +100,9 @@ impl<F: Real> FrozenModel<F> {
     /// # Panics
     /// If `values` has not as many rows as `log_prob`.
     pub fn log_prob_of_values(&self, values: &[f64], log_prob: &mut [f64]) {
+        if !self.columns.is_plain() {
+            return self.log_prob(&self.columns.expand(values), log_prob);
+        }
         let (dim, width) = (self.dim(), self.constraint.values(self.dim()));
         assert_eq!(values.len(), log_prob.len() * width);
         let (mut points, mut log_jacobians) = (vec![0.0; log_prob.len() * dim], Vec::with_capacity(log_prob.len()));

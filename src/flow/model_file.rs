@@ -1,6 +1,7 @@
 //! Self-describing model files: weights, architecture, standardisation and names in one safetensors file.
 
 use super::{Flow, FlowConfig, Model, Orientation, Standardisation};
+use crate::data::{Column, Columns, Grid, Kind};
 use crate::error::{Error, Result};
 use crate::params::{self, values, Parameters};
 use crate::seed::Seed;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The version of the format that this program writes, and the newest that it reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,8 +22,11 @@ struct Header {
     flow: FlowConfig,
     standardisation: Standardisation,
     names: Vec<String>,
-    #[serde(default)]
+    /// The coordinates that are whole numbers, in files of formats 1 and 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     integers: Vec<usize>,
+    #[serde(default, skip_serializing_if = "Columns::is_plain")]
+    columns: Columns,
     #[serde(default, skip_serializing_if = "Constraint::is_identity")]
     constraint: Constraint,
 }
@@ -46,7 +50,8 @@ impl Model {
             flow: self.flow.config().clone(),
             standardisation: self.standardisation.clone(),
             names: self.names.clone(),
-            integers: self.integers.clone(),
+            integers: Vec::new(),
+            columns: self.columns.clone(),
             constraint: self.constraint.clone(),
         };
         let tensors: Vec<params::NamedTensor> =
@@ -79,6 +84,9 @@ impl Model {
         if let Some(i) = header.integers.iter().find(|&&i| i >= header.dim) {
             return Err(refuse(format!("coordinate {i} is said to be whole; there are {}", header.dim)));
         }
+        if let Some(fault) = header.columns.fault(&header.names) {
+            return Err(refuse(fault));
+        }
         if let Some(fault) = header.constraint.fault(header.dim) {
             return Err(refuse(fault));
         }
@@ -105,7 +113,11 @@ impl Model {
             return Err(Error::input(path, format!("tensor `{extra}` does not belong to its architecture")));
         }
         flow.restore(&snapshot);
-        let Header { standardisation, names, integers, constraint, .. } = header;
-        Ok(Self { flow, standardisation, names, integers, constraint })
+        let Header { standardisation, names, integers, mut columns, constraint, .. } = header;
+        if !integers.is_empty() {
+            columns = Columns(names.iter().map(Column::real).collect());
+            integers.into_iter().for_each(|i| columns.0[i].kind = Kind::Grid(Grid::WHOLE));
+        }
+        Ok(Self { flow, standardisation, names, columns, constraint })
     }
 }

@@ -1,64 +1,12 @@
-//! The way between the user's coordinates and those that a flow sees: links for bounded columns, shift, scale and a triangular factor.
+//! The way between the user's coordinates and those that a flow sees: links for bounded columns, tails drawn in, shift, scale and a
+//! triangular factor.
 
+use super::{Link, Tail};
 use crate::cholesky;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How a coordinate u of the user's depends on an unbounded w.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum Link {
-    /// u = w.
-    Identity,
-    /// u = low + eʷ, always above `low`.
-    Above(
-        /// The lower bound.
-        f64,
-    ),
-    /// u = low + (high − low) σ(w), always between the two.
-    Between(
-        /// The lower bound.
-        f64,
-        /// The upper bound.
-        f64,
-    ),
-}
-
-impl Link {
-    /// u, ln du/dw and the derivative of the latter by w.
-    fn at(self, w: f64) -> (f64, f64, f64) {
-        match self {
-            Link::Identity => (w, 0.0, 0.0),
-            Link::Above(low) => (low + w.exp(), w, 1.0),
-            Link::Between(low, high) => {
-                let sigmoid = 1.0 / (1.0 + (-w).exp());
-                // ln σ(w) + ln σ(−w), written so that neither end underflows.
-                let log_slope = -w.abs() - 2.0 * (-w.abs()).exp().ln_1p();
-                (low + (high - low) * sigmoid, (high - low).ln() + log_slope, 1.0 - 2.0 * sigmoid)
-            }
-        }
-    }
-
-    /// w; not finite outside the bounds.
-    fn inverse(self, u: f64) -> f64 {
-        match self {
-            Link::Identity => u,
-            Link::Above(low) => (u - low).ln(),
-            Link::Between(low, high) => ((u - low) / (high - u)).ln(),
-        }
-    }
-
-    /// Whether its bounds are finite and in order.
-    pub fn is_sound(self) -> bool {
-        match self {
-            Link::Identity => true,
-            Link::Above(low) => low.is_finite(),
-            Link::Between(low, high) => low.is_finite() && high.is_finite() && low < high,
-        }
-    }
-}
-
-/// u = link(shift + scale · (F z)), with a lower-triangular F where the coordinates are whitened. It is part of the model:
+/// u = link(tail(shift + scale · (F z))), with a lower-triangular F where the coordinates are whitened. It is part of the model:
 /// log p(u) = log p(z) − ln det du/dz.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +18,9 @@ pub struct Standardisation {
     /// The links; none is the identity for all.
     #[serde(default)]
     pub links: Vec<Link>,
+    /// How extremes are drawn in, behind the links; none is not at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tails: Vec<Option<Tail>>,
     /// F, row-major, with a positive diagonal; empty is the identity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub factor: Vec<f64>,
@@ -81,7 +32,7 @@ pub const MOST_WHITENED: usize = 1024;
 impl Standardisation {
     /// Leaves everything as it is.
     pub fn identity(dim: usize) -> Self {
-        Self { shift: vec![0.0; dim], scale: vec![1.0; dim], links: Vec::new(), factor: Vec::new() }
+        Self { shift: vec![0.0; dim], scale: vec![1.0; dim], links: Vec::new(), tails: Vec::new(), factor: Vec::new() }
     }
 
     /// That which turns a density with this mean and covariance (row-major), both behind `links`, into one with mean 0 and covariance I.
@@ -105,7 +56,7 @@ impl Standardisation {
         let correlation: Vec<f64> =
             (0..dim * dim).map(|cell| covariance[cell] / (scale[cell / dim] * scale[cell % dim])).collect();
         let (factor, ridge) = cholesky::regularised(&correlation, dim).map_err(Error::invalid)?;
-        Ok((Self { shift: mean, scale, links, factor }, ridge))
+        Ok((Self { shift: mean, scale, links, tails: Vec::new(), factor }, ridge))
     }
 
     /// [`Standardisation::whitening`] by the mean and covariance of `rows` (row-major) behind `links`.
@@ -133,11 +84,12 @@ impl Standardisation {
                 (covariance[i * dim + j], covariance[j * dim + i]) = (value, value);
             }
         }
-        Self::whitening(fitted.shift, &covariance, fitted.links)
+        let (whitening, ridge) = Self::whitening(fitted.shift, &covariance, fitted.links)?;
+        Ok((Self { tails: fitted.tails, ..whitening }, ridge))
     }
 
-    /// The given links, with mean and standard deviation of each column of `rows` (row-major) behind its link, summed in two
-    /// passes; without `scaled`, the links alone.
+    /// The given links, with mean and standard deviation of each column of `rows` (row-major) behind its link, and with its extremes drawn
+    /// in where they rule these, summed in two passes; without `scaled`, the links alone.
     ///
     /// # Errors
     /// If there is no row, a value is outside its link's bounds, or a column is constant; the error names it by its entry in
@@ -153,6 +105,12 @@ impl Standardisation {
         if n < 1.0 {
             return Err(Error::invalid("there are no rows to standardise by"));
         }
+        let behind =
+            |i: usize| -> Vec<f64> { rows.iter().skip(i).step_by(dim).map(|&u| fitted.link(i).inverse(u)).collect() };
+        let tails: Vec<Option<Tail>> = (0..dim).map(|i| Tail::of(&behind(i))).collect();
+        if tails.iter().any(Option::is_some) {
+            fitted.tails = tails;
+        }
         let mean_of = |value: &dyn Fn(usize, f64) -> f64| -> Vec<f64> {
             let mut sums = vec![0.0; dim];
             for row in rows.chunks_exact(dim) {
@@ -160,8 +118,8 @@ impl Standardisation {
             }
             sums.into_iter().map(|sum| sum / n).collect()
         };
-        let shift = mean_of(&|i, u| fitted.link(i).inverse(u));
-        let squares = mean_of(&|i, u| (fitted.link(i).inverse(u) - shift[i]).powi(2));
+        let shift = mean_of(&|i, u| fitted.straighten(i, u));
+        let squares = mean_of(&|i, u| (fitted.straighten(i, u) - shift[i]).powi(2));
         let scale: Vec<f64> = squares.into_iter().map(f64::sqrt).collect();
         for (i, scale) in scale.iter().enumerate() {
             // Rounding leaves a constant column a spread of a few units in the last place of its mean.
@@ -182,11 +140,7 @@ impl Standardisation {
     pub fn check(&self, rows: &[f64], names: &[String]) -> Result<()> {
         for (row, values) in rows.chunks_exact(names.len().max(1)).enumerate() {
             if let Some(i) = (0..names.len()).find(|&i| !self.link(i).inverse(values[i]).is_finite()) {
-                let right = match self.link(i) {
-                    Link::Identity => "a finite number".to_string(),
-                    Link::Above(low) => format!("a number above {low}"),
-                    Link::Between(low, high) => format!("a number above {low} and below {high}"),
-                };
+                let right = self.link(i).right();
                 let message = format!("row {}, column `{}` is {}; {right} is right", row + 1, names[i], values[i]);
                 return Err(Error::invalid(message));
             }
@@ -198,9 +152,37 @@ impl Standardisation {
         self.links.get(i).copied().unwrap_or(Link::Identity)
     }
 
-    /// Whether no coordinate has a link that bends.
+    /// Brings angles into the turn that their link counts, in place.
+    pub fn turn(&self, rows: &mut [f64]) {
+        for (i, link) in self.links.iter().enumerate() {
+            if let Link::Around { low, period, .. } = *link {
+                let angles = rows.iter_mut().skip(i).step_by(self.shift.len());
+                angles.for_each(|u| *u = low + (*u - low).rem_euclid(period));
+            }
+        }
+    }
+
+    fn tail(&self, i: usize) -> Option<Tail> {
+        self.tails.get(i).copied().flatten()
+    }
+
+    /// The value of coordinate `i` behind its link and its tail.
+    fn straighten(&self, i: usize, u: f64) -> f64 {
+        let w = self.link(i).inverse(u);
+        self.tail(i).map_or(w, |tail| tail.inverse(w))
+    }
+
+    /// The way back: u, ln du/dv and the derivative of the latter by v.
+    fn bend(&self, i: usize, v: f64) -> (f64, f64, f64) {
+        let Some(tail) = self.tail(i) else { return self.link(i).at(v) };
+        let (w, log_slope, bend) = tail.at(v);
+        let (u, log_slope_of_link, bend_of_link) = self.link(i).at(w);
+        (u, log_slope + log_slope_of_link, bend + bend_of_link * log_slope.exp())
+    }
+
+    /// Whether no coordinate has a link or a tail that bends.
     fn is_straight(&self) -> bool {
-        self.links.iter().all(|&link| link == Link::Identity)
+        self.links.iter().all(|&link| link == Link::Identity) && self.tails.iter().all(Option::is_none)
     }
 
     /// Shift and scale of each coordinate of a row.
@@ -229,8 +211,8 @@ impl Standardisation {
             *log_jacobian = log_scale;
             if !straight {
                 for (i, u) in row.iter_mut().enumerate() {
-                    *u = self.link(i).inverse(*u);
-                    *log_jacobian += self.link(i).at(*u).1;
+                    *u = self.straighten(i, *u);
+                    *log_jacobian += self.bend(i, *u).1;
                 }
             }
             row.iter_mut().zip(self.lines()).for_each(|(w, (shift, scale))| *w = (*w - shift) / scale);
@@ -248,7 +230,7 @@ impl Standardisation {
             self.undo_lines(row);
             if !straight {
                 for (i, w) in row.iter_mut().enumerate() {
-                    let (u, log_slope, _) = self.link(i).at(*w);
+                    let (u, log_slope, _) = self.bend(i, *w);
                     *log_jacobian += log_slope;
                     *w = u;
                 }
@@ -265,7 +247,7 @@ impl Standardisation {
                 behind.copy_from_slice(z);
                 self.undo_lines(&mut behind);
                 for (i, (gradient, w)) in row.iter_mut().zip(&behind).enumerate() {
-                    let (_, log_slope, bend) = self.link(i).at(*w);
+                    let (_, log_slope, bend) = self.bend(i, *w);
                     *gradient = *gradient * log_slope.exp() + bend;
                 }
             }
@@ -289,7 +271,7 @@ impl Standardisation {
                 behind.copy_from_slice(z);
                 self.undo_lines(&mut behind);
                 for (i, (gradient, w)) in row.iter_mut().zip(&behind).enumerate() {
-                    let (_, log_slope, bend) = self.link(i).at(*w);
+                    let (_, log_slope, bend) = self.bend(i, *w);
                     *gradient = (*gradient - bend) * (-log_slope).exp();
                 }
             }
@@ -311,6 +293,12 @@ impl Standardisation {
         }
         if !self.links.iter().all(|link| link.is_sound()) {
             return Err(Error::invalid("a standardisation with a link whose bounds are not finite and in order"));
+        }
+        let tails = &self.tails;
+        if !(tails.is_empty() || tails.len() == dim) || !tails.iter().flatten().all(|tail| tail.is_sound()) {
+            return Err(Error::invalid(
+                "a standardisation with tails that are not one for each coordinate, of finite lengths",
+            ));
         }
         let sound = |scale: &f64| scale.is_finite() && *scale > 0.0;
         if !self.shift.iter().all(|shift| shift.is_finite()) || !self.scale.iter().all(sound) {

@@ -1,6 +1,7 @@
 //! Forward KL of a sampler: its mean surprise at draws from elsewhere.
 
-use super::{Epochs, Objective, Outcome};
+use super::objective::weighted_mean;
+use super::{Epochs, Objective, Outcome, LOOK_ROWS};
 use crate::error::Result;
 use crate::flow::{Flow, FrozenModel, Method, Pass, Standardisation};
 use crate::seed::Stream;
@@ -23,7 +24,8 @@ pub struct ForwardKl<'a> {
     standardisation: Standardisation,
     batch: usize,
     validation: Vec<f64>,
-    validation_log_jacobian: f64,
+    validation_log_jacobian: Vec<f64>,
+    weights: [Vec<f64>; 2],
     pass: Pass<f32>,
     points: Vec<f64>,
     log_jacobian: Vec<f64>,
@@ -42,7 +44,8 @@ impl<'a> ForwardKl<'a> {
             standardisation,
             batch,
             validation: Vec::new(),
-            validation_log_jacobian: 0.0,
+            validation_log_jacobian: Vec::new(),
+            weights: Default::default(),
             pass: Pass::default(),
             points: Vec::new(),
             log_jacobian: Vec::new(),
@@ -56,7 +59,13 @@ impl<'a> ForwardKl<'a> {
         let mut log_jacobian = vec![0.0; rows.len() / dim];
         self.validation = rows.to_vec();
         self.standardisation.apply(&mut self.validation, &mut log_jacobian);
-        self.validation_log_jacobian = log_jacobian.iter().sum::<f64>() / log_jacobian.len() as f64;
+        self.validation_log_jacobian = log_jacobian;
+        self
+    }
+
+    /// The same with weights of the given rows and of those kept aside, each of mean 1 (none: all 1).
+    pub fn weighted(mut self, rows: &[f64], validation: &[f64]) -> Self {
+        self.weights = [rows.to_vec(), validation.to_vec()];
         self
     }
 }
@@ -64,12 +73,14 @@ impl<'a> ForwardKl<'a> {
 impl Objective for ForwardKl<'_> {
     fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
         let (batch, dim) = (self.batch, flow.dim());
-        let Self { points, log_jacobian, log_q, .. } = self;
+        let Self { points, log_jacobian, log_q, weights, .. } = self;
+        let mut of_rows: Vec<f64> = vec![1.0; batch];
         [&mut *log_jacobian, log_q].into_iter().for_each(|sums| sums.resize(batch, 0.0));
         points.resize(batch * dim, 0.0);
         match &mut self.draws {
             Draws::Given(rows, epochs) => {
-                for (row, point) in epochs.rows_of(step).zip(points.chunks_exact_mut(dim)) {
+                for ((row, point), weight) in epochs.rows_of(step).zip(points.chunks_exact_mut(dim)).zip(&mut of_rows) {
+                    *weight = weights[0].get(row).copied().unwrap_or(1.0);
                     point.copy_from_slice(&rows[row * dim..(row + 1) * dim]);
                 }
             }
@@ -79,10 +90,11 @@ impl Objective for ForwardKl<'_> {
         }
         self.standardisation.apply(points, log_jacobian);
         self.pass.log_prob(flow, points, log_q)?;
-        let loss = log_jacobian.iter().zip(&*log_q).map(|(log_jacobian, log_q)| log_jacobian - log_q).sum::<f64>();
+        let surprises = log_jacobian.iter().zip(&*log_q).map(|(log_jacobian, log_q)| log_jacobian - log_q);
+        let loss: f64 = surprises.zip(&of_rows).map(|(surprise, weight)| weight * surprise).sum();
         gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
-        log_jacobian.fill(1.0 / batch as f64);
-        self.pass.add_gradients_of_surprise(log_jacobian, gradients);
+        of_rows.iter_mut().for_each(|weight| *weight /= batch as f64);
+        self.pass.add_gradients_of_surprise(&of_rows, gradients);
         Ok(Outcome { loss: loss / batch as f64, ..Outcome::default() })
     }
 
@@ -93,6 +105,23 @@ impl Objective for ForwardKl<'_> {
         }
         let mut log_prob = vec![0.0; self.validation.len() / flow.dim()];
         flow.freeze::<f32>().log_prob(&self.validation, &mut log_prob);
-        Some(log_prob.iter().sum::<f64>() / log_prob.len() as f64 - self.validation_log_jacobian)
+        let surprises = log_prob.iter().zip(&self.validation_log_jacobian);
+        let log_prob: Vec<f64> = surprises.map(|(log_prob, log_jacobian)| log_prob - log_jacobian).collect();
+        Some(weighted_mean(&log_prob, &self.weights[1]))
+    }
+
+    /// Over draws of the teacher p: 1/E_p[p/q], which is the share that draws of q would have as p/q has the mean 1 under q.
+    fn agreement(&mut self, flow: &Flow<f32, Cpu>, look: u64) -> Result<Option<f64>> {
+        let Draws::Fresh(teacher, stream) = &self.draws else { return Ok(None) };
+        let mut points = vec![0.0; LOOK_ROWS * flow.dim()];
+        let [mut log_p, mut log_q, mut log_jacobian] = [(); 3].map(|()| vec![0.0; LOOK_ROWS]);
+        teacher.draw(Method::Cached, &stream.child("looks"), look * LOOK_ROWS as u64, &mut points, &mut log_p);
+        self.standardisation.apply(&mut points, &mut log_jacobian);
+        flow.freeze::<f32>().log_prob(&points, &mut log_q);
+        let log_weights = log_p.iter().zip(&log_jacobian).zip(&log_q).map(|((p, jacobian), q)| p + jacobian - q);
+        let log_weights: Vec<f64> = log_weights.collect();
+        let most = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mean = log_weights.iter().map(|w| (w - most).exp()).sum::<f64>() / LOOK_ROWS as f64;
+        Ok(Some((-most - mean.ln()).exp().min(1.0)))
     }
 }

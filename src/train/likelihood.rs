@@ -1,9 +1,10 @@
 //! Maximum likelihood: the mean negative log density of data, in batches drawn without replacement.
 
-use super::objective::{gradients_of, tensor};
+use super::objective::{gradients_of, tensor, weighted_mean};
 use super::{Epochs, Objective, Outcome};
 use crate::error::Result;
 use crate::flow::Flow;
+use crate::ops::Rows;
 use crate::seed::Stream;
 use dfdx::prelude::*;
 
@@ -14,6 +15,7 @@ pub struct MaximumLikelihood {
     validation: Vec<f64>,
     epochs: Epochs,
     log_jacobians: [f64; 2],
+    weights: [Vec<f64>; 2],
 }
 
 impl MaximumLikelihood {
@@ -29,18 +31,31 @@ impl MaximumLikelihood {
     ) -> Self {
         let train: Vec<f32> = train.iter().map(|&value| value as f32).collect();
         let epochs = Epochs::new(train.len() / dim, batch, stream);
-        Self { dim, train, validation, epochs, log_jacobians }
+        Self { dim, train, validation, epochs, log_jacobians, weights: Default::default() }
+    }
+
+    /// The same with weights of the rows to fit and to validate, each of mean 1 (none: all 1): a batch's loss is −Σ w log p / batch, whose
+    /// mean over batches is the weighted mean over the rows.
+    pub fn weighted(mut self, train: &[f64], validation: &[f64]) -> Self {
+        self.weights = [train.to_vec(), validation.to_vec()];
+        self
     }
 }
 
 impl Objective for MaximumLikelihood {
     fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
         let mut rows = Vec::with_capacity(self.epochs.batch() * self.dim);
+        let mut weights = Vec::new();
         for row in self.epochs.rows_of(step) {
+            weights.extend(self.weights[0].get(row).map(|&weight| weight as f32));
             rows.extend_from_slice(&self.train[row * self.dim..][..self.dim]);
         }
         let x = tensor(flow, (self.epochs.batch(), self.dim), &rows)?;
-        let log_prob = flow.log_prob(x.leaky_trace())?;
+        let mut log_prob = flow.log_prob(x.leaky_trace())?;
+        if !weights.is_empty() {
+            let weights: Rows<f32, Cpu> = flow.device().try_tensor_from_vec(weights, (self.epochs.batch(),))?;
+            log_prob = log_prob.try_mul(weights)?;
+        }
         let loss = log_prob.try_mean::<Rank0, Axis<0>>()?.try_negate()?;
         let value = f64::from(loss.array()) + self.log_jacobians[0];
         gradients_of(flow, loss, gradients)?;
@@ -54,6 +69,6 @@ impl Objective for MaximumLikelihood {
         }
         let mut log_prob = vec![0.0; self.validation.len() / self.dim];
         flow.freeze::<f32>().log_prob(&self.validation, &mut log_prob);
-        Some(log_prob.iter().sum::<f64>() / log_prob.len() as f64 - self.log_jacobians[1])
+        Some(weighted_mean(&log_prob, &self.weights[1]) - self.log_jacobians[1])
     }
 }

@@ -32,6 +32,15 @@ pub trait Objective {
     fn validate(&self, _flow: &Flow<f32, Cpu>) -> Option<f64> {
         None
     }
+
+    /// ESS/N over [`LOOK_ROWS`](super::LOOK_ROWS) fresh draws, others for each `look`; none where the density that is trained against
+    /// cannot be evaluated.
+    ///
+    /// # Errors
+    /// As [`Objective::evaluate`].
+    fn agreement(&mut self, _flow: &Flow<f32, Cpu>, _look: u64) -> Result<Option<f64>> {
+        Ok(None)
+    }
 }
 
 /// Runs the backward pass of `loss` and exchanges the gradients of the flow's parameters for the buffers in `gradients`.
@@ -52,4 +61,12 @@ pub(super) fn tensor<S: Shape>(flow: &Flow<f32, Cpu>, shape: S, values: &[f32]) 
     let mut tensor = flow.device().try_zeros_like(&shape)?;
     tensor.copy_from(values);
     Ok(tensor)
+}
+
+/// The mean of `values` by their `weights`; no weights at all are equal ones.
+pub fn weighted_mean(values: &[f64], weights: &[f64]) -> f64 {
+    if weights.is_empty() {
+        return values.iter().sum::<f64>() / values.len() as f64;
+    }
+    values.iter().zip(weights).map(|(value, weight)| value * weight).sum::<f64>() / weights.iter().sum::<f64>()
 }

@@ -1,9 +1,9 @@
 //! Reverse KL against an unnormalized target, which may be a frozen teacher.
 
 use super::annealing::{ess, Annealing};
-use super::{Objective, Outcome};
+use super::{Objective, Outcome, LOOK_ROWS};
 use crate::error::{Error, Result};
-use crate::flow::{Flow, Pass, Standardisation};
+use crate::flow::{Flow, Method, Pass, Standardisation};
 use crate::seed::Stream;
 use crate::target::{evaluate_in_pieces, Density, Faults};
 use dfdx::prelude::Cpu;
@@ -177,5 +177,21 @@ impl Objective for ReverseKl<'_> {
             beta: self.annealing.as_ref().map(|_| beta),
             target_seconds,
         })
+    }
+
+    /// Over draws of the flow; those that the target cannot evaluate have the weight zero.
+    fn agreement(&mut self, flow: &Flow<f32, Cpu>, look: u64) -> Result<Option<f64>> {
+        let mut points = vec![0.0; LOOK_ROWS * flow.dim()];
+        let [mut log_q, mut log_jacobian, mut values] = [(); 3].map(|()| vec![0.0; LOOK_ROWS]);
+        let (stream, first) = (self.stream.child("looks"), look * LOOK_ROWS as u64);
+        flow.freeze::<f32>().draw(Method::Cached, &stream, first, &mut points, &mut log_q);
+        self.standardisation.undo(&mut points, &mut log_jacobian);
+        let mut faults = Faults::default();
+        evaluate_in_pieces(self.target, &points, &mut values, None, &mut faults)
+            .map_err(|fatal| Error::Target(fatal.0))?;
+        faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
+        let log_weights =
+            values.iter().zip(&log_jacobian).zip(&log_q).map(|((value, jacobian), q)| value + jacobian - q);
+        Ok(Some(ess(log_weights)))
     }
 }

@@ -21,7 +21,20 @@ pub struct Settings {
     pub validate_every: u64,
     /// Looks without improvement after which training stops; 0 never stops early.
     pub patience: u64,
+    /// What is good enough, where the density that is trained against can be evaluated: looked at every `validate_every` steps.
+    pub until: Option<Until>,
 }
+
+/// When training has reached what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Until {
+    /// ESS/N at two looks in a row, each over [`LOOK_ROWS`] fresh draws.
+    pub ess: f64,
+}
+
+/// Draws of a look at the ESS/N.
+pub const LOOK_ROWS: usize = 4096;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -33,6 +46,7 @@ impl Default for Settings {
             average: 0.99,
             validate_every: 200,
             patience: 10,
+            until: None,
         }
     }
 }
@@ -60,6 +74,9 @@ impl Settings {
             format!("average is {}; 0 (none) or a decay below 1 is right", self.average),
         );
         refuse(self.validate_every == 0, "validate_every is 0; at least 1 is right".into());
+        if let Some(Until { ess }) = self.until {
+            refuse(!(ess > 0.0 && ess < 1.0), format!("until.ess is {ess}; a share above 0 and below 1 is right"));
+        }
         if let Some(fault) = self.rate.fault() {
             refuse(true, format!("rate: {fault}"));
         }

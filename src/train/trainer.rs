@@ -17,10 +17,25 @@ pub enum StopReason {
     Steps,
     /// The validation score had stopped improving.
     Patience,
+    /// It had reached what was good enough ([`Until`](super::Until)).
+    Until,
     /// The user pressed Ctrl-C.
     Interrupted,
     /// Too many steps in a row had a loss or gradient that was not finite; the last good weights were restored.
     Diverged,
+}
+
+impl StopReason {
+    /// As a person reads it.
+    pub fn words(self) -> &'static str {
+        match self {
+            StopReason::Steps => "all steps taken",
+            StopReason::Patience => "validation improved no more",
+            StopReason::Until => "good enough",
+            StopReason::Interrupted => "interrupted",
+            StopReason::Diverged => "diverged",
+        }
+    }
 }
 
 /// What an observer sees of each step.
@@ -64,6 +79,9 @@ pub struct Trained {
     pub failed_rows: u64,
     /// The best validation score, whose weights were kept.
     pub best_validation: Option<f64>,
+    /// ESS/N at the last look, where training goes on until there is enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reached_ess: Option<f64>,
     /// Wall-clock time.
     pub seconds: f64,
     /// What the target took of it.
@@ -72,6 +90,9 @@ pub struct Trained {
 
 /// Non-finite steps in a row after which training has diverged.
 const PATIENCE_WITH_NAN: u64 = 50;
+
+/// Looks in a row at which the ESS/N must be enough: one may be so by chance.
+const LOOKS_IN_A_ROW: u32 = 2;
 
 /// Minimises `objective` over the parameters of `flow`, which ends with the weights that are to be kept: the best by validation where
 /// there is one, else the average, else the last.
@@ -97,6 +118,7 @@ pub fn train(
     let mut reason = StopReason::Steps;
     let mut taken = 0;
     let mut target_seconds = 0.0;
+    let (mut reached_ess, mut enough) = (None, 0);
 
     // The tensors of a step are those of the step before, in other words.
     let device = flow.device().clone();
@@ -132,6 +154,10 @@ pub fn train(
             let candidate = average.as_ref().and_then(Average::values).unwrap_or_else(|| values.clone());
             flow.restore(&candidate);
             validation = objective.validate(flow);
+            if let Some(until) = settings.until {
+                reached_ess = objective.agreement(flow, taken / settings.validate_every)?;
+                enough = if reached_ess.is_some_and(|ess| ess >= until.ess) { enough + 1 } else { 0 };
+            }
             flow.restore(&values);
             if let Some(score) = validation {
                 if score.is_finite() && best.as_ref().is_none_or(|(best, _)| score > *best) {
@@ -156,6 +182,10 @@ pub fn train(
             reason = StopReason::Diverged;
             break;
         }
+        if enough >= LOOKS_IN_A_ROW {
+            reason = StopReason::Until;
+            break;
+        }
         if settings.patience > 0 && without_gain >= settings.patience {
             reason = StopReason::Patience;
             break;
@@ -171,5 +201,15 @@ pub fn train(
     };
     flow.restore(&kept);
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Trained { reason, steps: taken, skipped_steps: skipped, failed_rows, best_validation, seconds, target_seconds })
+    let skipped_steps = skipped;
+    Ok(Trained {
+        reason,
+        steps: taken,
+        skipped_steps,
+        failed_rows,
+        best_validation,
+        reached_ess,
+        seconds,
+        target_seconds,
+    })
 }

@@ -50,4 +50,15 @@ impl Objective for WeightedSum<'_> {
     fn validate(&self, flow: &Flow<f32, Cpu>) -> Option<f64> {
         self.parts.iter().map(|(weight, part)| Some(weight * part.validate(flow)?)).sum()
     }
+
+    /// The least of those of the parts that know it.
+    fn agreement(&mut self, flow: &Flow<f32, Cpu>, look: u64) -> Result<Option<f64>> {
+        let mut least: Option<f64> = None;
+        for (_, part) in &mut self.parts {
+            if let Some(ess) = part.agreement(flow, look)? {
+                least = Some(least.map_or(ess, |least| least.min(ess)));
+            }
+        }
+        Ok(least)
+    }
 }

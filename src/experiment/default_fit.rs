@@ -1,0 +1,71 @@
+//! The fit of a table about which nothing is said: flows and training of a size that suits its rows and columns.
+
+use super::spec::{Against, StageSpec};
+use crate::conditioner::Activation;
+use crate::flow::FlowConfig;
+use crate::train::{Schedule, Settings, Until};
+use crate::transformer::Transformer;
+
+/// A teacher's flow of splines and the two stages, which fit it and distil a student of the same shape from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DefaultFit {
+    /// The layers of either flow.
+    pub layers: usize,
+    /// The widths of their networks.
+    pub hidden: Vec<usize>,
+    /// The bins of their splines, …
+    pub bins: usize,
+    /// … which bend what is within ± this, in units of the columns' spreads.
+    pub limit: f64,
+    /// How it is fitted.
+    pub likelihood: Settings,
+    /// How the student is trained, by forward KL: draws of the teacher are exact and cheap, and show it every part of the teacher.
+    pub distillation: Settings,
+}
+
+/// Up to so many columns bins are fine and networks deep: few columns show every edge.
+const FEW_COLUMNS: usize = 6;
+/// ESS/N at which a student is good enough.
+const ENOUGH: f64 = 0.98;
+
+impl DefaultFit {
+    /// For `rows` rows to fit, of `dim` columns.
+    pub fn of(rows: usize, dim: usize) -> Self {
+        let few = dim <= FEW_COLUMNS;
+        let (layers, hidden, bins, peak) =
+            if few { (2, vec![64, 64, 64], 16, 5e-3) } else { (3, vec![64, 64], 8, 2e-3) };
+        let steps = 3_000.0 * (rows as f64 / 4_800.0).sqrt();
+        let rate = Schedule { peak, ..Schedule::default() };
+        let likelihood = Settings {
+            steps: 100 * (steps / 100.0).clamp(15.0, 100.0) as u64,
+            batch: 256,
+            rate,
+            validate_every: 100,
+            patience: 15,
+            ..Settings::default()
+        };
+        let batch = if dim <= 3 { 256 } else { 512 };
+        let until = Some(Until { ess: ENOUGH });
+        let distillation = Settings { steps: 4_000, batch, rate, until, ..Settings::default() };
+        Self { layers, hidden, bins, limit: 3.0, likelihood, distillation }
+    }
+
+    /// The teacher's flow.
+    pub fn teacher(&self) -> FlowConfig {
+        FlowConfig {
+            layers: self.layers,
+            hidden: self.hidden.clone(),
+            activation: Activation::Silu,
+            transformer: Transformer::Spline { bins: self.bins, limit: self.limit, max_scale: 1000.0 },
+            ..FlowConfig::default()
+        }
+    }
+
+    /// The two stages.
+    pub fn stages(&self) -> Vec<StageSpec> {
+        vec![
+            StageSpec::MaximumLikelihood(self.likelihood),
+            StageSpec::ForwardKl { against: Against::Teacher, training: self.distillation },
+        ]
+    }
+}
