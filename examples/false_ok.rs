@@ -87,6 +87,7 @@ fn by_reverse_kl(target: &dyn Density, scale: f64, steps: u64, seed: Seed) -> fl
         names: target.names(),
         columns: Default::default(),
         constraint: Default::default(),
+        held_out: Vec::new(),
     })
 }
 
@@ -117,6 +118,7 @@ fn from_draws(target: &dyn Density, steps: u64, seed: Seed) -> Result<Model, Box
         names: target.names(),
         columns: Default::default(),
         constraint: Default::default(),
+        held_out: Vec::new(),
     })
 }
 

@@ -52,6 +52,7 @@ fn main() -> flowdistill::error::Result<()> {
         names: vec!["x".into(), "y".into()],
         columns: Default::default(),
         constraint: Default::default(),
+        held_out: Vec::new(),
     };
     let (log_weights, _) = log_weights_of_draws(&model.freeze(), &Oscillators, 100_000, &seed.stream("evaluation"))?;
     let scores = weights::reverse(&log_weights);

@@ -61,7 +61,7 @@
 //! train(&mut flow, &mut objective, &settings, &Default::default(), &mut Silent)?;
 //!
 //! let (standardisation, names) = (Standardisation::identity(1), vec!["x".to_string()]);
-//! let student = Model { flow, standardisation, names, columns: Default::default(), constraint: Default::default() }.freeze();
+//! let student = Model { flow, standardisation, names, columns: Default::default(), constraint: Default::default(), held_out: vec![] }.freeze();
 //! let (log_weights, _) = log_weights_of_draws(&student, &Mine, 10_000, &seed.stream("evaluation"))?;
 //! let scores = weights::reverse(&log_weights);
 //! assert!(scores.ess > 0.99);

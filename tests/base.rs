@@ -277,6 +277,7 @@ fn model(base: BaseConfig) -> Model {
         names: ["a", "b", "c"].map(String::from).to_vec(),
         columns: Default::default(),
         constraint: Default::default(),
+        held_out: Vec::new(),
     }
 }
 

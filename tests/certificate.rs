@@ -73,7 +73,14 @@ fn student(target: &dyn Density, shift: &[f64], scale: f64, steps: u64, seed: u6
     let rate = Schedule { peak: 3e-3, ..Schedule::default() };
     let settings = Settings { steps, batch: 256, rate, ..Settings::default() };
     train(&mut flow, &mut objective, &settings, &Default::default(), &mut Silent).expect("trained");
-    Model { flow, standardisation, names: target.names(), columns: Default::default(), constraint: Default::default() }
+    Model {
+        flow,
+        standardisation,
+        names: target.names(),
+        columns: Default::default(),
+        constraint: Default::default(),
+        held_out: vec![],
+    }
 }
 
 fn judged(model: &Model, target: &dyn Density, independent: IndependentSpec) -> Certificate {

@@ -65,6 +65,7 @@ fn problem_16_2_a_normal_through_the_logistic_function() {
         names: vec!["x".into()],
         columns: Default::default(),
         constraint: Default::default(),
+        held_out: Vec::new(),
     }
     .freeze::<f64>();
     for x in [0.01f64, 0.3, 0.5, 0.77, 0.999] {

@@ -26,6 +26,7 @@ fn standardisation() -> Standardisation {
         shift: vec![0.5, 0.0, -1.0],
         scale: vec![2.0, 0.2, 1.0],
         links: vec![Link::Identity, Link::Above(-3.0), Link::Between(-4.0, 4.0)],
+        tails: vec![],
         factor: vec![],
     }
 }
@@ -97,6 +98,7 @@ fn gradients_of_all_objectives_are_central_differences_of_their_losses() {
         names: vec![String::new(); 3],
         columns: Default::default(),
         constraint: Constraint::default(),
+        held_out: Vec::new(),
     };
     let teacher = teacher.freeze::<f32>();
     let fresh = || Draws::Fresh(&teacher, Seed(1).stream("teacher"));
@@ -116,7 +118,8 @@ fn own_density(flow: &Flow<f32, Cpu>) -> impl Density {
     let names = vec![String::new(); dim];
     let standardisation = Standardisation::identity(dim);
     let (flow, constraint) = (flow.clone(), Constraint::default());
-    Model { flow, standardisation, names, columns: Default::default(), constraint }.freeze::<f64>()
+    Model { flow, standardisation, names, columns: Default::default(), constraint, held_out: Vec::new() }
+        .freeze::<f64>()
 }
 
 #[test]
@@ -325,6 +328,7 @@ fn training_by_both_directions_is_the_same_whatever_the_number_of_threads() {
         names: vec![String::new(); 5],
         columns: Default::default(),
         constraint: Constraint::default(),
+        held_out: Vec::new(),
     };
     let teacher = teacher.freeze::<f32>();
     let train_with = |threads: usize| {

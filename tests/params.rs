@@ -23,11 +23,13 @@ fn model() -> Model {
             shift: vec![1e9, 0.0, -3.0],
             scale: vec![1e-3, 2.0, 10.0],
             links: vec![],
+            tails: vec![],
             factor: vec![],
         },
         names: ["a", "b", "c"].map(String::from).to_vec(),
         columns: columns(Kind::Grid(Grid::WHOLE)),
         constraint: Default::default(),
+        held_out: Vec::new(),
     }
 }
 
@@ -77,6 +79,7 @@ fn a_frozen_model_has_the_gradient_of_its_density_behind_links_too() {
         shift: vec![0.5, -1.0, 0.2],
         scale: vec![2.0, 0.5, 1.5],
         links: vec![Link::Identity, Link::Above(2.0), Link::Between(-1.0, 3.0)],
+        tails: vec![],
         factor: vec![1.0, 0.0, 0.0, -0.6, 0.8, 0.0, 0.3, 0.2, 1.1],
     };
     let flow = random_flow::<f32>(3, &config, Orientation::Density);
@@ -86,6 +89,7 @@ fn a_frozen_model_has_the_gradient_of_its_density_behind_links_too() {
         names: vec![String::new(); 3],
         columns: Default::default(),
         constraint: Default::default(),
+        held_out: Vec::new(),
     }
     .freeze::<f64>();
     let point = [0.7, 2.9, 1.3];

@@ -398,6 +398,7 @@ fn experiments_and_model_files_carry_it() {
         names: ["a", "b", "c"].map(String::from).to_vec(),
         columns: Default::default(),
         constraint: flowdistill::target::Constraint::default(),
+        held_out: Vec::new(),
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("model.safetensors");

@@ -37,6 +37,7 @@ fn the_gradient_of_reverse_kl_is_that_of_its_loss() {
         shift: vec![0.5, 0.0, -1.0],
         scale: vec![2.0, 0.5, 1.0],
         links: vec![Link::Identity, Link::Above(-3.0), Link::Between(-4.0, 4.0)],
+        tails: vec![],
         factor: vec![1.0, 0.0, 0.0, -0.6, 0.8, 0.0, 0.3, 0.2, 1.1],
     };
     let mut objective = ReverseKl::new(&gaussian, standardisation, 64, Seed(1).stream("noise"));
@@ -231,6 +232,7 @@ fn whole_weights_are_repeated_rows() {
         shift: vec![0.3, -0.1],
         scale: vec![2.0, 0.5],
         links: vec![Link::Identity, Link::Above(-9.0)],
+        tails: vec![],
         factor: vec![],
     };
     let likelihood = |rows: &[f64]| MaximumLikelihood::new(dim, rows, rows.to_vec(), 1000, [0.0, 0.0], stream());

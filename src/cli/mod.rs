@@ -7,6 +7,7 @@ mod log_prob;
 mod new;
 mod run;
 mod sample;
+mod score;
 mod target;
 mod targets;
 
@@ -98,6 +99,8 @@ enum Command {
     Evaluate(evaluate::Options),
     /// Evaluate a model's log density at points
     LogProb(log_prob::Options),
+    /// Say how unusual rows are to a model: log densities and p-values
+    Score(score::Options),
     /// Measure the speeds of a run's teacher and student
     Compare(compare::Options),
     /// List the built-in targets, or print an experiment for one
@@ -123,6 +126,7 @@ impl Cli {
             Command::Sample(options) => sample::execute(options, &self.global),
             Command::Evaluate(options) => evaluate::execute(options, &self.global),
             Command::LogProb(options) => log_prob::execute(options, &self.global),
+            Command::Score(options) => score::execute(options, &self.global),
             Command::Compare(options) => compare::execute(options, &self.global),
             Command::Targets(options) => targets::execute(options, &self.global),
         })

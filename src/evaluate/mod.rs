@@ -11,4 +11,5 @@ pub mod pareto;
 pub mod regions;
 pub mod requirement;
 pub mod throughput;
+pub mod typicality;
 pub mod weights;

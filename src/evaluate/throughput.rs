@@ -142,7 +142,7 @@ mod tests {
         let flow = Flow::new(&Default::default(), 2, &config, orientation, &Seed(1).stream("init")).expect("a flow");
         let names = vec!["x".into(), "y".into()];
         let (standardisation, constraint) = (Standardisation::identity(2), Constraint::default());
-        Model { flow, standardisation, names, columns: Default::default(), constraint }.freeze()
+        Model { flow, standardisation, names, columns: Default::default(), constraint, held_out: Vec::new() }.freeze()
     }
 
     #[test]

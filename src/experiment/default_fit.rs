@@ -25,22 +25,27 @@ pub struct DefaultFit {
 
 /// Up to so many columns bins are fine and networks deep: few columns show every edge.
 const FEW_COLUMNS: usize = 6;
+/// Below so many rows flows are coarse: they would learn the rows rather than where these come from.
+const FEW_ROWS: usize = 2_000;
 /// ESS/N at which a student is good enough.
 const ENOUGH: f64 = 0.98;
 
 impl DefaultFit {
     /// For `rows` rows to fit, of `dim` columns.
     pub fn of(rows: usize, dim: usize) -> Self {
-        let few = dim <= FEW_COLUMNS;
-        let (layers, hidden, bins, peak) =
-            if few { (2, vec![64, 64, 64], 16, 5e-3) } else { (3, vec![64, 64], 8, 2e-3) };
+        let (layers, hidden, bins, peak) = match (rows < FEW_ROWS, dim <= FEW_COLUMNS) {
+            (true, _) => (2, vec![64, 64], 4, 2e-3),
+            (false, true) => (2, vec![64, 64, 64], 16, 5e-3),
+            (false, false) => (3, vec![64, 64], 4, 2e-3),
+        };
+        let (batch, validate_every) = if rows < FEW_ROWS { (128, 50) } else { (256, 100) };
         let steps = 3_000.0 * (rows as f64 / 4_800.0).sqrt();
         let rate = Schedule { peak, ..Schedule::default() };
         let likelihood = Settings {
             steps: 100 * (steps / 100.0).clamp(15.0, 100.0) as u64,
-            batch: 256,
+            batch,
             rate,
-            validate_every: 100,
+            validate_every,
             patience: 15,
             ..Settings::default()
         };

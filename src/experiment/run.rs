@@ -9,8 +9,8 @@ use super::spec::Against;
 use super::verdict::{self, AgainstData};
 use super::watcher::Watcher;
 use crate::error::{Error, Result};
-use crate::evaluate::throughput;
-use crate::flow::{Flow, FrozenModel, Model, Orientation};
+use crate::evaluate::{throughput, typicality::log_densities};
+use crate::flow::{Flow, FrozenModel, Model, Orientation, MOST_HELD_OUT};
 use crate::target::{Constraint, Density};
 use crate::train::{
     train, weighted_mean, Annealing, Draws, Epochs, ForwardKl, MaximumLikelihood, Objective, Observer, Progress,
@@ -164,6 +164,7 @@ impl Models {
                 let mut model = plan.new_model(Orientation::Density)?;
                 let mut objective = plan.likelihood(settings.batch)?;
                 let trained = train(&mut model.flow, &mut objective, settings, interrupt, observer)?;
+                plan.judge_held_out(&mut model);
                 self.teacher = Some(model);
                 Ok(trained)
             }
@@ -180,6 +181,7 @@ impl Models {
                 };
                 let mut objective = plan.divergence(density, frozen.as_ref(), stage)?;
                 let trained = train(&mut model.flow, objective.as_mut(), settings, interrupt, observer)?;
+                plan.judge_held_out(&mut model);
                 self.student = Some(model);
                 Ok(trained)
             }
@@ -268,7 +270,18 @@ impl Plan {
             names: self.names.clone(),
             columns: self.columns.clone(),
             constraint: self.target.as_ref().map_or(Constraint::Identity, |target| target.constraint()),
+            held_out: Vec::new(),
         })
+    }
+
+    /// Has `model` keep the log densities of rows for tests, to which `score` compares those of others.
+    fn judge_held_out(&self, model: &mut Model) {
+        let Some(data) = &self.data else { return };
+        let rows = data.test.chunks_exact(self.dim).take(MOST_HELD_OUT).flatten().copied().collect();
+        let mut held_out: Vec<f64> =
+            log_densities(&model.freeze(), rows).into_iter().map(|value| value.max(f64::MIN)).collect();
+        held_out.sort_by(f64::total_cmp);
+        model.held_out = held_out;
     }
 
     /// The teacher's objective.

@@ -16,7 +16,7 @@ pub use base::{Base, BaseConfig, Limited, Mixture, Normal, Strata, StudentT};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
 pub use link::Link;
-pub use model::{FrozenModel, Model};
+pub use model::{FrozenModel, Model, MOST_HELD_OUT};
 pub use pass::Pass;
 pub use standardisation::{Standardisation, MOST_WHITENED};
 pub use standardised::Standardised;

@@ -20,7 +20,12 @@ pub struct Model {
     pub columns: Columns,
     /// The way from the coordinates to the values of the user's parameters.
     pub constraint: Constraint,
+    /// Log densities of rows that had no part in its fit, in order; empty where there are none. −∞ is written as the lowest number.
+    pub held_out: Vec<f64>,
 }
+
+/// Log densities of held-out rows that a model keeps, at most.
+pub const MOST_HELD_OUT: usize = 2_000;
 
 impl Model {
     /// Freezes it for draws and evaluation in precision `F`.

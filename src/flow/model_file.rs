@@ -1,6 +1,6 @@
 //! Self-describing model files: weights, architecture, standardisation and names in one safetensors file.
 
-use super::{Flow, FlowConfig, Model, Orientation, Standardisation};
+use super::{Flow, FlowConfig, Model, Orientation, Standardisation, MOST_HELD_OUT};
 use crate::data::{Column, Columns, Grid, Kind};
 use crate::error::{Error, Result};
 use crate::params::{self, values, Parameters};
@@ -29,6 +29,9 @@ struct Header {
     columns: Columns,
     #[serde(default, skip_serializing_if = "Constraint::is_identity")]
     constraint: Constraint,
+    /// The log densities of rows that had no part in the fit, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    held_out: Vec<f64>,
 }
 
 /// Only the version, so that a file from a newer program is refused for that reason and no other.
@@ -53,6 +56,7 @@ impl Model {
             integers: Vec::new(),
             columns: self.columns.clone(),
             constraint: self.constraint.clone(),
+            held_out: self.held_out.clone(),
         };
         let tensors: Vec<params::NamedTensor> =
             self.flow.parameters().into_iter().map(|(name, tensor)| (name, values(tensor))).collect();
@@ -90,6 +94,9 @@ impl Model {
         if let Some(fault) = header.constraint.fault(header.dim) {
             return Err(refuse(fault));
         }
+        if header.held_out.len() > MOST_HELD_OUT || !header.held_out.is_sorted() {
+            return Err(refuse(format!("`held_out` is no list of up to {MOST_HELD_OUT} numbers in ascending order")));
+        }
         // Compared before anything of that size is allocated.
         let (expected, found) = (header.flow.parameters(header.dim), tensors.values().map(Vec::len).sum::<usize>());
         if expected != found {
@@ -113,11 +120,11 @@ impl Model {
             return Err(Error::input(path, format!("tensor `{extra}` does not belong to its architecture")));
         }
         flow.restore(&snapshot);
-        let Header { standardisation, names, integers, mut columns, constraint, .. } = header;
+        let Header { standardisation, names, integers, mut columns, constraint, held_out, .. } = header;
         if !integers.is_empty() {
             columns = Columns(names.iter().map(Column::real).collect());
             integers.into_iter().for_each(|i| columns.0[i].kind = Kind::Grid(Grid::WHOLE));
         }
-        Ok(Self { flow, standardisation, names, columns, constraint })
+        Ok(Self { flow, standardisation, names, columns, constraint, held_out })
     }
 }
