@@ -68,7 +68,7 @@ def main():
         runs = [run(name, seed, given.out) for seed in range(1, given.seeds + 1)]
         verdicts.update(run["verdict"].replace("_", " ") for run in runs)
         # A teacher alone has no weights.
-        print(row(name, runs) if runs[0]["certificate"] else teacher_row(name, runs), flush=True)
+        print(row(name, runs) if "certificate" in runs[0] else teacher_row(name, runs), flush=True)
     print("\nVerdicts: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
 
 

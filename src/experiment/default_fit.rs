@@ -25,24 +25,34 @@ pub struct DefaultFit {
 
 /// Up to so many columns bins are fine and networks deep: few columns show every edge.
 const FEW_COLUMNS: usize = 6;
-/// Below so many rows flows are coarse: they would learn the rows rather than where these come from.
+/// Below so many rows for each column flows are coarse: they would learn the rows rather than where these come from.
+const FEW_ROWS_TO_A_COLUMN: usize = 100;
+/// Below so many rows one layer is all that they support.
+const HARDLY_ANY_ROWS: usize = 100;
+/// Below so many rows batches are smaller, and validation more frequent.
 const FEW_ROWS: usize = 2_000;
+/// The number of rows after which a training of [`STEPS`] steps would take more if it were as thorough, …
+const ROWS: f64 = 4_800.0;
+/// … which most trainings of fewer do not use up, since validation ends them.
+const STEPS: f64 = 3_000.0;
+const MOST_STEPS: f64 = 10_000.0;
 /// ESS/N at which a student is good enough.
 const ENOUGH: f64 = 0.98;
 
 impl DefaultFit {
     /// For `rows` rows to fit, of `dim` columns.
     pub fn of(rows: usize, dim: usize) -> Self {
-        let (layers, hidden, bins, peak) = match (rows < FEW_ROWS, dim <= FEW_COLUMNS) {
+        let (layers, hidden, bins, peak) = match (rows < FEW_ROWS_TO_A_COLUMN * dim, dim <= FEW_COLUMNS) {
+            (true, _) if rows < HARDLY_ANY_ROWS => (1, vec![64, 64], 4, 2e-3),
             (true, _) => (2, vec![64, 64], 4, 2e-3),
             (false, true) => (2, vec![64, 64, 64], 16, 5e-3),
             (false, false) => (3, vec![64, 64], 4, 2e-3),
         };
         let (batch, validate_every) = if rows < FEW_ROWS { (128, 50) } else { (256, 100) };
-        let steps = 3_000.0 * (rows as f64 / 4_800.0).sqrt();
+        let steps = (STEPS * (rows as f64 / ROWS).sqrt()).clamp(STEPS, MOST_STEPS);
         let rate = Schedule { peak, ..Schedule::default() };
         let likelihood = Settings {
-            steps: 100 * (steps / 100.0).clamp(15.0, 100.0) as u64,
+            steps: 100 * (steps / 100.0) as u64,
             batch,
             rate,
             validate_every,
