@@ -85,7 +85,7 @@ impl Folded {
             let (scored, others): (Vec<u32>, Vec<u32>) =
                 (0..self.is_row.len() as u32).partition(|case| usize::from(self.fold[*case as usize]) == fold);
             // Rows come first, so that both sides are divided in the same way.
-            let (stopping, grown): (Vec<(usize, u32)>, Vec<(usize, u32)>) =
+            let (stopping, grown): (Vec<_>, Vec<_>) =
                 others.into_iter().enumerate().partition(|(place, _)| place % STOPPING == 0);
             let cases_of = |part: Vec<(usize, u32)>| -> Vec<u32> { part.into_iter().map(|(_, case)| case).collect() };
             let (stopping, grown) = (cases_of(stopping), cases_of(grown));
