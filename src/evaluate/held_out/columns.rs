@@ -157,11 +157,14 @@ mod tests {
             .collect();
         let found = compare_one(&Column { rows, draws }, "x");
         assert!((found.ks - 0.1).abs() < 2e-3 && found.ks_p_value < 1e-6, "{found:?}");
-        assert!((found.cells.total_variation - 0.1).abs() < 0.02, "{found:?}");
+        // A tenth, less what chance may have added.
+        let total_variation = found.cells.total_variation;
+        assert!(total_variation > 0.06 && total_variation < 0.105, "{found:?}");
         let Stretch { low, high, rows, draws } = found.stretch;
-        assert!((low - 0.4).abs() < 0.04 && (high - 0.5).abs() < 0.04 || (low - 0.9).abs() < 0.04, "{low} {high}");
+        // Beside the hole both sides are the same, so that a longer stretch has as much too many.
+        assert!(low < 0.41 && high > 0.49 && high < 0.6, "{low} {high}");
         assert!(((rows - draws).abs() - 0.1).abs() < 0.02);
-        assert_eq!((found.spike, found.tied, found.outside), (None, [0.0, 0.0], [0.0, 0.0001 * 5.0]));
+        assert_eq!((found.spike, found.tied, found.outside), (None, [0.0, 0.0], [0.0005, 0.001]));
     }
 
     #[test]
