@@ -230,6 +230,11 @@ fn the_most_unusual_rows_come_first_and_json_has_the_same_figures() {
     let found = columns(&flowdistill(&words));
     assert_eq!(of(&found, "row")[..2], [18.0, 42.0]);
     assert_eq!(of(&found, "p_density")[0], 1.0 / 301.0);
+    // What is said of the threshold is of all rows, however few are shown.
+    let output = flowdistill(&[&words[..4], &["1", "--threshold", "0.5", "--held-out", &held_out]].concat());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let unusual: usize = said.split(' ').next().and_then(|count| count.parse().ok()).expect("a count");
+    assert!((300..450).contains(&unusual) && columns(&output)[0].1.len() == 1, "{said}");
     let output = folder.path().join("scores.npy");
     let written = output.display().to_string();
     let json = flowdistill(&[&words[..], &["--json", "-o", &written]].concat());

@@ -105,13 +105,14 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         add_batches(&mut rows, &found, size as usize, |size| draws.of_batches(size, BATCHES, &stream.child("batches")));
     }
     let all = rows.len();
+    let unusual = rows.iter().filter(|row| options.threshold.is_some_and(|threshold| row.least <= threshold)).count();
     let kept = choose(rows, options);
     write(&kept, &names, options, global, [all, held_out.len(), draws.len()])?;
     if let Some(threshold) = options.threshold.filter(|_| !global.quiet) {
-        // Low densities count by one share or the other, high ones by half a share: p_typical is two-sided.
-        let expected = (1.5 * threshold).min(1.0) * all as f64;
-        let found = kept.len();
-        eprintln!("{found} of {all} rows have a p-value of at most {threshold}; up to about {expected:.1} would if all were like those of the fit");
+        // Low densities count by one share or the other, high ones by half a share, for p_typical is two-sided; p_batch comes on top.
+        let shares = if options.batch.is_some() { 2.5 } else { 1.5 };
+        let expected = (shares * threshold).min(1.0) * all as f64;
+        eprintln!("{unusual} of {all} rows have a p-value of at most {threshold}; up to about {expected:.1} would if all were like those of the fit");
     }
     Ok(())
 }

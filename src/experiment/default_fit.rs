@@ -25,6 +25,8 @@ pub struct DefaultFit {
 
 /// Up to so many columns bins are fine and networks deep: few columns show every edge.
 const FEW_COLUMNS: usize = 6;
+/// Layers grow with the columns up to this width.
+const WIDEST: usize = 256;
 /// Below so many rows for each column flows are coarse: they would learn the rows rather than where these come from.
 const FEW_ROWS_TO_A_COLUMN: usize = 100;
 /// Below so many rows one layer is all that they support.
@@ -48,6 +50,8 @@ impl DefaultFit {
             (false, true) => (2, vec![64, 64, 64], 16, 5e-3),
             (false, false) => (3, vec![64, 64], 4, 2e-3),
         };
+        // A layer narrower than the columns makes some of them share what they see.
+        let hidden = hidden.into_iter().map(|width: usize| width.max(dim.min(WIDEST))).collect();
         let (batch, validate_every) = if rows < FEW_ROWS { (128, 50) } else { (256, 100) };
         let steps = (STEPS * (rows as f64 / ROWS).sqrt()).clamp(STEPS, MOST_STEPS);
         let rate = Schedule { peak, ..Schedule::default() };
@@ -82,5 +86,25 @@ impl DefaultFit {
             StageSpec::MaximumLikelihood(self.likelihood),
             StageSpec::ForwardKl { against: Against::Teacher, training: self.distillation },
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_suit_rows_and_columns() {
+        let sizes = |rows, dim| {
+            let DefaultFit { layers, hidden, bins, .. } = DefaultFit::of(rows, dim);
+            (layers, hidden, bins)
+        };
+        assert_eq!(sizes(4_800, 2), (2, vec![64; 3], 16));
+        assert_eq!(sizes(4_800, 10), (3, vec![64; 2], 4));
+        assert_eq!(sizes(350, 7), (2, vec![64; 2], 4));
+        assert_eq!(sizes(60, 4), (1, vec![64; 2], 4));
+        assert_eq!(sizes(120, 200), (2, vec![200; 2], 4));
+        let steps = |rows| DefaultFit::of(rows, 2).likelihood.steps;
+        assert_eq!([steps(100), steps(4_800), steps(19_200), steps(10_000_000)], [3_000, 3_000, 6_000, 10_000]);
     }
 }
