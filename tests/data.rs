@@ -1,9 +1,13 @@
 //! Tables in and out, wrong files, standardisation, division of rows, durable files.
 
+#[path = "common/npy.rs"]
+mod npy;
+
 use flowdistill::data::{read, read_csv, read_npy, read_npz, CsvOptions, RowWriter, Split, Table};
 use flowdistill::durable::Draft;
 use flowdistill::flow::{Link, Standardisation};
 use flowdistill::seed::Seed;
+use npy::npy;
 use std::io::Write;
 use std::path::PathBuf;
 use tempfile::{tempdir, TempDir};
@@ -76,16 +80,6 @@ fn wrong_csv_files_are_refused_with_their_place() {
     let folder = tempdir().expect("a temporary folder");
     assert!(read_csv(folder.path(), &CsvOptions::default()).expect_err("refused").to_string().contains("folder"));
     assert_eq!(read(&folder.path().join("none.csv"), None).expect_err("refused").exit_code(), 2);
-}
-
-/// An NPY file from its dictionary and its data.
-fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-    let dictionary = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((dictionary.len() as u16).to_le_bytes());
-    bytes.extend(dictionary.as_bytes());
-    bytes.extend(data);
-    bytes
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! Tables as they come: dialects, compression, words, days, grids and weights, and the way back to them.
 
+#[path = "common/npy.rs"]
+mod npy;
+
 use assert_cmd::Command;
 use flowdistill::data::{
     read, read_csv, read_npy, read_text, Column, Columns, CsvOptions, Dialect, Grid, Kind, RowWriter, Table, Text,
 };
 use flowdistill::experiment::{Plan, Spec};
 use flowdistill::seed::Seed;
+use npy::npy;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::{tempdir, TempDir};
@@ -295,16 +299,6 @@ fn words_and_days_are_written_as_they_are_read() {
     let options = CsvOptions { kinds: columns.0, ..CsvOptions::default() };
     let error = read_text(&path, &options).expect_err("refused").to_string();
     assert!(error.contains("line 2") && error.contains("`r`") && error.contains("`p`, `q`"), "{error}");
-}
-
-/// An NPY file from its dictionary and its data.
-fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-    let dictionary = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((dictionary.len() as u16).to_le_bytes());
-    bytes.extend(dictionary.as_bytes());
-    bytes.extend(data);
-    bytes
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::data::{Dialect, RowWriter};
 use crate::error::{Error, Result};
 use crate::evaluate::draws::draws_of;
 use crate::evaluate::typicality::{log_densities, Reference};
-use crate::flow::{FrozenModel, Model};
+use crate::flow::Model;
 use serde_json::{Map, Number, Value};
 use std::path::{Path, PathBuf};
 
@@ -65,9 +65,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let loaded = Model::load(&options.model)?;
     let model = loaded.freeze::<f64>();
     let dialect = Dialect { decimal: if options.decimal_comma { ',' } else { '.' }, ..Dialect::default() };
-    let read = |path: &Path| {
-        Ok::<_, Error>(log_densities(&model, finite(path, model.read_points(path, &dialect)?.values, &model)?))
-    };
+    let read = |path: &Path| Ok::<_, Error>(log_densities(&model, model.read_points(path, &dialect)?.values));
     let held_out = match &options.held_out {
         Some(path) => Reference::new(read(path)?),
         None => Reference::new(loaded.held_out.clone()),
@@ -115,20 +113,6 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         eprintln!("{unusual} of {all} rows have a p-value of at most {threshold}; up to about {expected:.1} would if all were like those of the fit");
     }
     Ok(())
-}
-
-/// The values, all of them numbers.
-fn finite(path: &Path, values: Vec<f64>, model: &FrozenModel<f64>) -> Result<Vec<f64>> {
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(values),
-        Some(place) => {
-            let (row, name) = (place / model.dim() + 1, &model.names()[place % model.dim()]);
-            Err(Error::input(
-                path,
-                format!("row {row}, column `{name}` is {}; a finite number is right", values[place]),
-            ))
-        }
-    }
 }
 
 /// Adds to each row the number and the p-value of its batch; the last one may be smaller.
