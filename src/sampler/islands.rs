@@ -12,11 +12,13 @@ use std::time::Instant;
 /// The scales of the round bases from which pilots look for the target.
 const PILOT_SCALES: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
 
-/// Particles of a pilot.
-const PILOT_PARTICLES: usize = 512;
-
 /// The base is this much wider than what the pilots found.
 const INFLATION: f64 = 1.5;
+
+/// The share, and the points, of a standard normal in a base for a density that is about as wide.
+const SHARE_AROUND: f64 = 0.25;
+/// See [`SHARE_AROUND`].
+const PILOT_AROUND: usize = 256;
 
 /// Islands whose estimates of log Z have a larger standard deviation than this do not tell the same story.
 const MOST_SPREAD: f64 = 0.5;
@@ -41,12 +43,35 @@ const MOST_R_HAT: f64 = 1.1;
 /// # Errors
 /// If the density asks for the run to stop.
 pub fn smc(density: &dyn Density, settings: &SmcSettings, draws: usize, stream: &Stream) -> Result<Drawn, Fatal> {
+    islands_from(density, settings, draws, false, stream)
+}
+
+/// [`smc`] of a density whose coordinates have been scaled so that it is about as wide as a standard normal: the base covers that too.
+///
+/// # Errors
+/// As [`smc`].
+pub fn smc_scaled(
+    density: &dyn Density,
+    settings: &SmcSettings,
+    draws: usize,
+    stream: &Stream,
+) -> Result<Drawn, Fatal> {
+    islands_from(density, settings, draws, true, stream)
+}
+
+fn islands_from(
+    density: &dyn Density,
+    settings: &SmcSettings,
+    draws: usize,
+    scaled: bool,
+    stream: &Stream,
+) -> Result<Drawn, Fatal> {
     let clock = Instant::now();
     let mut evaluations = 0;
     let shape = match settings.scale {
         Some(scale) => Shape::round(density.dim(), scale),
         None => {
-            let (shape, spent) = found_base(density, settings, &stream.child("pilots"))?;
+            let (shape, spent) = found_base(density, settings, scaled, &stream.child("pilots"))?;
             evaluations += spent;
             shape
         }
@@ -69,9 +94,14 @@ pub fn smc(density: &dyn Density, settings: &SmcSettings, draws: usize, stream: 
 }
 
 /// The base from pilots, and the evaluations that they took.
-fn found_base(density: &dyn Density, settings: &SmcSettings, stream: &Stream) -> Result<(Shape, usize), Fatal> {
+fn found_base(
+    density: &dyn Density,
+    settings: &SmcSettings,
+    scaled: bool,
+    stream: &Stream,
+) -> Result<(Shape, usize), Fatal> {
     let dim = density.dim();
-    let small = SmcSettings { particles: PILOT_PARTICLES.min(settings.particles), keep: 0.5, ..*settings };
+    let small = SmcSettings { particles: settings.pilots.min(settings.particles), keep: 0.5, ..*settings };
     let pilots: Vec<Result<Island, Fatal>> = PILOT_SCALES
         .into_par_iter()
         .map(|scale| {
@@ -100,6 +130,14 @@ fn found_base(density: &dyn Density, settings: &SmcSettings, stream: &Stream) ->
     }
     let total: f64 = weights.iter().sum();
     weights.iter_mut().for_each(|weight| *weight /= total);
+    // Coordinates that are scaled by what a survey has found are as wide as that: small pilots may have lost a part of it.
+    if scaled {
+        let mut around = vec![0.0; PILOT_AROUND * dim];
+        stream.child("around").normals(0, dim, &mut around);
+        weights.iter_mut().for_each(|weight| *weight *= 1.0 - SHARE_AROUND);
+        weights.extend(std::iter::repeat_n(SHARE_AROUND / PILOT_AROUND as f64, PILOT_AROUND));
+        points.extend(around);
+    }
     Ok((Shape::fit(dim, &points, &weights, INFLATION), spent))
 }
 
@@ -154,8 +192,9 @@ fn combine(dim: usize, islands: &[Island], settings: &SmcSettings, stream: &Stre
         ));
     }
     let memory = islands.iter().map(|island| island.memory).fold(0.0, f64::max);
+    let mut doubts = Vec::new();
     if memory > MOST_MEMORY {
-        faults.push(format!(
+        doubts.push(format!(
             "the particles hardly move where weights are large: there, log weights before and after a round of moves have the rank correlation \
              {memory:.2}, above {MOST_MEMORY}; more `moves` (now {}) would help",
             settings.moves
@@ -187,6 +226,7 @@ fn combine(dim: usize, islands: &[Island], settings: &SmcSettings, stream: &Stre
         failed,
         seconds,
         faults,
+        doubts,
     }
 }
 
@@ -217,5 +257,6 @@ fn nothing(fault: &str, evaluations: usize, clock: Instant) -> Drawn {
         failed: 0,
         seconds: clock.elapsed().as_secs_f64(),
         faults: vec![fault.into()],
+        doubts: Vec::new(),
     }
 }

@@ -12,7 +12,7 @@ mod shape;
 mod smc;
 
 pub use convergence::{effective_draws, split_r_hat};
-pub use islands::smc;
+pub use islands::{smc, smc_scaled};
 #[cfg(feature = "nuts")]
 pub use nuts::nuts;
 pub use resampling::{next_step, systematic};
@@ -32,15 +32,25 @@ pub struct SmcSettings {
     pub moves: usize,
     /// The conditional ESS/N that each step of temperature keeps.
     pub keep: f64,
+    /// Particles of each of the four pilots that find a base, at most as many as of an island.
+    pub pilots: usize,
     /// The scale of the round base (Student-t of four degrees of freedom) around the origin; none finds a base by itself.
     pub scale: Option<f64>,
 }
 
 impl Default for SmcSettings {
     fn default() -> Self {
-        Self { islands: 8, particles: 1024, moves: 3, keep: 0.9, scale: None }
+        Self { islands: 8, particles: 1024, moves: 3, keep: 0.9, pilots: 512, scale: None }
     }
 }
+
+/// Settings from the cheapest that may do to the most thorough: each takes several times the evaluations of the one before.
+pub const EFFORTS: [SmcSettings; 4] = [
+    SmcSettings { islands: 4, particles: 256, moves: 1, keep: 0.5, pilots: 32, scale: None },
+    SmcSettings { islands: 8, particles: 512, moves: 3, keep: 0.8, pilots: 256, scale: None },
+    SmcSettings { islands: 8, particles: 1024, moves: 3, keep: 0.9, pilots: 512, scale: None },
+    SmcSettings { islands: 8, particles: 1024, moves: 12, keep: 0.9, pilots: 512, scale: None },
+];
 
 impl SmcSettings {
     /// Everything that is wrong with them, each fault naming its field, its value and what would be right.
@@ -51,6 +61,9 @@ impl SmcSettings {
         }
         if !(64..=1 << 24).contains(&self.particles) {
             faults.push(format!("particles is {}; 64 to {} is right", self.particles, 1 << 24));
+        }
+        if !(16..=1 << 24).contains(&self.pilots) {
+            faults.push(format!("pilots is {}; 16 to {} is right", self.pilots, 1 << 24));
         }
         if !(1..=1000).contains(&self.moves) {
             faults.push(format!("moves is {}; 1 to 1000 is right", self.moves));
@@ -133,11 +146,13 @@ pub struct Drawn {
     pub seconds: f64,
     /// Why these draws should not be relied on; empty where nothing speaks against them.
     pub faults: Vec<String>,
+    /// Signs that the particles move slowly, which may do no harm.
+    pub doubts: Vec<String>,
 }
 
 impl Drawn {
     /// Whether nothing speaks against the draws.
     pub fn is_sound(&self) -> bool {
-        self.faults.is_empty()
+        self.faults.is_empty() && self.doubts.is_empty()
     }
 }

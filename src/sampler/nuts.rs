@@ -171,6 +171,7 @@ pub fn nuts(density: &dyn Density, settings: &NutsSettings, stream: &Stream) -> 
         failed: chains.iter().map(|chain| chain.failed).sum(),
         seconds: clock.elapsed().as_secs_f64(),
         faults,
+        doubts: Vec::new(),
     })
 }
 

@@ -54,6 +54,11 @@ const MEMORY: f64 = 0.25;
 /// And [`memory_of_the_largest`] has to be less than this.
 const MEMORY_OF_LARGEST: f64 = 0.4;
 
+/// A round whose particles remember after so many more moves …
+const SETTLED: usize = 5;
+/// … at least this part of what they did has nothing more to forget.
+const STILL: f64 = 0.97;
+
 /// Moves of a round, at most, in units of what was asked for.
 const MOST_ROUNDS: usize = 12;
 
@@ -140,6 +145,7 @@ impl Walk<'_> {
     fn round(&mut self, beta: f64, noise: &Stream) -> Result<Round, Fatal> {
         let before = self.path.differences(&self.particles);
         let (mut acceptance, mut k) = (0.0, 0);
+        let mut remembered: Vec<f64> = Vec::new();
         loop {
             let metric = self.metric();
             let how = self.tuning.plan(beta, &metric);
@@ -155,7 +161,12 @@ impl Walk<'_> {
             let after = self.path.differences(&self.particles);
             let memory = memory_of_the_largest(&before, &after);
             let forgotten = memory < MEMORY_OF_LARGEST && correlation(&before, &after) < MEMORY;
-            if forgotten || k >= MOST_ROUNDS * self.moves {
+            // Where modes are too far apart to mix, the largest weights are those of a mode, and more moves change nothing.
+            let settled = self.moves > 1
+                && remembered.len() >= SETTLED
+                && memory > STILL * remembered[remembered.len() - SETTLED];
+            remembered.push(memory);
+            if forgotten || (settled && k >= 4 * self.moves) || k >= MOST_ROUNDS * self.moves {
                 return Ok(Round { acceptance: acceptance / k as f64, memory });
             }
         }

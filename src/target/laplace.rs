@@ -25,7 +25,6 @@ pub struct Laplace {
 /// # Errors
 /// If no start arrives at a mode, or the curvature there is not finite.
 pub fn laplace(density: &dyn Density, starts: &[Vec<f64>]) -> Result<Laplace, String> {
-    let dim = density.dim();
     let mut best: Option<Mode> = None;
     let (mut arrived, mut reason) = (0, String::from("there is no start"));
     for start in starts {
@@ -40,24 +39,35 @@ pub fn laplace(density: &dyn Density, starts: &[Vec<f64>]) -> Result<Laplace, St
         }
     }
     let mode = best.ok_or_else(|| format!("none of {} starts reached a mode of the target: {reason}", starts.len()))?;
+    let (covariance, log_evidence, ridge) = normal_at(density, &mode.point, mode.value)?;
+    Ok(Laplace { mode, covariance, log_evidence, ridge, arrived: [arrived, starts.len()] })
+}
+
+/// The inverse of −∇∇ log γ at `point`, log ∫ of the normal density with that covariance which is γ there, and the multiple of the diagonal
+/// that had to be added.
+///
+/// # Errors
+/// If the curvature is not finite.
+pub(super) fn normal_at(density: &dyn Density, point: &[f64], value: f64) -> Result<(Vec<f64>, f64, f64), String> {
+    let dim = point.len();
     // Once to learn the scales, and again with steps that fit them.
-    let mut steps: Vec<f64> = mode.point.iter().map(|x| 1e-4 * (1.0 + x.abs())).collect();
-    let mut precision = curvature(density, &mode.point, &steps)?;
+    let mut steps: Vec<f64> = point.iter().map(|x| 1e-4 * (1.0 + x.abs())).collect();
+    let mut precision = curvature(density, point, &steps)?;
     for (i, step) in steps.iter_mut().enumerate() {
         if precision[i * dim + i] > 0.0 {
             *step = 1e-3 / precision[i * dim + i].sqrt();
         }
     }
-    let refined = curvature(density, &mode.point, &steps)?;
-    if refined.iter().all(|value| value.is_finite()) {
-        precision = refined;
+    if let Ok(refined) = curvature(density, point, &steps) {
+        if refined.iter().all(|value| value.is_finite()) {
+            precision = refined;
+        }
     }
     let fault = |fault| format!("the curvature of the target at its mode cannot be used: {fault}");
     let (factor, ridge) = cholesky::regularised(&precision, dim).map_err(fault)?;
     let half_log_det: f64 = factor.iter().step_by(dim + 1).map(|pivot| pivot.ln()).sum();
-    let log_evidence = mode.value + 0.5 * dim as f64 * TAU.ln() - half_log_det;
-    let covariance = cholesky::inverse(&factor, dim);
-    Ok(Laplace { mode, covariance, log_evidence, ridge, arrived: [arrived, starts.len()] })
+    let log_evidence = value + 0.5 * dim as f64 * TAU.ln() - half_log_det;
+    Ok((cholesky::inverse(&factor, dim), log_evidence, ridge))
 }
 
 /// −∇∇ log γ at `point` by central differences of the gradient with these steps, made symmetric.

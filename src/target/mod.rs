@@ -2,6 +2,7 @@
 
 mod banana;
 mod constraint;
+mod counted;
 mod eight_schools;
 mod funnel;
 mod gaussian;
@@ -19,9 +20,11 @@ mod ridges;
 mod rings;
 mod student_t;
 mod support;
+mod survey;
 
 pub use banana::Banana;
 pub use constraint::Constraint;
+pub use counted::{Counted, Evaluations, Lent};
 pub use eight_schools::EightSchools;
 pub use funnel::Funnel;
 pub use gaussian::Gaussian;
@@ -38,6 +41,7 @@ pub use ridges::Ridges;
 pub use rings::Rings;
 pub use student_t::StudentT;
 pub use support::{Parameter, Support};
+pub use survey::{survey, Approximation, Survey};
 
 use rand::RngCore;
 
@@ -97,6 +101,40 @@ pub trait Density: Send + Sync {
         None
     }
 }
+
+/// What a density in the field of this name knows besides its values, for one that only watches over it.
+macro_rules! as_of {
+    ($density:ident) => {
+        fn piece(&self) -> usize {
+            self.$density.piece()
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.$density.names()
+        }
+
+        fn constraint(&self) -> $crate::target::Constraint {
+            self.$density.constraint()
+        }
+
+        fn constrained_names(&self) -> Vec<String> {
+            self.$density.constrained_names()
+        }
+
+        fn constrain(&self, point: &[f64], values: &mut [f64]) -> Result<(), $crate::target::Fatal> {
+            self.$density.constrain(point, values)
+        }
+
+        fn log_normalizer(&self) -> Option<f64> {
+            self.$density.log_normalizer()
+        }
+
+        fn sampler(&self) -> Option<&dyn $crate::target::Sampler> {
+            self.$density.sampler()
+        }
+    };
+}
+pub(crate) use as_of;
 
 /// Exact independent draws from a density.
 pub trait Sampler: Send + Sync {

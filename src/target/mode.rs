@@ -22,12 +22,25 @@ const STEPS: usize = 2_000;
 /// Trials of one line search.
 const TRIALS: usize = 60;
 
+/// [`walk`] of at most [`STEPS`] steps.
+///
+/// # Errors
+/// As [`walk`].
+pub fn climb(density: &dyn Density, start: &[f64]) -> Result<Mode, String> {
+    walk(density, start, STEPS, &mut Vec::new())
+}
+
 /// Climbs from `start` by limited-memory BFGS (Nocedal 1980) with a bisecting search for the weak Wolfe conditions (Lewis and Overton
-/// 2013). A point whose density is zero, not a number or a fault is a step too far.
+/// 2013), and adds where it comes by to `trail`, the start included. A point whose density is zero, not a number or a fault is a step too far.
 ///
 /// # Errors
 /// Why it did not arrive: the start cannot be evaluated, or the steps ran out.
-pub fn climb(density: &dyn Density, start: &[f64]) -> Result<Mode, String> {
+pub(super) fn walk(
+    density: &dyn Density,
+    start: &[f64],
+    most_steps: usize,
+    trail: &mut Vec<Vec<f64>>,
+) -> Result<Mode, String> {
     let mut evaluations = 0;
     // −log γ and its gradient; infinite where there is none.
     let mut evaluate = |point: &[f64]| -> Result<(f64, Vec<f64>), String> {
@@ -45,7 +58,8 @@ pub fn climb(density: &dyn Density, start: &[f64]) -> Result<Mode, String> {
     }
     let mut pairs: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
     let mut still = 0;
-    for _ in 0..STEPS {
+    trail.push(point.clone());
+    for _ in 0..most_steps {
         let slope = largest(&gradient);
         if slope <= 1e-9 * (1.0 + value.abs()) || still >= 3 {
             return Ok(Mode { point, value: -value, slope, evaluations });
@@ -91,9 +105,10 @@ pub fn climb(density: &dyn Density, start: &[f64]) -> Result<Mode, String> {
             }
         }
         (point, value, gradient) = (moved, there, slopes);
+        trail.push(point.clone());
     }
     Err(format!(
-        "it has not arrived after {STEPS} steps, where log γ is {:.6e} and its slope {:.1e}",
+        "it has not arrived after {most_steps} steps, where log γ is {:.6e} and its slope {:.1e}",
         -value,
         largest(&gradient)
     ))

@@ -7,6 +7,12 @@ use crate::seed::{open_unit, Stream};
 const MOST_DRAWS: usize = 20_000;
 /// Rounds of expectation maximisation.
 const ROUNDS: usize = 200;
+/// Starts that are tried, each for a few rounds on some of the draws: one alone often puts two components into one mode.
+const STARTS: u64 = 10;
+/// Those rounds, and those draws.
+const TRIAL_ROUNDS: usize = 20;
+/// See [`TRIAL_ROUNDS`].
+const TRIAL_DRAWS: usize = 2_000;
 /// A round that gains less log density than this, on average over the draws, is the last.
 const LEAST_GAIN: f64 = 1e-5;
 /// The least scale of a component, in standard deviations of all draws.
@@ -17,22 +23,49 @@ const LEAST_SCALE: f64 = 1e-2;
 /// Means start at rows drawn far from one another (Arthur and Vassilvitskii 2007); the rounds are those of Dempster, Laird and Rubin
 /// (1977) with scales kept from collapsing onto single draws.
 pub(super) fn fit(rows: &[f64], dim: usize, components: usize, stream: &Stream) -> [Vec<f64>; 3] {
-    let every = (rows.len() / dim).div_ceil(MOST_DRAWS).max(1);
-    let rows: Vec<f64> = rows.chunks_exact(dim).step_by(every).flatten().copied().collect();
+    let thinned = |most: usize| -> Vec<f64> {
+        let every = (rows.len() / dim).div_ceil(most).max(1);
+        rows.chunks_exact(dim).step_by(every).flatten().copied().collect()
+    };
+    let some = thinned(TRIAL_DRAWS);
+    let trials = (0..if components > 1 { STARTS } else { 1 }).map(|start| {
+        let begun = begin(&some, dim, components, start, stream);
+        maximise(&some, dim, begun, TRIAL_ROUNDS)
+    });
+    let best = trials.max_by(|a, b| a.0.total_cmp(&b.0));
+    let begun = best.map_or_else(|| begin(&some, dim, components, 0, stream), |(_, begun)| begun);
+    let [means, log_scales, mut logits] = maximise(&thinned(MOST_DRAWS), dim, begun, ROUNDS).1;
+    let mean_logit = logits.iter().sum::<f64>() / components as f64;
+    logits.iter_mut().for_each(|logit| *logit -= mean_logit);
+    [means, log_scales, logits]
+}
+
+/// The standard deviation of each coordinate.
+fn spread_of(rows: &[f64], dim: usize) -> Vec<f64> {
     let n = (rows.len() / dim) as f64;
     let points = || rows.chunks_exact(dim);
     let centre: Vec<f64> = (0..dim).map(|j| points().map(|row| row[j]).sum::<f64>() / n).collect();
-    let spread: Vec<f64> = (0..dim)
-        .map(|j| (points().map(|row| (row[j] - centre[j]).powi(2)).sum::<f64>() / n).sqrt().max(1e-12))
-        .collect();
+    (0..dim).map(|j| (points().map(|row| (row[j] - centre[j]).powi(2)).sum::<f64>() / n).sqrt().max(1e-12)).collect()
+}
 
-    let mut means = seeds(&rows, &spread, components, stream);
-    // Components start as wide as their neighbours are near, on the scale of all draws.
+/// A start: means at rows far from one another, components as wide as their neighbours are near, on the scale of all draws.
+fn begin(rows: &[f64], dim: usize, components: usize, start: u64, stream: &Stream) -> [Vec<f64>; 3] {
+    let spread = spread_of(rows, dim);
+    let means = seeds(rows, &spread, components, start, stream);
     let narrow = (components as f64).powf(-1.0 / dim as f64).ln();
-    let mut log_scales: Vec<f64> = (0..components).flat_map(|_| spread.iter().map(|s| s.ln() + narrow)).collect();
-    let mut logits = vec![0.0; components];
+    let log_scales = (0..components).flat_map(|_| spread.iter().map(|s| s.ln() + narrow)).collect();
+    [means, log_scales, vec![0.0; components]]
+}
+
+/// Expectation maximisation from `begun`, for at most `rounds` rounds, and the mean log density of the rows before the last.
+fn maximise(rows: &[f64], dim: usize, begun: [Vec<f64>; 3], rounds: usize) -> (f64, [Vec<f64>; 3]) {
+    let n = (rows.len() / dim) as f64;
+    let points = || rows.chunks_exact(dim);
+    let spread = spread_of(rows, dim);
+    let [mut means, mut log_scales, mut logits] = begun;
+    let components = logits.len();
     let mut before = f64::NEG_INFINITY;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let mixture = Mixture::new(dim, &means, &log_scales, &logits);
         let (mut weight, mut first) = (vec![0.0; components], vec![0.0; components * dim]);
         let mut all_shares = Vec::with_capacity(rows.len() / dim * components);
@@ -64,21 +97,20 @@ pub(super) fn fit(rows: &[f64], dim: usize, components: usize, stream: &Stream) 
                 log_scales[k * dim + j] = scale.max(LEAST_SCALE * spread[j]).ln();
             }
         }
-        if total - before < LEAST_GAIN {
+        let gain = total - before;
+        before = total;
+        if gain < LEAST_GAIN {
             break;
         }
-        before = total;
     }
-    let mean_logit = logits.iter().sum::<f64>() / components as f64;
-    logits.iter_mut().for_each(|logit| *logit -= mean_logit);
-    [means, log_scales, logits]
+    (before, [means, log_scales, logits])
 }
 
 /// Rows of which each was drawn with a probability that grows as the square of its distance, in units of `spread`, from those before.
-fn seeds(rows: &[f64], spread: &[f64], components: usize, stream: &Stream) -> Vec<f64> {
+fn seeds(rows: &[f64], spread: &[f64], components: usize, start: u64, stream: &Stream) -> Vec<f64> {
     let dim = spread.len();
     let n = rows.len() / dim;
-    let mut rng = stream.row(0);
+    let mut rng = stream.row(start);
     let mut distances = vec![1.0; n];
     let mut means = Vec::with_capacity(components * dim);
     for k in 0..components {

@@ -1,0 +1,171 @@
+//! What a few thousand evaluations tell of a density: its modes, and the normal approximation that describes it best.
+
+use super::laplace::normal_at;
+use super::mode::walk;
+use super::{evaluate_in_pieces, Density, Faults};
+use crate::cholesky;
+use crate::seed::Stream;
+use std::f64::consts::TAU;
+
+/// A normal approximation of a density.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Approximation {
+    /// Its mean.
+    pub mean: Vec<f64>,
+    /// Its covariance, row-major: the inverse of −∇∇ log γ at the mean.
+    pub covariance: Vec<f64>,
+    /// Laplace's log Z: log γ at the mean, and the volume of the covariance.
+    pub laplace: f64,
+    /// log Z by importance sampling from it; with a few draws it is low where the approximation misses most of the density.
+    pub log_evidence: f64,
+    /// ESS/N of those draws.
+    pub ess: f64,
+    /// Whether its mean is a mode.
+    pub at_mode: bool,
+}
+
+/// What [`survey`] found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Survey {
+    /// Distinct modes, the one of the largest evidence first.
+    pub modes: Vec<Approximation>,
+    /// Climbs that ended at each of them.
+    pub arrivals: Vec<usize>,
+    /// The approximation of the largest evidence, at a mode or on the way to one; none if no climb could begin or nothing could be
+    /// approximated.
+    pub best: Option<Approximation>,
+    /// Climbs.
+    pub starts: usize,
+    /// Why the last climb that did not arrive did not.
+    pub fault: Option<String>,
+}
+
+/// Steps of a climb, at most: one that takes longer has no mode before it.
+const MOST_STEPS: usize = 250;
+/// Draws by which an approximation is judged.
+const DRAWS: usize = 64;
+/// A mode whose approximation has less ESS/N does not describe the density around it, …
+const POOR: f64 = 0.1;
+/// … and the points that this many climbs came by are tried too, …
+const TRAILS: usize = 3;
+/// … so many of each, at distances that double.
+const TRIED: usize = 8;
+/// Modes that are nearer than this, in units of the standard deviations around the higher one, are one.
+const APART: f64 = 1.0;
+/// Modes beyond this number are not told apart any more.
+const MOST_MODES: usize = 64;
+
+/// Climbs from each of `starts` by a quasi-Newton method, tells the modes apart by the curvature at them, and judges the normal approximation at
+/// each by a few draws of it. Where none is good (a density that grows without bound, or whose mode is a spike beside its mass), points on
+/// the way are tried too: among the normal approximations along a climb there is one of the largest evidence (Pathfinder: Zhang,
+/// Carpenter, Gelman and Vehtari 2022; there with the curvature that the climb itself has seen).
+pub fn survey(density: &dyn Density, starts: &[Vec<f64>], stream: &Stream) -> Survey {
+    let mut found = Survey { modes: Vec::new(), arrivals: Vec::new(), best: None, starts: starts.len(), fault: None };
+    let mut precisions: Vec<Vec<f64>> = Vec::new();
+    let mut trails: Vec<Vec<Vec<f64>>> = Vec::new();
+    for start in starts {
+        let mut trail = Vec::new();
+        match walk(density, start, MOST_STEPS, &mut trail) {
+            Err(fault) => found.fault = Some(fault),
+            Ok(mode) => {
+                let known = found
+                    .modes
+                    .iter()
+                    .zip(&precisions)
+                    .position(|(other, precision)| distance(precision, &other.mean, &mode.point) < APART);
+                match known {
+                    Some(place) => found.arrivals[place] += 1,
+                    None if found.modes.len() < MOST_MODES => {
+                        let judge = stream.child(&format!("mode {}", found.modes.len()));
+                        match approximation(density, &mode.point, mode.value, true, &judge) {
+                            Ok((approximation, precision)) => {
+                                found.modes.push(approximation);
+                                found.arrivals.push(1);
+                                precisions.push(precision);
+                            }
+                            Err(fault) => found.fault = Some(fault),
+                        }
+                    }
+                    None => {}
+                }
+            }
+        }
+        if !trail.is_empty() {
+            trails.push(trail);
+        }
+    }
+    let mut order: Vec<usize> = (0..found.modes.len()).collect();
+    order.sort_by(|&a, &b| found.modes[b].log_evidence.total_cmp(&found.modes[a].log_evidence));
+    found.modes = order.iter().map(|&k| found.modes[k].clone()).collect();
+    found.arrivals = order.iter().map(|&k| found.arrivals[k]).collect();
+    found.best = found.modes.first().cloned();
+    if found.best.as_ref().is_none_or(|best| best.ess < POOR) {
+        for (t, trail) in trails.iter().take(TRAILS).enumerate() {
+            let mut places: Vec<usize> = (0..TRIED).map(|k| if k == 0 { 0 } else { 1 << (k - 1) }).collect();
+            places.retain(|&place| place < trail.len());
+            for place in places {
+                let (mut value, point) = ([0.0], &trail[place]);
+                let judge = stream.child(&format!("trail {t}.{place}"));
+                let asked = density.evaluate(point, &mut value, None, &mut Faults::default());
+                let candidate = asked.map_err(|fatal| fatal.0);
+                let candidate = candidate.and_then(|()| approximation(density, point, value[0], false, &judge));
+                let Ok((candidate, _)) = candidate else { continue };
+                if found.best.as_ref().is_none_or(|best| candidate.log_evidence > best.log_evidence) {
+                    found.best = Some(candidate);
+                }
+            }
+        }
+    }
+    found.best = found.best.filter(|best| best.log_evidence.is_finite());
+    found
+}
+
+/// The normal approximation at `point` and its precision.
+fn approximation(
+    density: &dyn Density,
+    point: &[f64],
+    value: f64,
+    at_mode: bool,
+    stream: &Stream,
+) -> Result<(Approximation, Vec<f64>), String> {
+    let dim = point.len();
+    let (covariance, laplace, _) = normal_at(density, point, value)?;
+    let (factor, _) = cholesky::regularised(&covariance, dim)?;
+    let mut draws = vec![0.0; DRAWS * dim];
+    stream.normals(0, dim, &mut draws);
+    let half_log_det: f64 = factor.iter().step_by(dim + 1).map(|pivot| pivot.ln()).sum();
+    let mut log_q = Vec::with_capacity(DRAWS);
+    for draw in draws.chunks_exact_mut(dim) {
+        let squares: f64 = draw.iter().map(|z| z * z).sum();
+        log_q.push(-0.5 * squares - half_log_det - 0.5 * dim as f64 * TAU.ln());
+        cholesky::multiply(&factor, draw);
+        draw.iter_mut().zip(point).for_each(|(x, mean)| *x += mean);
+    }
+    let (mut values, mut faults) = (vec![0.0; DRAWS], Faults::default());
+    evaluate_in_pieces(density, &draws, &mut values, None, &mut faults).map_err(|fatal| fatal.0)?;
+    faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
+    let log_weights: Vec<f64> =
+        values.iter().zip(&log_q).map(|(v, q)| if v.is_nan() { f64::NEG_INFINITY } else { v - q }).collect();
+    let largest = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (mut sum, mut squares) = (0.0, 0.0);
+    if largest.is_finite() {
+        for log_weight in &log_weights {
+            let weight = (log_weight - largest).exp();
+            sum += weight;
+            squares += weight * weight;
+        }
+    }
+    let ess = if squares > 0.0 { sum * sum / (squares * DRAWS as f64) } else { 0.0 };
+    let log_evidence = if sum > 0.0 { largest + (sum / DRAWS as f64).ln() } else { f64::NEG_INFINITY };
+    let precision = cholesky::inverse(&factor, dim);
+    let mean = point.to_vec();
+    Ok((Approximation { mean, covariance, laplace, log_evidence, ess, at_mode }, precision))
+}
+
+/// √((a − b)ᵀ P (a − b)).
+fn distance(precision: &[f64], a: &[f64], b: &[f64]) -> f64 {
+    let apart: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+    let rows = precision.chunks_exact(apart.len()).zip(&apart);
+    let square: f64 = rows.map(|(row, d)| d * row.iter().zip(&apart).map(|(p, d)| p * d).sum::<f64>()).sum();
+    square.max(0.0).sqrt()
+}

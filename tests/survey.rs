@@ -1,0 +1,89 @@
+//! What a survey finds of a target: its modes where they stand for it, and something better where they do not.
+
+use flowdistill::seed::Seed;
+use flowdistill::target::{survey, Density, EightSchools, Fatal, Faults, Funnel, Mixture, Survey};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn starts(dim: usize) -> Vec<Vec<f64>> {
+    let stream = Seed(1).stream("starts");
+    let start = |k: u64| {
+        let mut point = vec![0.0; dim];
+        stream.normals(k, dim, &mut point);
+        point.iter_mut().for_each(|x| *x *= [0.0, 1.0, 4.0, 16.0][k as usize % 4] + 1e-3);
+        point
+    };
+    (0..16).map(start).collect()
+}
+
+fn of(density: &dyn Density) -> Survey {
+    survey(density, &starts(density.dim()), &Seed(1).stream("survey"))
+}
+
+#[test]
+fn separate_modes_are_told_apart_with_their_evidence() {
+    let means = [[-6.0, -6.0], [6.0, 6.0], [6.0, -6.0]];
+    let weights = [0.6, 0.3, 0.1];
+    let rows = means.iter().map(|mean| mean.to_vec()).collect();
+    let mixture = Mixture::new(rows, vec![1.0, 0.8, 0.9], Some(weights.to_vec())).expect("a mixture");
+    let found = of(&mixture);
+    assert_eq!(found.modes.len(), 3);
+    assert_eq!(found.arrivals.iter().sum::<usize>(), 16);
+    for (mode, right) in found.modes.iter().zip([0, 1, 2]) {
+        // In the order of their evidence, which is the logarithm of their weight.
+        assert!((mode.mean[0] - means[right][0]).abs() < 1e-4, "{:?}", mode.mean);
+        assert!((mode.laplace - f64::ln(weights[right])).abs() < 1e-3, "{}", mode.laplace);
+        assert!((mode.log_evidence - f64::ln(weights[right])).abs() < 1e-3 && mode.ess > 0.99);
+    }
+}
+
+#[test]
+fn a_mode_without_mass_is_passed_over() {
+    // The funnel's mode is a spike at v = −40.5 with next to no mass; normal approximations along a climb do better.
+    let funnel = Funnel::new(10).expect("a funnel");
+    let best = of(&funnel).best.expect("an approximation");
+    assert!(!best.at_mode && best.log_evidence > -5.0, "{best:?}");
+    let best = of(&EightSchools).best.expect("an approximation");
+    assert!((best.log_evidence + 31.3).abs() < 3.0, "{}", best.log_evidence);
+}
+
+/// A standard normal that cannot be evaluated beyond a radius, and counts.
+struct Fragile(AtomicUsize);
+
+impl Density for Fragile {
+    fn dim(&self) -> usize {
+        3
+    }
+
+    fn evaluate(
+        &self,
+        points: &[f64],
+        values: &mut [f64],
+        mut gradients: Option<&mut [f64]>,
+        faults: &mut Faults,
+    ) -> Result<(), Fatal> {
+        self.0.fetch_add(values.len(), Ordering::Relaxed);
+        for (row, (point, value)) in points.chunks_exact(3).zip(values).enumerate() {
+            let squares: f64 = point.iter().map(|x| x * x).sum();
+            *value = -0.5 * squares;
+            if squares > 25.0 {
+                faults.mark(row, "it overflows");
+                *value = f64::NAN;
+            }
+            if let Some(gradients) = &mut gradients {
+                gradients[row * 3..][..3].iter_mut().zip(point).for_each(|(g, x)| *g = -x);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn starts_that_cannot_be_evaluated_are_left_and_counted() {
+    let density = Fragile(AtomicUsize::new(0));
+    let found = of(&density);
+    let arrived: usize = found.arrivals.iter().sum();
+    assert!((4..16).contains(&arrived) && found.fault.is_some(), "{arrived}");
+    let best = found.best.expect("the mode");
+    assert!(best.at_mode && best.mean.iter().all(|x| x.abs() < 1e-3));
+    assert!(density.0.load(Ordering::Relaxed) < 1_000);
+}
