@@ -7,7 +7,7 @@ use dfdx::prelude::Cpu;
 use flowdistill::flow::{Flow, FlowConfig, Link, Orientation, Standardisation};
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
-use flowdistill::target::{Density, Fatal, Faults, Funnel, Gaussian};
+use flowdistill::target::{Density, Fatal, Faults, Funnel, Gaussian, Rings};
 use flowdistill::train::*;
 use std::sync::atomic::AtomicBool;
 
@@ -140,11 +140,41 @@ fn failed_rows_are_counted_and_add_no_gradient() {
 fn a_target_that_always_fails_ends_the_run_with_its_reason() {
     let never = Broken(|_, _| f64::NAN);
     let mut objective = ReverseKl::new(&never, Standardisation::identity(2), 64, Seed(1).stream("noise"));
-    let interrupt = AtomicBool::new(false);
-    let error =
-        train(&mut student(2), &mut objective, &Settings::default(), &interrupt, &mut Silent).expect_err("failed");
-    assert_eq!(error.exit_code(), 1);
-    assert!(error.to_string().contains("does not feel like it"), "{error}");
+    let trained = run(&mut student(2), &mut objective, &Settings::default());
+    assert_eq!((trained.reason, trained.skipped_steps, trained.steps), (StopReason::Diverged, 50, 50));
+    let refused = trained.refused.expect("a reason");
+    assert!(refused.contains("does not feel like it") && refused.contains("step 50"), "{refused}");
+}
+
+#[test]
+fn steps_that_are_refused_now_and_then_do_not_end_a_run() {
+    // Nearly all of the plane cannot be evaluated, so that many batches of two rows are refused as a whole.
+    let mostly = Broken(|_, x| if x[0] < 0.8 { f64::NAN } else { -0.5 * (x[0] * x[0] + x[1] * x[1]) });
+    let mut objective = ReverseKl::new(&mostly, Standardisation::identity(2), 2, Seed(1).stream("noise"));
+    let trained = run(&mut student(2), &mut objective, &Settings { steps: 60, batch: 2, ..Settings::default() });
+    assert!(trained.skipped_steps > 5 && trained.steps == 60, "{trained:?}");
+    assert_eq!(trained.reason, StopReason::Steps);
+}
+
+#[test]
+fn rounds_end_when_draws_are_as_good_as_exact_ones_and_batches_grow() {
+    let normal = Gaussian::conditioned(2, 4.0, 1).expect("a target");
+    let mut objective =
+        ReverseKl::new(&normal, Standardisation::identity(2), 16, Seed(1).stream("noise")).by(Gradient::Path);
+    let mut flow = student(2);
+    let until = |ess: f64| Settings { until: Some(Until { ess, se: Some(1.0) }), ..Settings::for_reverse_kl() };
+    let trained = run(&mut flow, &mut objective, &until(0.9));
+    assert_eq!(trained.reason, StopReason::Until, "{trained:?}");
+    assert!(trained.steps <= 2_250 && trained.reached_ess.is_some_and(|ess| ess >= 0.9), "{trained:?}");
+
+    // What two layers cannot be ends when another round brings little, with the best of them.
+    let mut objective =
+        ReverseKl::new(&Rings, Standardisation::identity(2), 16, Seed(1).stream("noise")).by(Gradient::Path);
+    let few = Rounds { first: 50, second: 50, longer: 1.0, wider: 2.0 };
+    let settings = Settings { steps: 400, rounds: Some(few), ..until(0.99) };
+    let trained = run(&mut student(2), &mut objective, &settings);
+    assert!(matches!(trained.reason, StopReason::Rounds | StopReason::Steps), "{trained:?}");
+    assert_eq!(trained.steps % 50, 0, "{trained:?}");
 }
 
 /// A loss that turns NaN at some steps.

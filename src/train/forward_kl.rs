@@ -1,7 +1,7 @@
 //! Forward KL of a sampler: its mean surprise at draws from elsewhere.
 
 use super::objective::weighted_mean;
-use super::{Epochs, Objective, Outcome, LOOK_ROWS};
+use super::{Agreement, Epochs, Objective, Outcome, LOOK_ROWS};
 use crate::error::Result;
 use crate::flow::{Flow, FrozenModel, Method, Pass, Standardisation};
 use crate::seed::Stream;
@@ -26,6 +26,8 @@ pub struct ForwardKl<'a> {
     validation: Vec<f64>,
     validation_log_jacobian: Vec<f64>,
     weights: [Vec<f64>; 2],
+    /// The step since which batches have their size, and the fresh rows before it.
+    since: (u64, u64),
     pass: Pass<f32>,
     points: Vec<f64>,
     log_jacobian: Vec<f64>,
@@ -46,6 +48,7 @@ impl<'a> ForwardKl<'a> {
             validation: Vec::new(),
             validation_log_jacobian: Vec::new(),
             weights: Default::default(),
+            since: (0, 0),
             pass: Pass::default(),
             points: Vec::new(),
             log_jacobian: Vec::new(),
@@ -85,7 +88,8 @@ impl Objective for ForwardKl<'_> {
                 }
             }
             Draws::Fresh(teacher, stream) => {
-                teacher.draw(Method::Cached, stream, step * batch as u64, points, log_q);
+                let first = self.since.1 + (step - self.since.0) * batch as u64;
+                teacher.draw(Method::Cached, stream, first, points, log_q);
             }
         }
         self.standardisation.apply(points, log_jacobian);
@@ -110,18 +114,25 @@ impl Objective for ForwardKl<'_> {
         Some(weighted_mean(&log_prob, &self.weights[1]))
     }
 
+    fn widen(&mut self, step: u64, batch: usize) {
+        if matches!(self.draws, Draws::Fresh(..)) {
+            self.since = (step, self.since.1 + (step - self.since.0) * self.batch as u64);
+            self.batch = batch;
+        }
+    }
+
     /// Over draws of the teacher p: 1/E_p[p/q], which is the share that draws of q would have as p/q has the mean 1 under q.
-    fn agreement(&mut self, flow: &Flow<f32, Cpu>, look: u64) -> Result<Option<f64>> {
+    fn agreement(&mut self, flow: &Flow<f32, Cpu>, look: u64, rows: usize) -> Result<Option<Agreement>> {
         let Draws::Fresh(teacher, stream) = &self.draws else { return Ok(None) };
-        let mut points = vec![0.0; LOOK_ROWS * flow.dim()];
-        let [mut log_p, mut log_q, mut log_jacobian] = [(); 3].map(|()| vec![0.0; LOOK_ROWS]);
+        let mut points = vec![0.0; rows * flow.dim()];
+        let [mut log_p, mut log_q, mut log_jacobian] = [(); 3].map(|()| vec![0.0; rows]);
         teacher.draw(Method::Cached, &stream.child("looks"), look * LOOK_ROWS as u64, &mut points, &mut log_p);
         self.standardisation.apply(&mut points, &mut log_jacobian);
         flow.freeze::<f32>().log_prob(&points, &mut log_q);
         let log_weights = log_p.iter().zip(&log_jacobian).zip(&log_q).map(|((p, jacobian), q)| p + jacobian - q);
         let log_weights: Vec<f64> = log_weights.collect();
         let most = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let mean = log_weights.iter().map(|w| (w - most).exp()).sum::<f64>() / LOOK_ROWS as f64;
-        Ok(Some((-most - mean.ln()).exp().min(1.0)))
+        let mean = log_weights.iter().map(|w| (w - most).exp()).sum::<f64>() / rows as f64;
+        Ok(Some(Agreement::of((-most - mean.ln()).exp().min(1.0), rows)))
     }
 }

@@ -1,5 +1,6 @@
 //! What is minimised: a loss and its gradients for one step, from data that the objective owns.
 
+use super::Agreement;
 use crate::error::Result;
 use crate::flow::Flow;
 use crate::params::Parameters;
@@ -18,6 +19,8 @@ pub struct Outcome {
     pub beta: Option<f64>,
     /// Wall-clock time that the target took of it.
     pub target_seconds: f64,
+    /// Why no row of the batch could be used, if none could; the loss is not a number then.
+    pub refused: Option<String>,
 }
 
 /// A loss over the parameters of a flow.
@@ -33,12 +36,15 @@ pub trait Objective {
         None
     }
 
-    /// ESS/N over [`LOOK_ROWS`](super::LOOK_ROWS) fresh draws, others for each `look`; none where the density that is trained against
-    /// cannot be evaluated.
+    /// From step `step` on, batches of `batch` rows; without effect where batches are parts of given rows.
+    fn widen(&mut self, _step: u64, _batch: usize) {}
+
+    /// How `rows` fresh draws agree with the density that is trained against, others for each `look` (of at most
+    /// [`LOOK_ROWS`](super::LOOK_ROWS) rows); none where it cannot be evaluated.
     ///
     /// # Errors
     /// As [`Objective::evaluate`].
-    fn agreement(&mut self, _flow: &Flow<f32, Cpu>, _look: u64) -> Result<Option<f64>> {
+    fn agreement(&mut self, _flow: &Flow<f32, Cpu>, _look: u64, _rows: usize) -> Result<Option<Agreement>> {
         Ok(None)
     }
 }

@@ -1,7 +1,7 @@
 //! Reverse KL against an unnormalized target, which may be a frozen teacher.
 
 use super::annealing::{ess, Annealing};
-use super::{Objective, Outcome, LOOK_ROWS};
+use super::{Agreement, Objective, Outcome, LOOK_ROWS};
 use crate::error::{Error, Result};
 use crate::flow::{Flow, Method, Pass, Standardisation};
 use crate::seed::Stream;
@@ -29,6 +29,8 @@ pub struct ReverseKl<'a> {
     target: &'a dyn Density,
     standardisation: Standardisation,
     batch: usize,
+    /// The step since which batches have that size, and the rows before it.
+    since: (u64, u64),
     stream: Stream,
     gradient: Gradient,
     annealing: Option<Annealing>,
@@ -59,6 +61,7 @@ impl<'a> ReverseKl<'a> {
             target,
             standardisation,
             batch,
+            since: (0, 0),
             stream,
             gradient: Gradient::Total,
             annealing: None,
@@ -86,7 +89,8 @@ impl Objective for ReverseKl<'_> {
         noise.resize(batch * width, 0.0);
         [&mut *draws, points, slopes, scores].into_iter().for_each(|rows| rows.resize(batch * dim, 0.0));
         [&mut *log_q, log_jacobian, values, shares].into_iter().for_each(|sums| sums.resize(batch, 0.0));
-        self.stream.normals(step * batch as u64, width, noise);
+        let first = self.since.1 + (step - self.since.0) * batch as u64;
+        self.stream.normals(first, width, noise);
         let strata = flow.base().strata(batch);
         if let Some(strata) = &strata {
             strata.fix(noise, width);
@@ -123,8 +127,11 @@ impl Objective for ReverseKl<'_> {
             }
         }
         if usable == 0 {
+            // The next draws are others; the trainer knows what to do if none of them can be used either.
             let reason = faults.reason().unwrap_or("the density is zero, or its gradient is not finite");
-            return Err(Error::Target(format!("none of the {batch} draws of step {step} could be used: {reason}")));
+            let refused = Some(format!("none of the {batch} draws of step {} could be used: {reason}", step + 1));
+            gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
+            return Ok(Outcome { loss: f64::NAN, failed_rows: batch, target_seconds, refused, ..Outcome::default() });
         }
         let mut beta = 1.0;
         if let Some(annealing) = &mut self.annealing {
@@ -176,13 +183,19 @@ impl Objective for ReverseKl<'_> {
             failed_rows: batch - usable,
             beta: self.annealing.as_ref().map(|_| beta),
             target_seconds,
+            refused: None,
         })
     }
 
+    fn widen(&mut self, step: u64, batch: usize) {
+        self.since = (step, self.since.1 + (step - self.since.0) * self.batch as u64);
+        self.batch = batch;
+    }
+
     /// Over draws of the flow; those that the target cannot evaluate have the weight zero.
-    fn agreement(&mut self, flow: &Flow<f32, Cpu>, look: u64) -> Result<Option<f64>> {
-        let mut points = vec![0.0; LOOK_ROWS * flow.dim()];
-        let [mut log_q, mut log_jacobian, mut values] = [(); 3].map(|()| vec![0.0; LOOK_ROWS]);
+    fn agreement(&mut self, flow: &Flow<f32, Cpu>, look: u64, rows: usize) -> Result<Option<Agreement>> {
+        let mut points = vec![0.0; rows * flow.dim()];
+        let [mut log_q, mut log_jacobian, mut values] = [(); 3].map(|()| vec![0.0; rows]);
         let (stream, first) = (self.stream.child("looks"), look * LOOK_ROWS as u64);
         flow.freeze::<f32>().draw(Method::Cached, &stream, first, &mut points, &mut log_q);
         self.standardisation.undo(&mut points, &mut log_jacobian);
@@ -192,6 +205,6 @@ impl Objective for ReverseKl<'_> {
         faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
         let log_weights =
             values.iter().zip(&log_jacobian).zip(&log_q).map(|((value, jacobian), q)| value + jacobian - q);
-        Ok(Some(ess(log_weights)))
+        Ok(Some(Agreement::of(ess(log_weights), rows)))
     }
 }

@@ -1,5 +1,7 @@
 //! How long and how boldly a stage trains.
 
+use super::rounds::{Round, Rounds};
+use super::until::Until;
 use super::Schedule;
 use serde::{Deserialize, Serialize};
 
@@ -23,18 +25,10 @@ pub struct Settings {
     pub patience: u64,
     /// What is good enough, where the density that is trained against can be evaluated: looked at every `validate_every` steps.
     pub until: Option<Until>,
+    /// Training in rounds, each longer and of larger batches than the one before; `steps` is then the most that all of them take. None is one
+    /// round of `steps` steps.
+    pub rounds: Option<Rounds>,
 }
-
-/// When training has reached what it is for.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Until {
-    /// ESS/N at two looks in a row, each over [`LOOK_ROWS`] fresh draws.
-    pub ess: f64,
-}
-
-/// Draws of a look at the ESS/N.
-pub const LOOK_ROWS: usize = 4096;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -47,11 +41,38 @@ impl Default for Settings {
             validate_every: 200,
             patience: 10,
             until: None,
+            rounds: None,
         }
     }
 }
 
 impl Settings {
+    /// A reverse KL of which nothing is said: small batches, a large rate (the noise of the path gradient vanishes as the fit becomes good, so
+    /// that few rows do), in rounds until draws are as good as exact ones.
+    pub fn for_reverse_kl() -> Self {
+        Self {
+            steps: 9_000,
+            batch: 16,
+            rate: Schedule { peak: 0.003, ..Schedule::default() },
+            until: Some(Until { ess: 0.99, se: None }),
+            rounds: Some(Rounds::default()),
+            ..Self::default()
+        }
+    }
+
+    /// All rounds, one after the other.
+    pub fn rounds(&self) -> Vec<Round> {
+        match self.rounds {
+            None => vec![Round { begin: 0, end: self.steps, batch: self.batch }],
+            Some(rounds) => rounds.list(self.steps, self.batch),
+        }
+    }
+
+    /// The most rows that all steps together have.
+    pub fn most_rows(&self) -> u64 {
+        self.rounds().iter().map(|round| (round.end - round.begin) * round.batch as u64).sum()
+    }
+
     /// Everything that is wrong with them, each fault naming its field, its value and what would be right.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
@@ -74,8 +95,10 @@ impl Settings {
             format!("average is {}; 0 (none) or a decay below 1 is right", self.average),
         );
         refuse(self.validate_every == 0, "validate_every is 0; at least 1 is right".into());
-        if let Some(Until { ess }) = self.until {
-            refuse(!(ess > 0.0 && ess < 1.0), format!("until.ess is {ess}; a share above 0 and below 1 is right"));
+        let of_until = self.until.iter().flat_map(Until::faults);
+        let of_rounds = self.rounds.iter().flat_map(Rounds::faults);
+        for fault in of_until.chain(of_rounds) {
+            refuse(true, fault);
         }
         if let Some(fault) = self.rate.fault() {
             refuse(true, format!("rate: {fault}"));

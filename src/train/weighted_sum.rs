@@ -1,6 +1,6 @@
 //! A weighted sum of objectives.
 
-use super::{Objective, Outcome};
+use super::{Agreement, Objective, Outcome};
 use crate::error::Result;
 use crate::flow::Flow;
 use dfdx::prelude::Cpu;
@@ -29,12 +29,13 @@ impl Objective for WeightedSum<'_> {
                 self.buffer.iter_mut().zip(&*gradients).for_each(|(to, like)| to.resize(like.len(), 0.0));
             }
             let here = if p == 0 { &mut *gradients } else { &mut self.buffer[..] };
-            let Outcome { loss, ess, failed_rows, beta, target_seconds } = part.evaluate(flow, step, here)?;
+            let Outcome { loss, ess, failed_rows, beta, target_seconds, refused } = part.evaluate(flow, step, here)?;
             sum.loss += *weight * loss;
             sum.ess = sum.ess.or(ess);
             sum.failed_rows += failed_rows;
             sum.target_seconds += target_seconds;
             sum.beta = sum.beta.or(beta);
+            sum.refused = sum.refused.or(refused);
             let factor = *weight as f32;
             if p > 0 {
                 for (to, from) in gradients.iter_mut().zip(&self.buffer) {
@@ -51,12 +52,16 @@ impl Objective for WeightedSum<'_> {
         self.parts.iter().map(|(weight, part)| Some(weight * part.validate(flow)?)).sum()
     }
 
+    fn widen(&mut self, step: u64, batch: usize) {
+        self.parts.iter_mut().for_each(|(_, part)| part.widen(step, batch));
+    }
+
     /// The least of those of the parts that know it.
-    fn agreement(&mut self, flow: &Flow<f32, Cpu>, look: u64) -> Result<Option<f64>> {
-        let mut least: Option<f64> = None;
+    fn agreement(&mut self, flow: &Flow<f32, Cpu>, look: u64, rows: usize) -> Result<Option<Agreement>> {
+        let mut least: Option<Agreement> = None;
         for (_, part) in &mut self.parts {
-            if let Some(ess) = part.agreement(flow, look)? {
-                least = Some(least.map_or(ess, |least| least.min(ess)));
+            if let Some(found) = part.agreement(flow, look, rows)? {
+                least = Some(least.filter(|least| least.ess <= found.ess).unwrap_or(found));
             }
         }
         Ok(least)
