@@ -148,7 +148,7 @@ fn an_extreme_draw_is_remarked_on_and_failing_ones_count() {
     let mut points = vec![0.0; 20_000];
     Seed(3).stream("look").normals(0, 1, &mut points);
     let verdict = |points: Vec<f64>| {
-        let look = Look { source: "draws".into(), effective: 20_000.0, points, log_z: None, faults: vec![] };
+        let look = Look { source: "draws".into(), effective: 20_000.0, points, log_z: None, ..Look::default() };
         certify(&student, &Speck, 20_000, &Seed(7).stream("certificate"), Some(&look)).expect("a certificate")
     };
     // A single draw where the student never comes makes the forward ESS vanish, and hardly moves the distance.

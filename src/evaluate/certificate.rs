@@ -1,7 +1,7 @@
 //! Whether a student may be used: the figures, an independent look at the target, and a verdict with its reasons.
 
 use super::bridge::bridge;
-use super::draws::{log_weights_at, weighted_draws};
+use super::draws::{log_weights_at, weighted_draws, WeightedDraws};
 use super::pareto;
 use super::regions::{self, Region};
 use super::weights::{self, ForwardScores, MeanWithError, ReverseScores};
@@ -47,6 +47,8 @@ pub struct Look {
     pub log_z: Option<(f64, f64)>,
     /// Why it should not be relied on.
     pub faults: Vec<String>,
+    /// What makes it doubtful where the student does not agree with it in everything.
+    pub doubts: Vec<String>,
 }
 
 /// Figures and verdict. Scores are in nats; `docs/certificate.md` has a definition and a source for each.
@@ -94,6 +96,10 @@ const TRUSTED_ESS: f64 = 0.8;
 const MOST_DISTANCE: f64 = 0.2;
 /// Total variation distance up to which draws are as good as the target's own, whatever the tail of their weights.
 const LITTLE_DISTANCE: f64 = 0.15;
+/// Total variation distance, and the ESS/N from both sides, at which slow particles are taken to be in the right places.
+const VERY_LITTLE_DISTANCE: f64 = 0.05;
+/// See [`VERY_LITTLE_DISTANCE`].
+const EVEN_ESS: f64 = 0.95;
 /// ESS/N below which weighting leaves too little.
 const LEAST_ESS: f64 = 0.01;
 /// Share of independent draws beyond the student's weights that is put down to chance.
@@ -122,9 +128,37 @@ pub fn certify(
     stream: &Stream,
     look: Option<&Look>,
 ) -> Result<Certificate> {
+    let own = own_draws(model, density, draws, stream)?;
+    certify_by(model, density, &own, stream, look)
+}
+
+/// The draws of the model on which a certificate rests.
+///
+/// # Errors
+/// If the density asks for the run to stop.
+pub fn own_draws(
+    model: &FrozenModel<f64>,
+    density: &dyn Density,
+    draws: usize,
+    stream: &Stream,
+) -> Result<WeightedDraws> {
+    let kept = KEPT_ROWS.min((KEPT_NUMBERS / model.dim()).max(1_000)).min(draws);
+    weighted_draws(model, density, draws, &stream.child("own"), kept)
+}
+
+/// [`certify`] with draws of the model that are there already.
+///
+/// # Errors
+/// If the density asks for the run to stop.
+pub fn certify_by(
+    model: &FrozenModel<f64>,
+    density: &dyn Density,
+    own: &WeightedDraws,
+    stream: &Stream,
+    look: Option<&Look>,
+) -> Result<Certificate> {
     let dim = model.dim();
-    let kept = KEPT_ROWS.min((KEPT_NUMBERS / dim).max(1_000)).min(draws);
-    let own = weighted_draws(model, density, draws, &stream.child("own"), kept)?;
+    let kept = own.points.len() / dim;
     let reverse = weights::reverse(&own.log_weights);
     let smoothed = pareto::smooth(&own.log_weights);
     let log_mean = |log_weights: &[f64]| weights::reverse(log_weights).log_z;
@@ -177,6 +211,14 @@ pub fn certify(
 }
 
 impl Certificate {
+    /// Whether the model's own draws find more of the target than the independent look has: it is the look that has missed a part then.
+    pub fn look_has_missed(&self) -> bool {
+        let (reverse, noise) = (&self.reverse, self.reverse.log_z_se);
+        self.independent_log_z.is_some_and(|(log_z, error)| {
+            reverse.ess >= LEAST_ESS && reverse.log_z - log_z > NATS.max(CHANCE * error.hypot(noise))
+        })
+    }
+
     fn lower(&mut self, verdict: Verdict, reason: String) {
         self.verdict = self.verdict.min(verdict);
         self.reasons.push(reason);
@@ -270,6 +312,7 @@ impl Certificate {
         if let Some(region) = self.worst.clone().filter(|region| region.raw() > allowed) {
             self.lower(Correctable, format!("unweighted, the student has {}", in_words(&region, region.student)));
         }
+        self.judge_doubts(look);
         self.judge_tails(blur);
         if self.verdict == Verdict::Trusted {
             let source = self.source.as_deref().unwrap_or("nothing");
@@ -278,6 +321,28 @@ impl Certificate {
             self.reasons.push(format!("the student agrees with an independent look at the target ({source}){even}"));
         }
     }
+    /// What slow particles say. Where the student, which has not learned from them, gives the same log Z, the same masses and even weights on
+    /// both sides, they are where they should be.
+    fn judge_doubts(&mut self, look: Option<&Look>) {
+        let doubts = look.map_or(&[][..], |look| &look.doubts);
+        if doubts.is_empty() {
+            return;
+        }
+        let same = self.independent_log_z.is_some_and(|(log_z, error)| {
+            error <= 2.0 * NATS && (log_z - self.reverse.log_z).abs() <= NATS.max(CHANCE * error)
+        });
+        let even = self.reverse.ess.min(self.forward.map_or(0.0, |forward| forward.forward_ess)) >= EVEN_ESS;
+        let close = self.total_variation.is_some_and(|distance| distance <= VERY_LITTLE_DISTANCE);
+        let agrees = self.verdict == Verdict::Trusted && same && even && close;
+        for doubt in doubts {
+            if agrees {
+                self.reasons.push(format!("a doubt of the independent look that all figures contradict: {doubt}"));
+            } else {
+                self.lower(Verdict::NotTrusted, format!("the independent look is itself in doubt: {doubt}"));
+            }
+        }
+    }
+
     /// What heavy tails of the weights say. They spoil weighting and averages of what grows in the tails; draws whose distance from the
     /// target is known to be small give right probabilities all the same.
     fn judge_tails(&mut self, blur: f64) {

@@ -7,6 +7,7 @@ pub mod draws;
 pub mod figures;
 pub mod held_out;
 pub mod memory;
+pub mod parameters;
 pub mod pareto;
 pub mod regions;
 pub mod requirement;
