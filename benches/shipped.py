@@ -22,7 +22,7 @@ def run(name, seed, out):
     record = folder / name / "run.json"
     if not (record.exists() and json.loads(record.read_text())["status"] == "finished"):
         command = [ROOT / "target/release/flowdistill", "run", ROOT / f"experiments/{name}.ron", "--seed", str(seed)]
-        command += ["--out", folder, "--force", "--quiet"]
+        command += ["--out", folder, "--force", "--quiet", "--set", "evaluation.draws=100000"]
         if "Process(" in (ROOT / f"experiments/{name}.ron").read_text():
             command.append("--allow-native")
         done = subprocess.run(command, stdout=subprocess.DEVNULL)

@@ -1,7 +1,7 @@
 //! The standard work, one JSON line a measurement: fit steps, log densities and draws of flows of five layers with two hidden
 //! layers each, in single precision, with the share of the machine's own `gemm` peak that the unmasked arithmetic reaches.
 //!
-//!     cargo bench --bench standard -- [--threads N] [--size DIM,HIDDEN,BATCH]… [--only TEXT] [--quick]
+//!     cargo bench --bench standard -- [--threads N] [--size DIM,HIDDEN,BATCH]… [--only TEXT] [--spline] [--quick]
 //!
 //! The lines have the form of those that `benches/peers/jax_speed.py` and `zuko_speed.py` print; `benches/peers/compare.py` runs
 //! all three in turns.
@@ -13,6 +13,7 @@ use flowdistill::target::Pointwise;
 use flowdistill::train::{
     train, Draws, Epochs, ForwardKl, Gradient, MaximumLikelihood, Objective, Observer, Progress, ReverseKl, Settings,
 };
+use flowdistill::transformer::Transformer;
 use std::hint::black_box;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -31,10 +32,13 @@ fn main() {
         sizes => sizes.iter().map(|size| parse(size)).collect(),
     };
     let quick = arguments.iter().any(|argument| argument == "--quick");
+    let spline = arguments.iter().any(|argument| argument == "--spline");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     // Inside the pool, as the program itself runs.
     let only = after("--only").first().map(|only| only.to_string());
-    pool.install(|| sizes.into_iter().for_each(|size| Bench { size, threads, quick, only: only.clone() }.run()));
+    pool.install(|| {
+        sizes.into_iter().for_each(|size| Bench { size, threads, quick, spline, only: only.clone() }.run())
+    });
 }
 
 /// Dimensions, width of the hidden layers, rows in a step.
@@ -49,6 +53,8 @@ struct Bench {
     size: Size,
     threads: usize,
     quick: bool,
+    /// Splines of eight bins in the place of affine maps.
+    spline: bool,
     only: Option<String>,
 }
 
@@ -61,6 +67,7 @@ impl Bench {
             orders: vec![Order::Ascending, Order::Descending],
             residual: false,
             skip: false,
+            transformer: if self.spline { Transformer::spline() } else { Transformer::default() },
             ..FlowConfig::default()
         }
     }

@@ -104,7 +104,8 @@ fn main() -> Result<()> {
                 anneal: None,
                 training: Settings { steps: 4000, batch: 256, ..Settings::default() },
             },
-        ],
+        ]
+        .into(),
         evaluation: EvaluationSpec { draws: 50_000, ..EvaluationSpec::default() },
     };
     let plan = Plan::for_density(spec, Box::new(Springs))?;

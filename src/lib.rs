@@ -23,52 +23,40 @@
 //!
 //! # Example
 //!
-//! A sampler for an energy of one's own, here a normal distribution with mean 3:
+//! A sampler for an energy of one's own, here two oscillators with a spring between them:
 //!
 //! ```
-//! use flowdistill::evaluate::{draws::log_weights_of_draws, weights};
-//! use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
-//! use flowdistill::seed::Seed;
 //! use flowdistill::target::Pointwise;
-//! use flowdistill::train::{train, Observer, Progress, ReverseKl, Settings};
 //!
-//! struct Mine;
+//! struct Oscillators;
 //!
-//! impl Pointwise for Mine {
+//! impl Pointwise for Oscillators {
 //!     fn dim(&self) -> usize {
-//!         1
+//!         2
 //!     }
 //!
 //!     fn log_density(&self, x: &[f64], gradient: Option<&mut [f64]>) -> f64 {
+//!         let apart = x[0] - x[1];
 //!         if let Some(gradient) = gradient {
-//!             gradient[0] = 3.0 - x[0];
+//!             gradient[0] = -x[0].powi(3) - apart;
+//!             gradient[1] = -x[1].powi(3) + apart;
 //!         }
-//!         -0.5 * (x[0] - 3.0).powi(2)
+//!         -0.25 * (x[0].powi(4) + x[1].powi(4)) - 0.5 * apart.powi(2)
 //!     }
 //! }
 //!
-//! struct Silent;
-//!
-//! impl Observer for Silent {
-//!     fn step(&mut self, _: &Progress) {}
-//! }
-//!
 //! # fn main() -> flowdistill::error::Result<()> {
-//! let (seed, config) = (Seed(1), FlowConfig { layers: 1, ..FlowConfig::default() });
-//! let mut flow = Flow::new(&Default::default(), 1, &config, Orientation::Sampling, &seed.stream("init"))?;
-//! let mut objective = ReverseKl::new(&Mine, Standardisation::identity(1), 64, seed.stream("noise"));
-//! let settings = Settings { steps: 1500, batch: 64, rate: flowdistill::train::Schedule { peak: 0.02, ..Default::default() }, ..Default::default() };
-//! train(&mut flow, &mut objective, &settings, &Default::default(), &mut Silent)?;
-//!
-//! let (standardisation, names) = (Standardisation::identity(1), vec!["x".to_string()]);
-//! let student = Model { flow, standardisation, names, columns: Default::default(), constraint: Default::default(), held_out: vec![] }.freeze();
-//! let (log_weights, _) = log_weights_of_draws(&student, &Mine, 10_000, &seed.stream("evaluation"))?;
-//! let scores = weights::reverse(&log_weights);
-//! assert!(scores.ess > 0.99);
-//! assert!((scores.log_z - 0.5 * std::f64::consts::TAU.ln()).abs() < 0.01);
+//! let mut fitted = flowdistill::fit(&Oscillators).seed(1).run()?;
+//! println!("{:?}: {}", fitted.verdict(), fitted.report());
+//! let (draws, log_density) = fitted.sample(1000);
+//! # assert!(fitted.certificate().reverse.ess > 0.9);
+//! # assert_eq!((draws.len(), log_density.len()), (2000, 1000));
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`fit`] plans, trains, looks and judges by itself. The parts that it is made of are there for those who want them: flows, objectives, the
+//! training loop, certificates.
 
 pub mod bijection;
 pub mod cholesky;
@@ -90,3 +78,5 @@ pub mod seed;
 pub mod target;
 pub mod train;
 pub mod transformer;
+
+pub use experiment::fit;

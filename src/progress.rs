@@ -23,6 +23,7 @@ pub struct Console {
     began: Instant,
     last_line: Instant,
     validation: Option<f64>,
+    evaluations: Option<u64>,
     loss: Smoothed,
     ess: Smoothed,
 }
@@ -52,6 +53,7 @@ impl Console {
             began: now,
             last_line: now,
             validation: None,
+            evaluations: None,
             loss: Smoothed::default(),
             ess: Smoothed::default(),
         }
@@ -61,6 +63,7 @@ impl Console {
         let mut parts = vec![self.loss.0.map_or("loss not finite".into(), |loss| format!("loss {loss:.4}"))];
         parts.extend(self.ess.0.map(|ess| format!("ESS {ess:.3}")));
         parts.extend(self.validation.map(|score| format!("validation {score:.4}")));
+        parts.extend(self.evaluations.filter(|&count| count > 0).map(points_of));
         parts.join(", ")
     }
 }
@@ -72,6 +75,7 @@ impl Observer for Console {
             self.ess.update(ess);
         }
         self.validation = progress.validation.or(self.validation);
+        self.evaluations = progress.evaluations;
         if self.quiet {
             return;
         }
@@ -159,7 +163,7 @@ impl Ticker {
         let began = Instant::now();
         let thread = std::thread::spawn(move || {
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(every) {
-                let points = points_of(&count);
+                let points = points_of(count.load(Ordering::Relaxed));
                 match &bar {
                     Some(bar) => {
                         bar.set_message(points);
@@ -177,12 +181,12 @@ impl Ticker {
         drop(self.stop);
         // A thread that only talks has nothing to hand on, even if it has panicked.
         let _ = self.thread.join();
-        points_of(&self.evaluated)
+        points_of(self.evaluated.load(Ordering::Relaxed))
     }
 }
 
-fn points_of(evaluated: &AtomicU64) -> String {
-    match evaluated.load(Ordering::Relaxed) {
+fn points_of(evaluated: u64) -> String {
+    match evaluated {
         few @ 0..10_000 => format!("{few} points evaluated"),
         many => format!("{:.2} million points evaluated", many as f64 / 1e6),
     }

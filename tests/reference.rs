@@ -1,9 +1,9 @@
 //! The reference page against the code: every field is in it, no field is invented, every default is the code's.
 
-use flowdistill::experiment::{DataSpec, EvaluationSpec, Spec};
+use flowdistill::experiment::{Auto, DataSpec, EvaluationSpec, Spec};
 use flowdistill::flow::FlowConfig;
 use flowdistill::sampler::{NutsSettings, SmcSettings};
-use flowdistill::train::{AnnealConfig, Divergence, Schedule, Settings};
+use flowdistill::train::{AnnealConfig, Divergence, Rounds, Schedule, Settings};
 use serde_json::Value;
 
 fn page() -> String {
@@ -47,13 +47,15 @@ fn defaults_on_the_page_are_those_of_the_code() {
     assert_documented("Flow", &json(&FlowConfig::default()), &[]);
     assert_documented("Training", &json(&Settings::default()), &["rate"]);
     assert_documented("Training", &json(&Schedule::default()), &[]);
+    assert_documented("Rounds", &json(&Rounds::default()), &[]);
+    assert_documented("Auto", &json(&Auto::default()), &[]);
     assert_documented("Stages", &json(&Divergence::default()), &["anneal"]);
     assert_documented("Stages", &json(&AnnealConfig::default()), &[]);
     assert_documented("Sampling the target", &json(&SmcSettings::default()), &[]);
     assert_documented("The no-U-turn sampler", &json(&NutsSettings::default()), &[]);
     assert_documented("Evaluation", &json(&EvaluationSpec::default()), &[]);
     let spec = Spec::parse("(name: \"x\", stages: [], data: (source: Draws(rows: 1)))").expect("an experiment");
-    assert_documented("Experiment", &json(&spec), &["target", "data", "teacher", "student", "evaluation"]);
+    assert_documented("Experiment", &json(&spec), &["target", "data", "teacher", "student", "evaluation", "stages"]);
     let data: &DataSpec = spec.data.as_ref().expect("data");
     assert_documented("Data", &json(data), &[]);
 }
@@ -71,6 +73,8 @@ fn the_page_invents_no_field() {
         ("Flow", "(name: \"x\", stages: [], teacher: (zzz: 1))"),
         ("Data", "(name: \"x\", stages: [], data: (zzz: 1))"),
         ("Evaluation", "(name: \"x\", stages: [], evaluation: (zzz: 1))"),
+        ("Auto", "(name: \"x\", stages: Auto(zzz: 1))"),
+        ("Rounds", "(name: \"x\", stages: [MaximumLikelihood(rounds: (zzz: 1))])"),
     ] {
         let error = legal(text);
         for (field, _) in rows(heading) {

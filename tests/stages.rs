@@ -19,6 +19,7 @@ const STAGES: &str = r#"(
 
 const ALONE: &str = r#"(
     name: "alone",
+    whitening: None,
     target: TwoModes(),
     student: Flow(layers: 2, hidden: [16]),
     stages: [ReverseKl(against: Target, training: (steps: 50, batch: 64))],

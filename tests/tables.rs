@@ -334,7 +334,7 @@ fn arrays_of_any_order_and_type_are_read() {
 }
 
 /// The plan of an experiment on a table.
-fn plan(folder: &Path, data: &str) -> Result<Plan, String> {
+fn plan(folder: &Path, data: &str) -> Result<Plan<'static>, String> {
     let text = format!("(name: \"t\", data: ({data}), teacher: (layers: 1, hidden: []), stages: [MaximumLikelihood(steps: 10, batch: 64)])");
     let path = folder.join("t.ron");
     std::fs::write(&path, &text).expect("written");

@@ -157,7 +157,7 @@ fn a_standardised_target_has_the_gradient_and_the_normaliser_of_its_own() {
     }
 }
 
-fn plan(text: &str) -> flowdistill::error::Result<Plan> {
+fn plan(text: &str) -> flowdistill::error::Result<Plan<'static>> {
     Plan::new(Spec::parse(text).expect("an experiment"), Path::new("experiment.ron"))
 }
 

@@ -27,7 +27,7 @@ LAYERS, WIDTH, BATCH, STEPS, RATE, DRAWS = 6, 64, 512, 5000, 1e-3, 100_000
 HALF_LOG_TAU = 0.5 * np.log(2 * np.pi)
 
 EXPERIMENT = """(
-    name: "student", seed: %d, target: %s,
+    name: "student", seed: %d, whitening: None, target: %s,
     student: Flow(layers: %d, hidden: [%d, %d], activation: Relu, skip: false),
     stages: [ReverseKl(against: Target, training: (
         steps: %d, batch: %d, rate: (peak: %g, decay: Cosine), clip: 10.0, average: 0.0))],

@@ -1,17 +1,17 @@
 //! `flowdistill check`: everything about an experiment that can be known without training.
 
+mod cost;
+
 use super::Global;
 use crate::data::look::{Finding, Severity};
 use crate::error::{Error, Result};
-use crate::experiment::{Against, Plan, SourceSpec, StagePlan};
-use crate::flow::{FlowConfig, Orientation};
+use crate::experiment::{Auto, Plan, SourceSpec};
+use crate::flow::FlowConfig;
 use crate::seed::Stream;
 use crate::target::{evaluate_in_pieces, Density, Faults};
-use crate::train::Objective;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
-use std::time::Instant;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: flowdistill check experiments/funnel.ron")]
@@ -36,6 +36,12 @@ struct Findings {
     whitening: Option<String>,
     memory_mib: f64,
     seconds: Option<f64>,
+    /// How long the program goes on, where the stages are left to it.
+    auto: Option<Auto>,
+    /// The most points at which training and the student's certificate evaluate the target; a look at it by Monte Carlo comes on top.
+    evaluations: Option<u64>,
+    /// The time of one thread for one of them.
+    evaluation_seconds: Option<f64>,
     warnings: Vec<String>,
     /// What is odd about the data.
     findings: Vec<Finding>,
@@ -100,8 +106,11 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         student_parameters: parameters(&plan.student),
         target,
         whitening: plan.whitening_note.clone(),
-        memory_mib: memory(plan) / (1 << 20) as f64,
-        seconds: seconds(plan)?,
+        memory_mib: cost::memory(plan) / (1 << 20) as f64,
+        seconds: cost::seconds(plan)?.filter(|_| plan.auto.is_none()),
+        auto: plan.auto,
+        evaluations: cost::evaluations(plan).filter(|_| plan.auto.is_none()).map(|(most, _)| most),
+        evaluation_seconds: cost::evaluations(plan).map(|(_, each)| each),
         warnings: warnings(plan),
         findings: plan.findings().to_vec(),
     };
@@ -216,79 +225,6 @@ impl Probe<'_> {
     }
 }
 
-/// Bytes: weights, gradients, moments, averages and snapshots; activations of a batch; data; evaluation draws.
-fn memory(plan: &Plan) -> f64 {
-    let batch = plan.stages.iter().filter_map(StagePlan::settings).map(|settings| settings.batch).max().unwrap_or(0);
-    let of_flow = |flow: &FlowConfig| {
-        let widths: usize = flow.hidden.iter().sum::<usize>() + 4 * plan.dim;
-        (flow.parameters(plan.dim) * 4 * 10 + flow.layers * batch * widths * 4 * 3) as f64
-    };
-    let flows: f64 = plan.teacher.iter().chain(&plan.student).map(of_flow).sum();
-    let rows = rows(plan).map_or(0, |rows| rows.iter().sum::<usize>() * plan.dim);
-    flows + (rows * 20) as f64 + (plan.spec.evaluation.draws * (plan.dim + 4) * 8) as f64
-}
-
-/// Time of the training stages, from a few steps without an update; none where a step takes too long to try.
-fn seconds(plan: &Plan) -> Result<Option<f64>> {
-    let mut total = 0.0;
-    for stage in &plan.stages {
-        let Some(settings) = stage.settings() else { continue };
-        let flow = match stage {
-            StagePlan::Sample(..) => continue,
-            StagePlan::FitTeacher(_) => &plan.teacher,
-            StagePlan::TrainStudent(..) => &plan.student,
-        };
-        let work = flow.as_ref().map_or(0, |flow| flow.multiplications(plan.dim)) * settings.batch;
-        if work > MOST_WORK_TO_TRY {
-            return Ok(None);
-        }
-        total += settings.steps as f64 * seconds_of_step(plan, stage)?;
-    }
-    Ok(Some(total))
-}
-
-/// Multiplications of a step above which it is not tried.
-const MOST_WORK_TO_TRY: usize = 1_000_000_000;
-
-fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
-    // Where the draws of a stage are still to be made, any will do.
-    let samples = plan.stages.iter().any(|stage| matches!(stage, StagePlan::Sample(..)));
-    let stand_in = if samples && plan.data.is_none() { Some(plan.with_stand_in()?) } else { None };
-    let plan = stand_in.as_ref().unwrap_or(plan);
-    match stage {
-        StagePlan::Sample(..) => Ok(0.0),
-        StagePlan::FitTeacher(settings) => {
-            let model = plan.new_model(Orientation::Density)?;
-            time(&mut plan.likelihood(settings.batch)?, &model.flow)
-        }
-        StagePlan::TrainStudent(against, ..) => {
-            let model = plan.new_model(Orientation::Sampling)?;
-            match (against, &plan.target) {
-                (Against::Target, Some(target)) => {
-                    time(plan.divergence(target.as_ref(), None, stage)?.as_mut(), &model.flow)
-                }
-                _ => {
-                    let teacher = plan.new_model(Orientation::Density)?.freeze::<f32>();
-                    let mut objective = plan.divergence(&teacher, Some(&teacher), stage)?;
-                    time(objective.as_mut(), &model.flow)
-                }
-            }
-        }
-    }
-}
-
-fn time(objective: &mut dyn Objective, flow: &crate::flow::Flow<f32, dfdx::prelude::Cpu>) -> Result<f64> {
-    let mut gradients = crate::params::Parameters::snapshot(flow);
-    objective.evaluate(flow, 0, &mut gradients)?;
-    let start = Instant::now();
-    let mut steps = 0;
-    while steps < 3 || (start.elapsed().as_secs_f64() < 0.05 && steps < 1000) {
-        steps += 1;
-        objective.evaluate(flow, steps, &mut gradients)?;
-    }
-    Ok(start.elapsed().as_secs_f64() / steps as f64)
-}
-
 fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     for (name, flow) in [("teacher", &plan.teacher), ("student", &plan.student)] {
@@ -343,7 +279,25 @@ fn describe(findings: &Findings) -> String {
         }
     }
     line(format!("  memory       about {:.0} MiB", findings.memory_mib.max(1.0)));
+    if let Some(each) = findings.evaluation_seconds {
+        let each = format!("{:.3} µs each (one thread)", 1e6 * each);
+        match findings.evaluations {
+            Some(most) => line(format!(
+                "  evaluations  at most {most} in training and of its draws, {each}; a Monte Carlo look comes on top"
+            )),
+            None => line(format!("  evaluations  {each}")),
+        }
+    }
+    if let Some(auto) = &findings.auto {
+        let most = auto.evaluations.map_or(String::new(), |most| format!(" or {most} evaluations"));
+        let until = auto.require.verdict().words();
+        line(format!(
+            "  stages       left to the program, until {until}; no attempt begins after {} s{most}",
+            auto.seconds
+        ));
+    }
     match findings.seconds {
+        None if findings.auto.is_some() => {}
         Some(seconds) => line(format!("  training     about {seconds:.0} s")),
         None => line("  training     not estimated: one step is too long to try".into()),
     }

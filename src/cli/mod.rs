@@ -71,7 +71,7 @@ struct Source {
 
 impl Source {
     /// The checked experiment and its text as written; a preview makes do with a few exact draws.
-    fn plan(&self, global: &Global, preview: bool) -> Result<(Plan, String)> {
+    fn plan(&self, global: &Global, preview: bool) -> Result<(Plan<'static>, String)> {
         let (mut spec, text) = Spec::read(&self.experiment)?;
         for assignment in &self.set {
             spec.set(assignment)?;

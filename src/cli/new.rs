@@ -43,25 +43,18 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
 
 fn for_energy(name: &str) -> String {
     format!(
-        r#"// A fast sampler for an unnormalized energy: a student is trained by reverse KL, without data.
+        r#"// A fast sampler for an unnormalized energy. Nothing more has to be said: the program surveys the target, plans, trains a student, judges
+// it, and goes on by what is wrong. runs/{name}/resolved.ron then says what it did, as an experiment that can be changed by hand.
 (
     version: 1,
     name: {name:?},  // the run's folder under runs/
     seed: 1,
-    target: Funnel(dim: 10),  // `flowdistill targets` lists the others
-    student: Flow(
-        layers: 5,
-        hidden: [64, 64],                  // widths of each layer's network
-        activation: Silu,                  // or Tanh, Relu
-        orders: [Ascending, Descending],   // of the variables, taken in turn
+    target: Funnel(dim: 10),  // `flowdistill targets` lists the others; docs/expression.md: a density of your own
+    stages: Auto(
+        seconds: 300.0,    // no attempt begins after that
+        require: Trusted,  // or Correctable, if weighted draws will do
     ),
-    stages: [
-        ReverseKl(
-            against: Target,
-            training: (steps: 5000, batch: 512, rate: (peak: 1e-3, warm_up: 0, decay: Cosine)),
-        ),
-    ],
-    evaluation: (draws: 100000),
+    evaluation: (draws: 20000),  // of the student, by which it is judged
 )
 "#
     )

@@ -1,7 +1,7 @@
 //! A density under a run's eyes: it counts its points for the person who waits, and stops when they ask for it.
 
 use crate::error::Error;
-use crate::target::{Constraint, Density, Fatal, Faults, Sampler};
+use crate::target::{Density, Fatal, Faults};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 
@@ -51,31 +51,5 @@ impl Density for Attended<'_> {
         self.density.evaluate(points, values, gradients, faults)
     }
 
-    fn piece(&self) -> usize {
-        self.density.piece()
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.density.names()
-    }
-
-    fn constraint(&self) -> Constraint {
-        self.density.constraint()
-    }
-
-    fn constrained_names(&self) -> Vec<String> {
-        self.density.constrained_names()
-    }
-
-    fn constrain(&self, point: &[f64], values: &mut [f64]) -> Result<(), Fatal> {
-        self.density.constrain(point, values)
-    }
-
-    fn log_normalizer(&self) -> Option<f64> {
-        self.density.log_normalizer()
-    }
-
-    fn sampler(&self) -> Option<&dyn Sampler> {
-        self.density.sampler()
-    }
+    crate::target::as_of!(density);
 }

@@ -7,19 +7,20 @@ use super::native::Native;
 use super::prepare::{self, Divided, Prepared};
 use super::rows::{self, Rows};
 use super::spec::{Against, MethodSpec, Spec, StageSpec, StudentSpec, Whitening};
-use super::whiten::{self, whiten};
+use super::stages::{Auto, Stages};
+use super::whiten::{self, whiten, Whitened};
 use crate::data::{self, Columns, Table};
 use crate::error::{Error, Result};
 use crate::flow::{FlowConfig, Standardisation};
 use crate::seed::Seed;
-use crate::target::Density;
-use crate::train::{Divergence, Settings};
+use crate::target::{Counted, Density, Survey};
+use crate::train::{Divergence, Gradient, Settings};
 use std::path::Path;
 use std::sync::Arc;
 
 /// An experiment that can be run.
 #[derive(Clone)]
-pub struct Plan {
+pub struct Plan<'t> {
     /// The experiment with every default written out.
     pub spec: Spec,
     /// The seed of all randomness.
@@ -33,13 +34,17 @@ pub struct Plan {
     /// What a person should know of the table.
     pub table_notes: Vec<String>,
     /// The target.
-    pub target: Option<Arc<dyn Density>>,
+    pub target: Option<Arc<Counted<'t>>>,
     /// The teacher's data, divided and in the user's units.
     pub data: Option<Divided>,
     /// From the user's units to those that the flows see.
     pub standardisation: Standardisation,
     /// How they were whitened, for people.
     pub whitening_note: Option<String>,
+    /// What was found of the target for that.
+    pub survey: Option<Survey>,
+    /// How long the program goes on by itself, where the stages are left to it.
+    pub auto: Option<Auto>,
     /// The teacher's shape.
     pub teacher: Option<FlowConfig>,
     /// The student's shape.
@@ -63,7 +68,37 @@ pub enum StagePlan {
     TrainStudent(Against, Divergence, Settings),
 }
 
+/// Whether nothing is said but that a student is to be trained against the target: everything is left to the program then.
+fn says_nothing(stages: &[StageSpec]) -> bool {
+    let plain = StageSpec::ReverseKl {
+        against: Against::Target,
+        gradient: Gradient::default(),
+        reverse: 1.0,
+        forward: 0.0,
+        anneal: None,
+        training: Settings::for_reverse_kl(),
+    };
+    stages == [plain]
+}
+
+/// The target as others see it.
+fn density<'a>(target: &'a Option<Arc<Counted<'_>>>) -> Option<&'a dyn Density> {
+    target.as_deref().map(|target| target as &dyn Density)
+}
+
 impl StagePlan {
+    /// From what was written.
+    pub(super) fn of(stage: &StageSpec) -> Option<Self> {
+        match stage {
+            StageSpec::Sample { method, draws } => Some(StagePlan::Sample(*method, *draws)),
+            StageSpec::MaximumLikelihood(settings) => Some(StagePlan::FitTeacher(*settings)),
+            StageSpec::ForwardKl { .. } | StageSpec::ReverseKl { .. } => {
+                let (against, divergence, settings) = stage.divergence()?;
+                Some(StagePlan::TrainStudent(against, divergence, settings))
+            }
+        }
+    }
+
     /// What a person calls it.
     pub fn name(&self) -> &'static str {
         match self {
@@ -95,7 +130,7 @@ impl StagePlan {
 /// Exact draws that a preview makes do with; enough for the smallest shares of `validation` and `test` that anyone writes.
 const PREVIEW_DRAWS: usize = 2_000;
 
-impl Plan {
+impl<'t> Plan<'t> {
     /// Checks `spec`, which was read from `path`: builds the target, reads the data, resolves the flows. A target that runs code which
     /// the experiment names is refused.
     ///
@@ -133,7 +168,7 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::new`], and if the spec names a target too.
-    pub fn for_density(spec: Spec, target: Box<dyn Density>) -> Result<Self> {
+    pub fn for_density(spec: Spec, target: Box<dyn Density + 't>) -> Result<Self> {
         if spec.target.is_some() {
             return Err(Error::invalid("target is given twice: in the experiment, and as a density"));
         }
@@ -152,23 +187,34 @@ impl Plan {
         path: &Path,
         most_draws: usize,
         native: Native,
-        given: Option<Box<dyn Density>>,
+        given: Option<Box<dyn Density + 't>>,
     ) -> Result<Self> {
         let mut faults = Vec::new();
         let folder = path.parent().unwrap_or(Path::new("."));
         refuse(path, spec.target.iter().filter_map(|target| target.forbidden(folder, native)).collect())?;
         let has_target = spec.target.is_some() || given.is_some();
-        let target = given.map(Arc::from).or_else(|| match spec.target.as_ref()?.build(folder) {
-            Ok(target) => Some(Arc::<dyn Density>::from(target)),
+        let target = given.or_else(|| match spec.target.as_ref()?.build(folder) {
+            Ok(target) => Some(target),
             Err(fault) => {
                 faults.push(format!("target: {fault}"));
                 None
             }
         });
+        let target = target.map(|target| Arc::new(Counted::new(target)));
+        let auto = match &spec.stages {
+            Stages::Auto(auto) if has_target => Some(*auto),
+            Stages::Listed(stages) if says_nothing(stages) && spec.student.is_none() && spec.data.is_none() => {
+                Some(Auto::default()).filter(|_| spec.whitening == Whitening::Auto)
+            }
+            _ => None,
+        };
+        if auto.is_some() {
+            spec.stages = Stages::Auto(auto.unwrap_or_default());
+        }
         let by_itself = spec.stages.is_empty() && spec.data.is_some() && !has_target;
         if by_itself {
             // Their sizes come with the table.
-            spec.stages = DefaultFit::of(1, 1).stages();
+            spec.stages = DefaultFit::of(1, 1).stages().into();
             spec.student.get_or_insert(StudentSpec::LikeTeacher);
         }
         faults_of_header(&spec, has_target, &mut faults);
@@ -189,9 +235,9 @@ impl Plan {
         let data = spec.data.clone();
         let data = data.as_ref();
         let rows = data.map(|data| {
-            let mut rows = rows::read(data, folder, target.as_deref(), seed, most_draws)?;
+            let mut rows = rows::read(data, folder, density(&target), seed, most_draws)?;
             if !matches!(data.source, SourceSpec::Draws { .. }) {
-                rows.table = prepare::to_coordinates(target.as_deref(), rows.table, "data")?;
+                rows.table = prepare::to_coordinates(density(&target), rows.table, "data")?;
             }
             Ok::<_, Error>(rows)
         });
@@ -201,7 +247,7 @@ impl Plan {
         if let (true, Some(data), Some(rows)) = (by_itself, data, &rows) {
             let fitted = (1.0 - data.validation - data.test) * rows.table.len() as f64;
             let fit = DefaultFit::of(fitted as usize, dim);
-            spec.stages = fit.stages();
+            spec.stages = fit.stages().into();
             spec.teacher.get_or_insert_with(|| fit.teacher());
             (teacher, student) = resolve_flows(&spec, &mut faults);
         }
@@ -214,13 +260,13 @@ impl Plan {
         let reference =
             spec.evaluation.reference.as_ref().map(|file| data::read(&folder.join(file), None)).transpose()?;
         let reference = reference
-            .map(|table| prepare::to_coordinates(target.as_deref(), table, "evaluation.reference"))
+            .map(|table| prepare::to_coordinates(density(&target), table, "evaluation.reference"))
             .transpose()?;
         if let Some(found) = reference.as_ref().map(Table::dim).filter(|&found| found != dim) {
             faults.push(format!("evaluation.reference has {found} columns; {dim} are right"));
         }
         if let Some(data) = data {
-            prepare::faults_of_columns(data, target.as_deref(), &mut faults);
+            prepare::faults_of_columns(data, density(&target), &mut faults);
         }
         refuse(path, faults)?;
 
@@ -246,21 +292,13 @@ impl Plan {
         } else {
             spec.whitening
         };
-        let (standardisation, whitening_note) =
-            whiten(whitening, standardisation, target.as_deref(), train.as_deref(), &names, (seed, starts))?;
+        let Whitened { standardisation, note: whitening_note, survey } =
+            whiten(whitening, standardisation, density(&target), train.as_deref(), &names, (seed, starts))?;
         drop(train);
         if teacher.is_none() && spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_))) {
             teacher = Some(FlowConfig::default());
         }
-        let stages = spec.stages.iter().filter_map(|stage| match stage {
-            StageSpec::Sample { method, draws } => Some(StagePlan::Sample(*method, *draws)),
-            StageSpec::MaximumLikelihood(settings) => Some(StagePlan::FitTeacher(*settings)),
-            StageSpec::ForwardKl { .. } | StageSpec::ReverseKl { .. } => {
-                let (against, divergence, settings) = stage.divergence()?;
-                Some(StagePlan::TrainStudent(against, divergence, settings))
-            }
-        });
-        let stages = stages.collect();
+        let stages = spec.stages.iter().filter_map(StagePlan::of).collect();
         let native = spec.target.as_ref().and_then(|target| target.native(folder));
         spec.teacher.clone_from(&teacher);
         Ok(Self {
@@ -274,6 +312,8 @@ impl Plan {
             data,
             standardisation,
             whitening_note,
+            survey,
+            auto,
             teacher,
             student,
             stages,

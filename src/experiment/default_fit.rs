@@ -64,7 +64,7 @@ impl DefaultFit {
             ..Settings::default()
         };
         let batch = if dim <= 3 { 256 } else { 512 };
-        let until = Some(Until { ess: ENOUGH });
+        let until = Some(Until { ess: ENOUGH, se: None });
         let distillation = Settings { steps: 4_000, batch, rate, until, ..Settings::default() };
         Self { layers, hidden, bins, limit: 3.0, likelihood, distillation }
     }

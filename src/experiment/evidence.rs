@@ -3,6 +3,7 @@
 use super::attended::Attended;
 use super::check::Plan;
 use super::data_spec::{DataSpec, SourceSpec};
+use super::looking::{look_of, smc_in, Looking, SMC};
 use super::prepare::{self, Prepared};
 use super::rows::Rows;
 use super::spec::{Against, IndependentSpec, MethodSpec, Whitening};
@@ -10,17 +11,13 @@ use super::watcher::Watcher;
 use super::whiten::whiten;
 use crate::data::{RowWriter, Table};
 use crate::error::{Error, Result};
-use crate::evaluate::certificate::{certify, Certificate, Look};
-use crate::evaluate::draws::{draws_of, exact_draws};
-use crate::flow::FrozenModel;
-use crate::sampler::{smc, Drawn, SmcSettings};
-use crate::seed::Stream;
+use crate::evaluate::certificate::{certify_by, own_draws, Certificate, Look};
+use crate::evaluate::draws::{draws_of, WeightedDraws};
+use crate::flow::{FrozenModel, Standardisation};
+use crate::sampler::{Drawn, EFFORTS};
 use crate::target::Density;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-
-/// The sampler that a run uses by itself, in words.
-const SMC: &str = "tempered sequential Monte Carlo";
 
 /// What a stage `Sample` has found.
 #[derive(Debug, Clone)]
@@ -31,11 +28,11 @@ pub struct Evidence {
     pub drawn: Drawn,
 }
 
-/// Draws from the plan's target by `method` and writes them to `path`.
+/// Draws from the plan's target by `method` and writes them to `path`, if there is one.
 pub(super) fn draw(
     plan: &Plan,
     (method, draws): (&MethodSpec, usize),
-    path: &Path,
+    path: Option<&Path>,
     interrupt: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> Result<Evidence> {
@@ -48,7 +45,7 @@ pub(super) fn draw(
     };
     watcher.begin_open(&format!("{draws} draws of the target, {source}"), target.evaluated());
     let drawn = match method {
-        MethodSpec::Smc(settings) => smc(&target, settings, draws, &stream),
+        MethodSpec::Smc(settings) => smc_in(plan.coordinates(), &target, settings, draws, &stream),
         #[cfg(feature = "nuts")]
         MethodSpec::Nuts(settings) => crate::sampler::nuts(&target, settings, &stream),
         #[cfg(not(feature = "nuts"))]
@@ -60,10 +57,12 @@ pub(super) fn draw(
         return Err(Error::Target(format!("{source} has drawn nothing: {}", drawn.faults.join("; "))));
     }
     drawn.draws = thinned(&drawn.draws, plan.dim, draws);
-    let rows = drawn.draws.len() / plan.dim;
-    let mut writer = RowWriter::to_path(path, &plan.names, rows as u64)?;
-    writer.write_rows(&drawn.draws, plan.dim)?;
-    writer.finish()?;
+    if let Some(path) = path {
+        let rows = drawn.draws.len() / plan.dim;
+        let mut writer = RowWriter::to_path(path, &plan.names, rows as u64)?;
+        writer.write_rows(&drawn.draws, plan.dim)?;
+        writer.finish()?;
+    }
     Ok(Evidence { source, drawn })
 }
 
@@ -80,8 +79,14 @@ impl Evidence {
     /// One line for the person who watches.
     pub fn summary(&self) -> String {
         let log_z = self.drawn.log_z.map_or(String::new(), |(z, error)| format!("log Z {z:.3} ± {error:.3}, "));
-        let doubt =
-            if self.drawn.is_sound() { String::new() } else { format!("; IN DOUBT: {}", self.drawn.faults.join("; ")) };
+        let doubt = if self.drawn.is_sound() {
+            String::new()
+        } else {
+            format!(
+                "; IN DOUBT: {}",
+                self.drawn.faults.iter().chain(&self.drawn.doubts).cloned().collect::<Vec<_>>().join("; ")
+            )
+        };
         format!("{}: {log_z}R-hat {:.3}, {:.1} s{doubt}", self.source, self.drawn.r_hat, self.drawn.seconds)
     }
 
@@ -90,17 +95,12 @@ impl Evidence {
     }
 }
 
-fn look_of(source: &str, drawn: &Drawn) -> Look {
-    Look {
-        source: source.into(),
-        points: drawn.draws.clone(),
-        effective: if drawn.effective.is_nan() { 1.0 } else { drawn.effective },
-        log_z: drawn.log_z,
-        faults: drawn.faults.clone(),
+impl Plan<'_> {
+    /// The coordinates in which the target's scales are of the order of one, where a survey has found them.
+    pub(super) fn coordinates(&self) -> Option<&Standardisation> {
+        self.survey.as_ref().map(|_| &self.standardisation)
     }
-}
 
-impl Plan {
     /// The plan with the data that a stage has drawn: what its teacher is fitted to, unless it has other data, and the scales of its flows.
     pub(super) fn take_draws(&mut self, evidence: &Evidence) -> Result<()> {
         self.take_rows(evidence.drawn.draws.clone())
@@ -115,8 +115,8 @@ impl Plan {
         let Prepared { data, standardisation, .. } = prepare::prepare(&DataSpec::new(source), rows, self.seed)?;
         if self.spec.whitening != Whitening::Laplace {
             let (whitening, train) = (self.spec.whitening, Some(data.train.as_slice()));
-            (self.standardisation, self.whitening_note) =
-                whiten(whitening, standardisation, None, train, &self.names, (self.seed, 1))?;
+            let whitened = whiten(whitening, standardisation, None, train, &self.names, (self.seed, 1))?;
+            (self.standardisation, self.whitening_note) = (whitened.standardisation, whitened.note);
         }
         self.data = Some(data);
         Ok(())
@@ -126,7 +126,7 @@ impl Plan {
     ///
     /// # Errors
     /// If there are no coordinates.
-    pub fn with_stand_in(&self) -> Result<Plan> {
+    pub fn with_stand_in(&self) -> Result<Self> {
         let mut plan = self.clone();
         let mut rows = vec![0.0; 2_000 * self.dim];
         self.seed.stream("check/stand-in").normals(0, self.dim, &mut rows);
@@ -141,11 +141,15 @@ pub(super) fn certify_student(
     plan: &Plan,
     teacher: Option<&FrozenModel<f64>>,
     evidence: Option<&Evidence>,
+    most_evaluations: Option<u64>,
     interrupt: &AtomicBool,
     watcher: &mut dyn Watcher,
-) -> Result<Certificate> {
+) -> Result<(Certificate, WeightedDraws)> {
     let evaluation = &plan.spec.evaluation;
-    let stream = plan.seed.stream("certificate");
+    let stream = match evaluation.judged {
+        0 => plan.seed.stream("certificate"),
+        before => plan.seed.stream("certificate").child(&format!("judged {before}")),
+    };
     let density: &dyn Density = match (plan.student_against(), teacher, &plan.target) {
         (Some(Against::Teacher), Some(teacher), _) => teacher,
         (_, _, Some(target)) => target.as_ref(),
@@ -161,64 +165,53 @@ pub(super) fn certify_student(
             points: draws_of(teacher, evaluation.draws, &stream.child("teacher")),
             effective: evaluation.draws as f64,
             log_z: Some((0.0, 0.0)),
-            faults: Vec::new(),
+            ..Look::default()
         }),
-        (_, _, Some(evidence)) if !known && !matches!(evaluation.independent, IndependentSpec::Smc(_)) => {
+        (_, _, Some(evidence))
+            if !known && !matches!(evaluation.independent, IndependentSpec::Smc(_) | IndependentSpec::Fresh) =>
+        {
             Some(evidence.look())
         }
         _ => None,
     };
     let samples = match evaluation.independent {
         IndependentSpec::Smc(_) => true,
-        IndependentSpec::Auto => !known,
+        IndependentSpec::Auto | IndependentSpec::Fresh => !known,
         IndependentSpec::None => false,
     };
     let by = if at_hand.is_none() && samples { format!(" and a look at the target by {SMC}") } else { String::new() };
     watcher.begin_open(&format!("certificate over {} draws{by}", evaluation.draws), density.evaluated());
-    let look = match at_hand {
-        Some(look) => Ok(Some(look)),
-        None => look_at(&density, reference, evaluation.independent, evaluation.draws, &stream),
+    let looking = Looking {
+        coordinates: plan.coordinates(),
+        most: most_evaluations,
+        independent: evaluation.independent,
+        draws: evaluation.draws,
+        stream: &stream,
     };
-    let certificate = look.and_then(|look| certify(student, &density, evaluation.draws, &stream, look.as_ref()));
+    let certificate = judge(student, &density, &looking, at_hand, reference);
     watcher.end();
     certificate.map_err(|error| density.explain(error))
 }
 
-/// An independent look at `target`: exact draws, else the given `reference`, else its known log Z, else tempered sequential Monte Carlo;
-/// none where `independent` forbids the latter and there is nothing else.
-///
-/// # Errors
-/// If the target asks for the run to stop.
-pub fn look_at(
-    target: &dyn Density,
+/// The certificate by a look that is `at_hand` or still to be taken. A Monte Carlo look that has found less of the target than the student
+/// is followed by a more thorough one.
+fn judge(
+    student: &FrozenModel<f64>,
+    density: &dyn Density,
+    looking: &Looking,
+    at_hand: Option<Look>,
     reference: Option<Vec<f64>>,
-    independent: IndependentSpec,
-    draws: usize,
-    stream: &Stream,
-) -> Result<Option<Look>> {
-    let log_z = target.log_normalizer().map(|log_z| (log_z, 0.0));
-    let by_smc = |settings: &SmcSettings| -> Result<Option<Look>> {
-        let drawn = smc(target, settings, 0, &stream.child("smc")).map_err(|fatal| Error::Target(fatal.0))?;
-        Ok(Some(look_of(SMC, &drawn)))
+) -> Result<(Certificate, WeightedDraws)> {
+    let (mut look, mut effort) = match at_hand {
+        Some(look) => (Some(look), None),
+        None => looking.at(density, reference)?,
     };
-    if let IndependentSpec::Smc(settings) = independent {
-        return by_smc(&settings);
-    }
-    if let Some(sampler) = target.sampler() {
-        let points = exact_draws(sampler, target.dim(), draws, &stream.child("exact"));
-        let source = "exact draws of the target".into();
-        return Ok(Some(Look { source, points, effective: draws as f64, log_z, faults: Vec::new() }));
-    }
-    if let Some(points) = reference {
-        let effective = (points.len() / target.dim()) as f64;
-        let source = "the given draws of the target".into();
-        return Ok(Some(Look { source, points, effective, log_z, faults: Vec::new() }));
-    }
-    match (independent, log_z) {
-        (IndependentSpec::Auto, _) => {
-            Ok(by_smc(&SmcSettings::default())?.map(|look| Look { log_z: log_z.or(look.log_z), ..look }))
+    let own = own_draws(student, density, looking.draws, looking.stream)?;
+    loop {
+        let certificate = certify_by(student, density, &own, looking.stream, look.as_ref())?;
+        match effort.filter(|place| certificate.look_has_missed() && place + 1 < EFFORTS.len()) {
+            Some(place) => (look, effort) = looking.by_smc(density, place + 1)?,
+            None => return Ok((certificate, own)),
         }
-        (_, Some(_)) => Ok(Some(Look { source: "its known log Z".into(), log_z, ..Look::default() })),
-        _ => Ok(None),
     }
 }

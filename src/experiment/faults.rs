@@ -3,6 +3,7 @@
 use super::data_spec::SourceSpec;
 use super::rows;
 use super::spec::{Against, IndependentSpec, MethodSpec, Spec, StageSpec, StudentSpec, VERSION};
+use super::stages::Stages;
 use crate::error::{Error, Result};
 use crate::flow::{BaseConfig, FlowConfig};
 use crate::train::Settings;
@@ -57,10 +58,8 @@ pub(super) fn faults_of_header(spec: &Spec, has_target: bool, faults: &mut Vec<S
 }
 
 pub(super) fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
-    if spec.stages.is_empty() {
-        faults.push(
-            "stages is empty; at least one stage is right (only `data` without a `target` are fitted without)".into(),
-        );
+    if let Stages::Auto(auto) = &spec.stages {
+        faults.extend(auto.faults());
     }
     let (mut teacher_fitted, mut sampled) = (false, false);
     for (i, stage) in spec.stages.iter().enumerate() {
@@ -138,7 +137,8 @@ pub(super) fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<S
 /// The flows that the stages need, with defaults and `LikeTeacher` written out.
 pub(super) fn resolve_flows(spec: &Spec, faults: &mut Vec<String>) -> (Option<FlowConfig>, Option<FlowConfig>) {
     let fits_teacher = spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_)));
-    let trains_student = spec.stages.iter().any(|stage| stage.divergence().is_some());
+    let by_itself = matches!(spec.stages, Stages::Auto(_));
+    let trains_student = by_itself || spec.stages.iter().any(|stage| stage.divergence().is_some());
     if spec.teacher.is_some() && !fits_teacher {
         faults.push("teacher is given but no stage fits it".into());
     }

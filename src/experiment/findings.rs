@@ -29,7 +29,7 @@ impl Rows {
     }
 }
 
-impl Plan {
+impl Plan<'_> {
     /// What is odd about the data, the gravest first; nothing where they are exact draws, or there are none.
     pub fn findings(&self) -> &[Finding] {
         self.data.as_ref().map_or(&[], |data| &data.findings)

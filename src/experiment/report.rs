@@ -3,9 +3,11 @@
 use super::evaluation::{StudentScores, TeacherScores};
 use super::verdict::AgainstData;
 use crate::data::look::Finding;
-use crate::evaluate::certificate::Certificate;
+use crate::evaluate::certificate::{Certificate, Verdict};
+use crate::evaluate::parameters::Parameter;
 use crate::evaluate::throughput::{self, Throughput};
 use crate::sampler::Drawn;
+use crate::target::Evaluations;
 use crate::train::Trained;
 use serde::Serialize;
 use serde_json::{json, Map, Value};
@@ -30,6 +32,11 @@ pub enum Status {
 pub struct StageRecord {
     /// What a person calls it.
     pub name: String,
+    /// The attempt that it is a part of, from 1, where the run is left to the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<usize>,
+    /// Points at which the target was evaluated.
+    pub target_evaluations: Evaluations,
     /// How training went, in a stage that trains.
     #[serde(flatten)]
     pub trained: Option<Trained>,
@@ -74,7 +81,44 @@ pub struct Record {
     pub certificate: Option<Certificate>,
     /// The speeds.
     pub throughput: Vec<Throughput>,
+    /// What was tried, where the run is left to the program.
+    pub attempts: Vec<Attempted>,
+    /// Points at which the target was evaluated, from the survey to the certificate.
+    pub evaluations: Evaluations,
+    /// The modes of the target that were found, where the run is left to the program.
+    pub modes: Vec<ModeMass>,
+    /// What the student's draws say of each parameter.
+    pub parameters: Vec<Parameter>,
 }
+
+/// An attempt of a run that is left to the program.
+#[derive(Debug, Clone, Serialize)]
+pub struct Attempted {
+    /// What was done, and why.
+    pub what: String,
+    /// ESS/N of the student over draws by which it is decided how to go on.
+    pub ess: Option<f64>,
+    /// The verdict, where it came to one.
+    pub verdict: Option<Verdict>,
+    /// Its reasons, or why there is none.
+    pub reasons: Vec<String>,
+    /// Points at which the target was evaluated.
+    pub target_evaluations: Evaluations,
+    /// Wall-clock time.
+    pub seconds: f64,
+}
+
+/// A mode of the target with what it has of the mass.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModeMass {
+    /// Where it is, in the user's coordinates.
+    pub point: Vec<f64>,
+    /// The share of the student's weighted draws that are nearest to it.
+    pub mass: f64,
+}
+
+/// Coordinates of a mode that a report shows.
+const MOST_COORDINATES: usize = 8;
 
 /// A map of scores in which what is not finite is null, with the reason kept aside.
 #[derive(Default)]
@@ -168,8 +212,18 @@ impl Record {
             "seconds": self.seconds,
             "stages": self.stages,
             "scores": values,
+            "target_evaluations": self.evaluations,
         });
         if let Some(map) = run.as_object_mut() {
+            if !self.attempts.is_empty() {
+                map.insert("attempts".into(), json!(self.attempts));
+            }
+            if !self.parameters.is_empty() {
+                map.insert("parameters".into(), json!(self.parameters));
+            }
+            if !self.modes.is_empty() {
+                map.insert("modes".into(), json!(self.modes));
+            }
             if !self.findings.is_empty() {
                 map.insert("findings".into(), json!(self.findings));
             }
@@ -204,6 +258,31 @@ impl Record {
         out
     }
 
+    /// What was tried, and the modes that were found.
+    fn write_attempts(&self, out: &mut String) -> std::fmt::Result {
+        for (number, attempt) in self.attempts.iter().enumerate() {
+            let verdict = attempt.verdict.map_or("no verdict", Verdict::words);
+            let (what, seconds, asked) = (&attempt.what, attempt.seconds, attempt.target_evaluations.total());
+            writeln!(out, "{}. {what}: {verdict} ({asked} evaluations, {seconds:.1} s)", number + 1)?;
+            if attempt.verdict != Some(Verdict::Trusted) {
+                attempt.reasons.iter().try_for_each(|reason| writeln!(out, "   - {reason}"))?;
+            }
+        }
+        if !self.attempts.is_empty() {
+            writeln!(out)?;
+        }
+        if self.modes.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "| mode at | mass |\n|---|---:|")?;
+        for ModeMass { point, mass } in &self.modes {
+            let place: Vec<String> = point.iter().take(MOST_COORDINATES).map(|x| format!("{x:.4}")).collect();
+            let more = if point.len() > MOST_COORDINATES { ", …" } else { "" };
+            writeln!(out, "| {}{more} | {mass:.4} |", place.join(", "))?;
+        }
+        writeln!(out)
+    }
+
     fn write_markdown(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "# {}\n", self.name)?;
         if let Some(judgement) = self.judgement() {
@@ -220,18 +299,34 @@ impl Record {
             Status::Diverged => "training diverged; the last good weights were kept",
         };
         writeln!(out, "{status}; seed {}, {} threads, {:.1} s\n", self.seed, self.threads, self.seconds)?;
+        if !self.parameters.is_empty() {
+            writeln!(out, "{}", Parameter::to_markdown(&self.parameters))?;
+        }
+        self.write_attempts(out)?;
         for finding in &self.findings {
             writeln!(out, "- {finding}")?;
         }
         if !self.findings.is_empty() {
             writeln!(out)?;
         }
-        writeln!(out, "| stage | steps | stopped by | skipped steps | seconds |\n|---|---:|---|---:|---:|")?;
-        for StageRecord { name, trained, .. } in &self.stages {
+        writeln!(
+            out,
+            "| stage | steps | stopped by | skipped steps | evaluations | seconds |\n|---|---:|---|---:|---:|---:|"
+        )?;
+        for StageRecord { name, trained, target_evaluations, .. } in &self.stages {
             let Some(trained) = trained else { continue };
             let reason = trained.reason.words();
             let Trained { steps, skipped_steps, seconds, .. } = trained;
-            writeln!(out, "| {name} | {steps} | {reason} | {skipped_steps} | {seconds:.1} |")?;
+            let asked = target_evaluations.total();
+            writeln!(out, "| {name} | {steps} | {reason} | {skipped_steps} | {asked} | {seconds:.1} |")?;
+        }
+        if self.evaluations.total() > 0 {
+            let Evaluations { values, gradients } = self.evaluations;
+            writeln!(
+                out,
+                "\nthe target was evaluated {} times in all, {gradients} of them with its gradient",
+                values + gradients
+            )?;
         }
         for StageRecord { name, trained, .. } in &self.stages {
             if let Some(Trained { seconds, target_seconds, .. }) = trained.as_ref().filter(|of| of.target_seconds > 0.0)

@@ -1,6 +1,8 @@
 //! What an experiment file says, field by field, and its defaults.
 
 use super::data_spec::DataSpec;
+use super::given_settings;
+use super::stages::{self, Stages};
 use super::target_spec::TargetSpec;
 use crate::error::{Error, Result};
 use crate::flow::FlowConfig;
@@ -45,10 +47,10 @@ pub struct Spec {
     /// The student's flow: draws in one pass.
     #[serde(default)]
     pub student: Option<StudentSpec>,
-    /// What is done, in order; left out where there are only `data`, they are fitted and distilled as suits their size
-    /// ([`DefaultFit`](super::DefaultFit)).
+    /// What is done, in order. Left out, `data` alone are fitted and distilled as suits their size ([`DefaultFit`](super::DefaultFit)), and a
+    /// `target` is fitted until the verdict is good enough ([`Auto`](super::Auto)).
     #[serde(default)]
-    pub stages: Vec<StageSpec>,
+    pub stages: Stages,
     /// How the result is judged.
     #[serde(default)]
     pub evaluation: EvaluationSpec,
@@ -69,8 +71,11 @@ fn unit() -> f64 {
 /// What the affine map between the user's coordinates and the flows' is made from; it has a part in teacher and student.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Whitening {
-    /// Shift and scale of the data's columns only, where there are data.
+    /// By the data where there are any. Else by what a survey of the target finds: the normal approximation of the largest evidence, at a
+    /// mode or on the way to one, or the moments of several modes; nothing where none is found.
     #[default]
+    Auto,
+    /// Shift and scale of the data's columns only, where there are data.
     None,
     /// Mode and curvature of the target.
     Laplace,
@@ -132,7 +137,7 @@ pub enum StageSpec {
         #[serde(default)]
         anneal: Option<AnnealConfig>,
         /// How.
-        #[serde(default)]
+        #[serde(default = "Settings::for_reverse_kl", deserialize_with = "given_settings::over_reverse_kl")]
         training: Settings,
     },
 }
@@ -185,6 +190,8 @@ pub enum IndependentSpec {
     /// Tempered sequential Monte Carlo with its defaults.
     #[default]
     Auto,
+    /// The same, but never a `Sample` stage, since the student has learned from its draws: always draws of its own.
+    Fresh,
     /// From nowhere: the verdict can then be no better than `not trusted`.
     None,
     /// Tempered sequential Monte Carlo, even where there is something else.
@@ -209,6 +216,9 @@ pub enum Against {
 pub struct EvaluationSpec {
     /// Draws of the student, and exact or teacher draws, over which its scores are taken.
     pub draws: usize,
+    /// How often the target has been judged before in this run: each verdict is over draws of its own.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub judged: u64,
     /// A CSV or NPY file of draws of the target from elsewhere; relative to the experiment file.
     pub reference: Option<PathBuf>,
     /// Where the certificate's independent look at the target comes from.
@@ -219,8 +229,12 @@ pub struct EvaluationSpec {
 
 impl Default for EvaluationSpec {
     fn default() -> Self {
-        Self { draws: 100_000, reference: None, independent: IndependentSpec::Auto, compare: false }
+        Self { draws: 20_000, judged: 0, reference: None, independent: IndependentSpec::Auto, compare: false }
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn options() -> Options {
@@ -252,7 +266,7 @@ impl Spec {
     /// # Errors
     /// With line and column, the line itself and a caret, what is wrong and what would be right.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        options().from_str(text).map_err(|error| {
+        let spec: Self = options().from_str(text).map_err(|error| {
             let (line, column) = (error.span.start.line, error.span.start.col);
             let source = text.lines().nth(line.saturating_sub(1)).unwrap_or("");
             // A minified file may be one long line; its neighbourhood is enough.
@@ -261,7 +275,14 @@ impl Spec {
             let caret = " ".repeat(column.saturating_sub(from + 1));
             let nearest = nearest(&error.code).map_or(String::new(), |name| format!("; did you mean `{name}`?"));
             format!("line {line}, column {column}: {}{nearest}\n  {shown}\n  {caret}^", error.code)
-        })
+        })?;
+        match stages::name_of(text).filter(|_| matches!(spec.stages, Stages::Auto(_))) {
+            Some(name) if name != "Auto" => {
+                let line = text.lines().position(|line| line.contains("stages")).map_or(1, |line| line + 1);
+                Err(format!("line {line}: stages is `{name}`; a list of stages or `Auto()` is right"))
+            }
+            _ => Ok(spec),
+        }
     }
 
     /// The experiment as RON, with every default written out.

@@ -58,6 +58,11 @@ impl Default for Transformer {
 }
 
 impl Transformer {
+    /// Splines of the usual fineness.
+    pub fn spline() -> Self {
+        Transformer::Spline { bins: default_bins(), limit: default_limit(), max_scale: default_max_scale() }
+    }
+
     /// What is wrong with its constants.
     pub fn fault(&self) -> Option<String> {
         let (Transformer::Affine { max_scale } | Transformer::Spline { max_scale, .. }) = self;

@@ -1,0 +1,142 @@
+"""Steps of few rows by the path gradient, in turns with JAX: five layers, two hidden layers of 64 ReLU units, float32.
+
+    peers/bin/python benches/peers/small_steps.py [--rounds 5]
+
+JAX's step is compiled whole. The score of a draw comes from the Jacobian of the whole map (forward mode, one pass for each coordinate, in one
+batch) and a solve, which is the fastest of the ways that were tried; the rest is a surrogate whose gradient is the path gradient, and Adam.
+Splines are rational-quadratic, of eight bins between -4 and 4, linear outside, and an affine map behind them, as ours.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LAYERS, WIDTH, ROWS, BINS, LIMIT = 5, 64, 16, 8, 4.0
+
+
+def masks_of(dim, per_variable):
+    inputs, units = np.arange(dim), np.sort(np.arange(WIDTH) % max(1, dim - 1))
+    last = units[:, None] < inputs[None, :]
+    masks = [inputs[:, None] <= units[None, :], units[:, None] <= units[None, :], np.concatenate([last] * per_variable, 1)]
+    return [jnp.asarray(mask, jnp.float32) for mask in masks]
+
+
+def spline(z, raw):
+    widths, heights, slopes = jnp.split(raw, [BINS, 2 * BINS], -1)
+    widths = 2 * LIMIT * (1e-3 + (1 - 1e-3 * BINS) * jax.nn.softmax(widths))
+    heights = 2 * LIMIT * (1e-3 + (1 - 1e-3 * BINS) * jax.nn.softmax(heights))
+    pad = jnp.ones(slopes.shape[:-1] + (1,))
+    slopes = jnp.concatenate([pad, 1e-3 + jax.nn.softplus(slopes + 0.54), pad], -1)
+    edge = lambda steps: jnp.concatenate([0 * steps[..., :1], jnp.cumsum(steps, -1)], -1) - LIMIT
+    xs, ys = edge(widths), edge(heights)
+    inside = (z > -LIMIT) & (z < LIMIT)
+    x = jnp.clip(z, -LIMIT + 1e-6, LIMIT - 1e-6)
+    k = jnp.sum(xs[..., 1:-1] <= x[..., None], -1, keepdims=True)
+    at = lambda values, place: jnp.take_along_axis(values, place, -1)[..., 0]
+    w, h, x0, y0, d0, d1 = at(widths, k), at(heights, k), at(xs, k), at(ys, k), at(slopes, k), at(slopes, k + 1)
+    t, s = (x - x0) / w, h / w
+    below = s + (d0 + d1 - 2 * s) * t * (1 - t)
+    y = y0 + h * (s * t**2 + d0 * t * (1 - t)) / below
+    slope = s**2 * (d1 * t**2 + 2 * s * t * (1 - t) + d0 * (1 - t) ** 2) / below**2
+    return jnp.where(inside, y, z), jnp.where(inside, jnp.log(slope), 0.0)
+
+
+def make(dim, splines):
+    per_variable = 3 * BINS + 1 if splines else 2
+    masks = masks_of(dim, per_variable)
+    keys = iter(jax.random.split(jax.random.PRNGKey(0), 3 * LAYERS))
+    weights = [
+        [(0.1 * jax.random.normal(next(keys), mask.shape) * (0.1 if i == 2 else 1.0), jnp.zeros(mask.shape[1])) for i, mask in enumerate(masks)]
+        for _ in range(LAYERS)
+    ]
+
+    def push(weights, z):
+        log_det = 0.0
+        for k, layer in enumerate(weights):
+            h = z
+            for i, (w, b) in enumerate(layer):
+                h = h @ (w * masks[i]) + b
+                h = jax.nn.relu(h) if i < 2 else h
+            h = h.reshape(per_variable, dim).T
+            if splines:
+                z, log_slope = spline(z, h[:, 2:])
+                log_det += log_slope.sum()
+            s = 3 * jnp.tanh(h[:, 1] / 3)
+            z, log_det = z * jnp.exp(s) + h[:, 0], log_det + s.sum()
+            z = z[::-1] if k + 1 < LAYERS else z
+        return z, log_det
+
+    def score(weights, z):
+        log_q = lambda z: -0.5 * (z**2).sum() - push(weights, z)[1]
+        jacobian = jax.jacfwd(lambda z: push(weights, z)[0])(z)
+        return jnp.linalg.solve(jacobian.T, jax.grad(log_q)(z))
+
+    optimizer = optax.chain(optax.clip_by_global_norm(10.0), optax.adam(1e-3))
+
+    @jax.jit
+    def step(weights, state, key):
+        z = jax.random.normal(key, (ROWS, dim))
+        fixed = jax.lax.stop_gradient(weights)
+        of_q = jax.vmap(lambda z: score(fixed, z))(z)
+
+        def surrogate(weights):
+            x = jax.vmap(lambda z: push(weights, z)[0])(z)
+            of_target = -0.25 * x
+            return (jax.lax.stop_gradient(of_q - of_target) * x).sum() / ROWS
+
+        change, state = optimizer.update(jax.grad(surrogate)(weights), state)
+        return optax.apply_updates(weights, change), state
+
+    return step, weights, optimizer.init(weights)
+
+
+compiled = {}
+
+
+def theirs(dim, splines, made={}):
+    if (dim, splines) not in made:
+        made[dim, splines] = make(dim, splines)
+    step, weights, state = made[dim, splines]
+    keys = list(jax.random.split(jax.random.PRNGKey(1), 500))
+    times, begun = [], time.perf_counter()
+    jax.block_until_ready(step(weights, state, keys[0]))
+    compiled.setdefault((dim, splines), time.perf_counter() - begun)
+    for key in keys:
+        start = time.perf_counter()
+        weights, state = step(weights, state, key)
+        jax.block_until_ready(weights)
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times[50:])
+
+
+def ours(dim, splines):
+    command = ["cargo", "bench", "--bench", "standard", "--", "--size", f"{dim},{WIDTH},{ROWS}", "--only", "student path-gradient step"]
+    out = subprocess.run(command + ["--spline"] * splines, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    return next(line["ms"] for line in lines if line["what"] == "student path-gradient step")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    print(f"jax {jax.__version__}; medians of {rounds} rounds in turns")
+    for dim in (10, 31):
+        for splines in (False, True):
+            pairs = [(ours(dim, splines), theirs(dim, splines)) for _ in range(rounds)]
+            mine, other = (statistics.median(column) for column in zip(*pairs))
+            kind = "spline" if splines else "affine"
+            print(f"({dim}, {WIDTH}), {ROWS} rows, {kind}: ours {mine:.3f} ms, JAX {other:.3f} ms, {other / mine:.1f} times; its compilation {compiled[dim, splines]:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

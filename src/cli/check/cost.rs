@@ -1,0 +1,95 @@
+//! What an experiment would cost: memory, time, evaluations of its target.
+
+use crate::error::Result;
+use crate::experiment::{Against, Plan, StagePlan};
+use crate::flow::{FlowConfig, Orientation};
+use crate::train::{Objective, Settings};
+use std::time::Instant;
+
+/// Bytes: weights, gradients, moments, averages and snapshots; activations of a batch; data; evaluation draws.
+pub(super) fn memory(plan: &Plan) -> f64 {
+    let widest = |settings: &Settings| settings.rounds().iter().map(|round| round.batch).max().unwrap_or(0);
+    let batch = plan.stages.iter().filter_map(StagePlan::settings).map(widest).max().unwrap_or(0);
+    let of_flow = |flow: &FlowConfig| {
+        let widths: usize = flow.hidden.iter().sum::<usize>() + 4 * plan.dim;
+        (flow.parameters(plan.dim) * 4 * 10 + flow.layers * batch * widths * 4 * 3) as f64
+    };
+    let flows: f64 = plan.teacher.iter().chain(&plan.student).map(of_flow).sum();
+    let rows = super::rows(plan).map_or(0, |rows| rows.iter().sum::<usize>() * plan.dim);
+    flows + (rows * 20) as f64 + (plan.spec.evaluation.draws * (plan.dim + 4) * 8) as f64
+}
+
+/// The most points at which training, without the draws of a `Sample` stage, and the student's own draws for the certificate evaluate the
+/// target; and the time of one thread for one of them.
+pub(super) fn evaluations(plan: &Plan) -> Option<(u64, f64)> {
+    let target = plan.target.as_ref()?;
+    let trained = plan.stages.iter().filter_map(|stage| match stage {
+        StagePlan::TrainStudent(Against::Target, divergence, settings) if divergence.reverse > 0.0 => {
+            Some(settings.most_rows())
+        }
+        _ => None,
+    });
+    Some((trained.sum::<u64>() + plan.spec.evaluation.draws as u64, target.seconds_each()))
+}
+
+/// Time of the training stages, from a few steps without an update; none where a step takes too long to try.
+pub(super) fn seconds(plan: &Plan) -> Result<Option<f64>> {
+    let mut total = 0.0;
+    for stage in &plan.stages {
+        let Some(settings) = stage.settings() else { continue };
+        let flow = match stage {
+            StagePlan::Sample(..) => continue,
+            StagePlan::FitTeacher(_) => &plan.teacher,
+            StagePlan::TrainStudent(..) => &plan.student,
+        };
+        let work = flow.as_ref().map_or(0, |flow| flow.multiplications(plan.dim)) * settings.batch;
+        if work > MOST_WORK_TO_TRY {
+            return Ok(None);
+        }
+        // Steps of later rounds take longer as they have more rows.
+        total += settings.most_rows() as f64 / settings.batch as f64 * seconds_of_step(plan, stage)?;
+    }
+    Ok(Some(total))
+}
+
+/// Multiplications of a step above which it is not tried.
+const MOST_WORK_TO_TRY: usize = 1_000_000_000;
+
+fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
+    // Where the draws of a stage are still to be made, any will do.
+    let samples = plan.stages.iter().any(|stage| matches!(stage, StagePlan::Sample(..)));
+    let stand_in = if samples && plan.data.is_none() { Some(plan.with_stand_in()?) } else { None };
+    let plan = stand_in.as_ref().unwrap_or(plan);
+    match stage {
+        StagePlan::Sample(..) => Ok(0.0),
+        StagePlan::FitTeacher(settings) => {
+            let model = plan.new_model(Orientation::Density)?;
+            time(&mut plan.likelihood(settings.batch)?, &model.flow)
+        }
+        StagePlan::TrainStudent(against, ..) => {
+            let model = plan.new_model(Orientation::Sampling)?;
+            match (against, &plan.target) {
+                (Against::Target, Some(target)) => {
+                    time(plan.divergence(target.as_ref(), None, stage)?.as_mut(), &model.flow)
+                }
+                _ => {
+                    let teacher = plan.new_model(Orientation::Density)?.freeze::<f32>();
+                    let mut objective = plan.divergence(&teacher, Some(&teacher), stage)?;
+                    time(objective.as_mut(), &model.flow)
+                }
+            }
+        }
+    }
+}
+
+fn time(objective: &mut dyn Objective, flow: &crate::flow::Flow<f32, dfdx::prelude::Cpu>) -> Result<f64> {
+    let mut gradients = crate::params::Parameters::snapshot(flow);
+    objective.evaluate(flow, 0, &mut gradients)?;
+    let start = Instant::now();
+    let mut steps = 0;
+    while steps < 3 || (start.elapsed().as_secs_f64() < 0.05 && steps < 1000) {
+        steps += 1;
+        objective.evaluate(flow, steps, &mut gradients)?;
+    }
+    Ok(start.elapsed().as_secs_f64() / steps as f64)
+}

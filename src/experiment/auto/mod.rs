@@ -1,0 +1,252 @@
+//! Runs that are left to the program: plan, train, look, judge, and go on by what is wrong until the verdict is good enough.
+
+mod modes;
+mod recipe;
+mod symptom;
+
+use super::check::Plan;
+use super::course::{evaluations, Course};
+use super::folder::STUDENT;
+use super::report::{Attempted, ModeMass};
+use super::spec::{IndependentSpec, Spec};
+use super::stages::Auto;
+use crate::error::{Error, Result};
+use crate::evaluate::certificate::{Certificate, Verdict};
+use crate::evaluate::draws::{log_weights_of_draws, WeightedDraws};
+use crate::evaluate::parameters::Parameter;
+use crate::evaluate::weights;
+use crate::flow::Model;
+use crate::target::Evaluations;
+use modes::Modes;
+use recipe::{Recipe, Situation};
+use std::borrow::Cow;
+use std::time::Instant;
+use symptom::Symptom;
+
+/// Draws of a student by which it is decided how to go on; the verdict has draws of its own.
+const PEEK: usize = 2_048;
+/// ESS/N below which a student is not worth a verdict, unless there is no better one.
+const WORTH_JUDGING: f64 = 0.75;
+/// The same where weighted draws will do.
+const WORTH_WEIGHING: f64 = 0.05;
+
+/// What is kept of the best attempt so far.
+struct Kept {
+    model: Model,
+    spec: Spec,
+    certificate: Option<Certificate>,
+    parameters: Vec<Parameter>,
+    draws: Option<WeightedDraws>,
+    ess: f64,
+}
+
+impl Kept {
+    /// The verdict first, then the ESS/N.
+    fn rank(&self) -> (Option<Verdict>, f64) {
+        (self.certificate.as_ref().map(|certificate| certificate.verdict), self.ess)
+    }
+}
+
+/// What an attempt has come to.
+struct Outcome {
+    kept: Option<Kept>,
+    symptom: Symptom,
+}
+
+/// Carries out `base`, whose stages are left to the program. `resolved.ron` becomes the experiment of the best attempt, which repeats it.
+///
+/// # Errors
+/// If the target asks for the run to stop, the user interrupts, or no attempt gives a student.
+pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<()> {
+    let mut situation = Situation::of(base, auto.evaluations);
+    let mut best: Option<Kept> = None;
+    let (mut tried, mut judged) = (Vec::new(), 0);
+    let mut symptom = Symptom::default();
+    while let Some(kind) = situation.next(&tried, &symptom) {
+        if !tried.is_empty() && spent(base, auto, course) {
+            course.watcher.note("the budget is spent: the best attempt so far is kept");
+            break;
+        }
+        let recipe = situation.recipe(kind, &symptom);
+        tried.push(kind);
+        if let Some(seconds) = too_dear(kind, base, auto).filter(|_| best.is_some()) {
+            course.watcher.note(&format!("left out, since it would take about {seconds:.0} s: {}", recipe.why));
+            continue;
+        }
+        let what = format!("attempt {}: {}", tried.len(), recipe.why);
+        course.watcher.note(&what);
+        let (before, clock) = (evaluations(base), Instant::now());
+        let target_evaluations = Evaluations::default();
+        let (ess, verdict, reasons, seconds) = (None, None, Vec::new(), 0.0);
+        let attempted = Attempted { what: recipe.why.clone(), ess, verdict, reasons, target_evaluations, seconds };
+        course.record.attempts.push(attempted);
+        let outcome = match attempt(base, auto, &recipe, &mut situation, &mut judged, course) {
+            Err(Error::Diverged(reason)) => {
+                Outcome { kept: None, symptom: Symptom { diverged: Some(reason), ..Symptom::default() } }
+            }
+            other => other?,
+        };
+        symptom = outcome.symptom;
+        if let Some(attempted) = course.record.attempts.last_mut() {
+            attempted.ess = outcome.kept.as_ref().map(|kept| kept.ess);
+            let certificate = outcome.kept.as_ref().and_then(|kept| kept.certificate.as_ref());
+            attempted.verdict = certificate.map(|certificate| certificate.verdict);
+            attempted.reasons = match certificate {
+                Some(certificate) => certificate.reasons.clone(),
+                None => vec![symptom.words()],
+            };
+            attempted.target_evaluations = evaluations(base) - before;
+            attempted.seconds = clock.elapsed().as_secs_f64();
+            let verdict = attempted.verdict.map_or("not judged", Verdict::words);
+            let ess = attempted.ess.map_or(String::new(), |ess| format!(", ESS/N {ess:.3}"));
+            let note = format!("attempt {}: {verdict}{ess}: {}", tried.len(), attempted.reasons.join("; "));
+            course.watcher.note(&note);
+        }
+        if let Some(kept) = outcome.kept {
+            if best.as_ref().is_none_or(|best| kept.rank() > best.rank()) {
+                best = Some(kept);
+            }
+        }
+        if best.as_ref().and_then(|best| best.rank().0).is_some_and(|verdict| verdict >= auto.require.verdict()) {
+            break;
+        }
+    }
+    let Some(best) = best else {
+        let reason = symptom.diverged.unwrap_or_else(|| "no attempt has given a student".into());
+        return Err(Error::Diverged(reason));
+    };
+    conclude(base, best, &situation, judged, course)
+}
+
+/// The seconds that a way would spend in the target, if they are far more than there are.
+fn too_dear(kind: recipe::Kind, base: &Plan, auto: Auto) -> Option<f64> {
+    let each = base.target.as_ref().map_or(0.0, |target| target.seconds_each());
+    let seconds = kind.evaluations() * each / rayon::current_num_threads() as f64;
+    Some(seconds).filter(|&seconds| seconds > 2.0 * auto.seconds)
+}
+
+/// Whether no further attempt should begin.
+fn spent(base: &Plan, auto: Auto, course: &Course) -> bool {
+    let asked = evaluations(base).total();
+    course.clock.elapsed().as_secs_f64() > auto.seconds || auto.evaluations.is_some_and(|most| asked >= most)
+}
+
+/// The best attempt becomes the run's result.
+fn conclude(base: &Plan, best: Kept, situation: &Situation, judged: u64, course: &mut Course) -> Result<()> {
+    if let Some(folder) = course.folder {
+        best.model.save(&folder.file(STUDENT))?;
+    }
+    course.models.student = Some(best.model);
+    let mut spec = best.spec;
+    let plan = match best.certificate {
+        Some(certificate) => {
+            course.keep_spec(&spec)?;
+            course.record.scores.student = Some(super::evaluation::StudentScores::of(&certificate));
+            course.record.certificate = Some(certificate);
+            course.record.parameters = best.parameters;
+            course.judged_by = best.draws;
+            base.for_attempt(spec)?
+        }
+        None => {
+            spec.evaluation.judged = judged;
+            course.keep_spec(&spec)?;
+            let plan = base.for_attempt(spec)?;
+            course.judge(&plan, None)?;
+            plan
+        }
+    };
+    if let (Some(modes), Some(draws)) = (&situation.modes, &course.judged_by) {
+        let (points, masses) = (modes.in_user_coordinates(), modes.masses(draws));
+        course.record.modes = points.into_iter().zip(masses).map(|(point, mass)| ModeMass { point, mass }).collect();
+    }
+    course.record.evaluations = evaluations(base);
+    course.compare(&plan)
+}
+
+/// One attempt.
+fn attempt(
+    base: &Plan,
+    auto: Auto,
+    recipe: &Recipe,
+    situation: &mut Situation,
+    judged: &mut u64,
+    course: &mut Course,
+) -> Result<Outcome> {
+    course.models.student = None;
+    let mut plan = base.for_attempt(recipe.spec(base, situation))?;
+    let mut first = 0;
+    if recipe.fits_draws() {
+        let mut draws = plan;
+        if base.data.is_none() {
+            let mut sampled = Cow::Owned(draws);
+            course.carry_out(&mut sampled, 0..1)?;
+            draws = sampled.into_owned();
+            first = 1;
+        }
+        if situation.modes.is_none() {
+            let found = Modes::of_draws(&draws)?;
+            course.watcher.note(&found.summary());
+            situation.modes = Some(found);
+        }
+        // What is trained depends on what the draws show.
+        plan = draws.for_attempt(recipe.spec(base, situation))?;
+    }
+    course.keep_spec(&plan.spec)?;
+    let mut course_plan = Cow::Borrowed(&plan);
+    let whole = first..plan.stages.len();
+    course.carry_out(&mut course_plan, whole)?;
+    let Some(model) = course.models.student.clone() else {
+        return Err(Error::invalid("an attempt without a student"));
+    };
+    let Some(target) = &plan.target else { return Err(Error::invalid("an attempt without a target")) };
+    let peek = plan.seed.stream(&format!("auto/peek {}", course.record.attempts.len()));
+    let (log_weights, _) = log_weights_of_draws(&model.freeze(), target.as_ref(), PEEK, &peek)?;
+    let own = weights::reverse(&log_weights);
+    let mut kept =
+        Kept { model, spec: plan.spec.clone(), certificate: None, parameters: Vec::new(), draws: None, ess: own.ess };
+    let worth = match auto.require.verdict() {
+        Verdict::Trusted => WORTH_JUDGING,
+        _ => WORTH_WEIGHING,
+    };
+    if own.ess.is_nan() || own.ess < worth {
+        return Ok(Outcome { kept: Some(kept), symptom: Symptom::of_weights(&own) });
+    }
+    let mut spec = plan.spec.clone();
+    spec.evaluation.judged = *judged;
+    *judged += 1;
+    plan.spec = spec.clone();
+    course.keep_spec(&spec)?;
+    let left = auto.evaluations.map(|most| most.saturating_sub(evaluations(base).total()));
+    course.judge(&plan, left)?;
+    let certificate = course.record.certificate.clone();
+    let symptom = certificate.as_ref().map_or_else(Symptom::default, Symptom::of_certificate);
+    kept.spec = spec;
+    kept.certificate = certificate;
+    kept.parameters = std::mem::take(&mut course.record.parameters);
+    kept.draws = course.judged_by.take();
+    Ok(Outcome { kept: Some(kept), symptom })
+}
+
+impl Plan<'_> {
+    /// The plan with another experiment, which is about the same target and says what to do.
+    fn for_attempt(&self, spec: Spec) -> Result<Self> {
+        let mut faults = Vec::new();
+        let (teacher, student) = super::faults::resolve_flows(&spec, &mut faults);
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(Error::invalid(fault));
+        }
+        let stages = spec.stages.iter().filter_map(super::check::StagePlan::of).collect();
+        Ok(Self { teacher, student, stages, spec, ..self.clone() })
+    }
+
+    /// The experiment of an attempt: that which was written, with what the program has decided in the place of what was left to it.
+    fn decided(&self, student: crate::flow::FlowConfig, stages: Vec<super::spec::StageSpec>) -> Spec {
+        let mut spec = self.spec.clone();
+        spec.student = Some(super::spec::StudentSpec::Flow(student));
+        if spec.evaluation.independent == IndependentSpec::Auto {
+            spec.evaluation.independent = IndependentSpec::Fresh;
+        }
+        spec.stages = stages.into();
+        spec
+    }
+}

@@ -1,0 +1,268 @@
+//! What is tried: flows and stages by what is known of a target, and in which order.
+
+use super::super::check::Plan;
+use super::super::spec::{Against, MethodSpec, Spec, StageSpec, StudentSpec};
+use super::modes::Modes;
+use super::symptom::Symptom;
+use crate::flow::{BaseConfig, FlowConfig};
+use crate::sampler::SmcSettings;
+use crate::train::{Gradient, Rounds, Schedule, Settings, Until};
+use crate::transformer::Transformer;
+
+/// Ways to a student, from the cheapest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Affine layers by reverse KL alone.
+    Plain,
+    /// Two linear layers over a base with tails.
+    Tails,
+    /// The same with small networks.
+    BentTails,
+    /// Splines by reverse KL alone, in larger batches.
+    Splines,
+    /// Draws of the target by tempering, to which the student is fitted first and from which it may not stray.
+    Draws,
+    /// The same with more draws and longer.
+    MoreDraws,
+}
+
+impl Kind {
+    /// About how often it asks the target in training or for draws.
+    pub fn evaluations(self) -> f64 {
+        match self {
+            Kind::Plain | Kind::Tails | Kind::BentTails => 1e5,
+            Kind::Splines | Kind::Draws => 2e6,
+            Kind::MoreDraws => 2e7,
+        }
+    }
+}
+
+/// One way, with why it is taken.
+pub(super) struct Recipe {
+    kind: Kind,
+    walls: bool,
+    pub why: String,
+}
+
+/// What is known of the target.
+pub(super) struct Situation {
+    dim: usize,
+    /// Modes that climbs from far and near have reached, and whether normal densities describe them.
+    modes_of_survey: usize,
+    normal: bool,
+    /// The flow that the experiment names, which is kept then.
+    given: Option<FlowConfig>,
+    /// Whether there are draws from elsewhere, which show the modes.
+    has_data: bool,
+    /// The most evaluations of the target.
+    budget: Option<u64>,
+    /// The modes that draws belong to.
+    pub modes: Option<Modes>,
+}
+
+/// ESS/N of Laplace's approximation below which a mode says little of the mass around it.
+const SAYS_LITTLE: f64 = 0.05;
+/// Modes from which, in many coordinates, there are too many for few draws to show.
+const MANY: usize = 8;
+/// Draws by which a student is judged, at least, however small the budget is.
+const FEWEST_DRAWS: u64 = 2_000;
+/// Coordinates up to which draws need few.
+const FEW: usize = 8;
+/// Coordinates beyond which splines are many enough with small networks, and their noise asks for larger batches.
+const SEVERAL: usize = 40;
+
+impl Situation {
+    pub fn of(base: &Plan, budget: Option<u64>) -> Self {
+        let survey = base.survey.as_ref();
+        let modes_of_survey = survey.map_or(0, |survey| survey.weighty().count());
+        let normal = survey.is_some_and(|survey| {
+            let good = survey.weighty().filter(|mode| mode.ess >= SAYS_LITTLE).count();
+            2 * good >= modes_of_survey
+        });
+        let given = match &base.spec.student {
+            Some(StudentSpec::Flow(flow)) => Some(flow.clone()),
+            _ => None,
+        };
+        Self { dim: base.dim, modes_of_survey, normal, given, has_data: base.data.is_some(), budget, modes: None }
+    }
+
+    /// What to try next, if anything.
+    pub fn next(&self, tried: &[Kind], symptom: &Symptom) -> Option<Kind> {
+        use Kind::{BentTails, Draws, MoreDraws, Plain, Splines, Tails};
+        let several = self.modes_of_survey > 1;
+        let order: &[Kind] = if tried.is_empty() {
+            match (several, self.normal) {
+                _ if self.has_data => &[Draws],
+                (true, true) if self.dim > FEW && self.modes_of_survey >= MANY => &[MoreDraws],
+                (true, true) => &[Draws],
+                (true, false) => &[Splines],
+                // One affine coordinate can only be normal.
+                _ if self.dim == 1 => &[Splines],
+                _ => &[Plain],
+            }
+        } else if tried.contains(&Draws) || tried.contains(&MoreDraws) {
+            &[MoreDraws]
+        } else if symptom.heavy {
+            &[Tails, BentTails, Draws, Splines]
+        } else if symptom.walls {
+            &[Draws]
+        } else if symptom.missing {
+            // Two linear layers are soon tried.
+            &[Tails, Draws]
+        } else if symptom.uneven || symptom.diverged.is_some() {
+            &[Splines, Draws]
+        } else {
+            &[]
+        };
+        order.iter().copied().find(|kind| !tried.contains(kind))
+    }
+
+    /// The recipe of this kind.
+    pub fn recipe(&self, kind: Kind, symptom: &Symptom) -> Recipe {
+        let because =
+            if *symptom == Symptom::default() { String::new() } else { format!(", since {}", symptom.words()) };
+        let what = match kind {
+            Kind::Plain => match self.modes_of_survey {
+                0 => "affine layers by reverse KL: no mode has much mass around it".to_string(),
+                _ => "affine layers by reverse KL: one mode was found".to_string(),
+            },
+            Kind::Tails => "linear layers over a Student-t base by reverse KL".into(),
+            Kind::BentTails => "affine layers over a Student-t base by reverse KL".into(),
+            Kind::Splines if self.modes_of_survey > 1 => {
+                "splines by reverse KL: there are several modes, but next to no mass is near them".into()
+            }
+            Kind::Splines => "splines by reverse KL".into(),
+            Kind::Draws if self.has_data => "a fit to the data, and reverse KL beside it".into(),
+            Kind::Draws if self.modes_of_survey > 1 => {
+                format!("draws by tempering, and a fit to them: {} modes were found", self.modes_of_survey)
+            }
+            Kind::Draws => "draws by tempering, and a fit to them".into(),
+            Kind::MoreDraws if self.modes.is_none() => {
+                format!(
+                    "many draws by tempering, and a long fit to them: {} climbs found as many modes",
+                    self.modes_of_survey
+                )
+            }
+            Kind::MoreDraws => "more draws by tempering, and a longer fit to them".into(),
+        };
+        Recipe { kind, walls: symptom.walls, why: what + &because }
+    }
+
+    fn flow(&self, kind: Kind) -> FlowConfig {
+        if let Some(given) = &self.given {
+            return given.clone();
+        }
+        let plain = FlowConfig::default();
+        let spline = Transformer::spline();
+        match kind {
+            Kind::Plain => plain,
+            Kind::Tails | Kind::BentTails => {
+                let hidden = if kind == Kind::Tails { Vec::new() } else { vec![32] };
+                FlowConfig { layers: 2, hidden, base: BaseConfig::StudentT { freedom: 1.5 }, ..plain }
+            }
+            Kind::Splines if self.dim > SEVERAL => {
+                FlowConfig { layers: 3, hidden: vec![64], transformer: spline, ..plain }
+            }
+            Kind::Splines => FlowConfig { layers: if self.dim > FEW { 4 } else { 3 }, transformer: spline, ..plain },
+            Kind::Draws | Kind::MoreDraws => {
+                let (components, normal) = match &self.modes {
+                    Some(modes) if modes.too_many && self.dim <= 3 => (8, false),
+                    Some(modes) if !modes.too_many => (modes.all.len(), modes.are_normal()),
+                    _ => (1, false),
+                };
+                let base = if components > 1 { BaseConfig::Mixture { components } } else { BaseConfig::Normal };
+                match (normal && components > 1, self.dim > FEW) {
+                    (true, _) => FlowConfig { layers: 3, base, ..plain },
+                    (false, false) => FlowConfig { layers: 3, base, transformer: spline, ..plain },
+                    (false, true) => FlowConfig {
+                        layers: 2,
+                        hidden: vec![32.max(self.dim.min(64))],
+                        base,
+                        transformer: spline,
+                        ..plain
+                    },
+                }
+            }
+        }
+    }
+}
+
+impl Recipe {
+    /// Whether it fits draws of the target, by tempering or from elsewhere.
+    pub fn fits_draws(&self) -> bool {
+        matches!(self.kind, Kind::Draws | Kind::MoreDraws)
+    }
+
+    /// The experiment, all of it written out.
+    pub fn spec(&self, base: &Plan, situation: &Situation) -> Spec {
+        let flow = situation.flow(self.kind);
+        let components = match flow.base {
+            BaseConfig::Mixture { components } => components,
+            _ => 1,
+        };
+        let rate = |peak: f64| Schedule { peak, ..Schedule::default() };
+        let against = Against::Target;
+        let reverse_kl = |training: Settings| StageSpec::ReverseKl {
+            against,
+            gradient: Gradient::Path,
+            reverse: 1.0,
+            forward: 0.0,
+            anneal: None,
+            training,
+        };
+        let until = Some(Until { ess: 0.98, se: None });
+        let small = base.dim <= 16;
+        let stages = match self.kind {
+            Kind::Plain | Kind::Tails | Kind::BentTails => {
+                let training = Settings::for_reverse_kl();
+                let batch = training.batch.max(components);
+                let mut training = Settings { batch, rate: rate(if small { 5e-3 } else { 3e-3 }), ..training };
+                while situation.budget.is_some_and(|most| training.most_rows() > most / 2) && training.steps > 100 {
+                    training.steps = training.steps * 3 / 4;
+                }
+                vec![reverse_kl(training)]
+            }
+            Kind::Splines => vec![reverse_kl(Settings {
+                steps: 6_000,
+                batch: (if base.dim > SEVERAL { 512 } else { 256 }).max(components),
+                rate: rate(3e-3),
+                average: 0.998,
+                until: Some(Until { ess: if small { 0.98 } else { 0.9 }, se: None }),
+                rounds: Some(Rounds { first: 2_500, second: 3_500, longer: 1.0, wider: 1.0 }),
+                ..Settings::default()
+            })],
+            Kind::Draws | Kind::MoreDraws => {
+                let more = self.kind == Kind::MoreDraws;
+                let particles = if more { 4096 } else { 1024 };
+                let draws = match (more, base.dim <= FEW) {
+                    (false, _) => 24_000,
+                    (true, true) => 100_000,
+                    (true, false) => 200_000,
+                };
+                let batch = (if more { 512 } else { 256 }).max(2 * components);
+                let (forward, reverse) = if self.walls || base.dim > FEW { (1.0, 0.1) } else { (1.0, 1.0) };
+                let steps = if more { 4_000 } else { 2_000 };
+                let training = Settings { steps, batch, average: 0.998, clip: 100.0, ..Settings::default() };
+                let method = MethodSpec::Smc(SmcSettings { particles, ..SmcSettings::default() });
+                let sample = (!situation.has_data).then_some(StageSpec::Sample { method, draws });
+                let fits = [
+                    StageSpec::ForwardKl { against, training: Settings { rate: rate(3e-3), ..training } },
+                    StageSpec::ReverseKl {
+                        against,
+                        gradient: Gradient::Path,
+                        reverse,
+                        forward,
+                        anneal: None,
+                        training: Settings { rate: rate(1e-3), until, ..training },
+                    },
+                ];
+                sample.into_iter().chain(fits).collect()
+            }
+        };
+        let mut spec = base.decided(flow, stages);
+        if let Some(most) = situation.budget {
+            spec.evaluation.draws = spec.evaluation.draws.min((most / 5).max(FEWEST_DRAWS) as usize);
+        }
+        spec
+    }
+}

@@ -1,0 +1,211 @@
+//! A run under way: stages carried out and judged, each on disk before the next begins.
+
+use super::check::{Plan, StagePlan};
+use super::evidence::{draw, Evidence};
+use super::folder::{Folder, DRAWS, METRICS, REPORT, RESOLVED, RUN_JSON};
+use super::models::Models;
+use super::recorder::Recorder;
+use super::report::{Record, StageRecord, Status};
+use super::spec::Spec;
+use super::watcher::Watcher;
+use crate::error::{Error, Result};
+use crate::evaluate::certificate::Verdict;
+use crate::evaluate::draws::WeightedDraws;
+use crate::evaluate::parameters::Parameter;
+use crate::target::Evaluations;
+use crate::train::{StopReason, Trained};
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// A run under way.
+pub(super) struct Course<'a> {
+    pub record: Record,
+    /// Where it is kept; a run without a folder leaves nothing on disk.
+    pub folder: Option<&'a Folder>,
+    pub clock: Instant,
+    pub interrupt: &'a AtomicBool,
+    pub watcher: &'a mut dyn Watcher,
+    pub models: Models,
+    pub evidence: Option<Evidence>,
+    /// The student's draws on which its certificate rests.
+    pub judged_by: Option<WeightedDraws>,
+    metrics: String,
+}
+
+impl<'a> Course<'a> {
+    pub fn new(
+        record: Record,
+        folder: Option<&'a Folder>,
+        clock: Instant,
+        interrupt: &'a AtomicBool,
+        watcher: &'a mut dyn Watcher,
+    ) -> Self {
+        let (models, metrics) = (Models::default(), String::new());
+        Self { record, folder, clock, interrupt, watcher, models, evidence: None, judged_by: None, metrics }
+    }
+
+    /// Carries out these stages of `plan`.
+    ///
+    /// # Errors
+    /// If one fails or diverges, or the user interrupts; what had been reached is on disk then.
+    pub fn carry_out(&mut self, plan: &mut Cow<Plan>, places: Range<usize>) -> Result<()> {
+        for place in places {
+            let before = evaluations(plan);
+            if let StagePlan::Sample(method, draws) = plan.stages[place] {
+                let path = self.folder.map(|folder| folder.file(DRAWS));
+                let found = draw(plan, (&method, draws), path.as_deref(), self.interrupt, self.watcher);
+                let found = self.unless_interrupted(found)?;
+                self.watcher.note(&found.summary());
+                self.put(plan, place, before, None, Some(&found))?;
+                plan.to_mut().take_draws(&found)?;
+                self.evidence = Some(found);
+                continue;
+            }
+            let trained = self.train(plan, place)?;
+            let (reason, name) = (trained.reason, plan.stages[place].name());
+            let refused = trained.refused.clone();
+            self.record.status = match reason {
+                StopReason::Interrupted => Status::Interrupted,
+                StopReason::Diverged => Status::Diverged,
+                _ => Status::Running,
+            };
+            self.put(plan, place, before, Some(trained), None)?;
+            match reason {
+                StopReason::Interrupted => return Err(Error::Interrupted),
+                StopReason::Diverged => {
+                    let why = refused.map_or(String::new(), |refused| format!(" ({refused})"));
+                    let advice =
+                        "a lower rate was tried, and the last good weights were kept; `whitening: Laplace`, a longer \
+                                  rate.warm_up, or a target that is defined everywhere would help";
+                    return Err(Error::Diverged(format!("{name}{why}: {advice}")));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn train(&mut self, plan: &Plan, place: usize) -> Result<Trained> {
+        let stage = &plan.stages[place];
+        self.watcher.begin(stage.name(), stage.settings().map_or(0, |settings| settings.steps));
+        let target = plan.target.as_deref();
+        let mut recorder =
+            Recorder { stage: stage.name(), lines: &mut self.metrics, target, watcher: &mut *self.watcher };
+        let trained = self.models.carry_out(plan, stage, self.interrupt, &mut recorder);
+        self.watcher.end();
+        let trained = trained?;
+        if let Some(folder) = self.folder {
+            self.models.save(stage, folder)?;
+            folder.write(METRICS, &self.metrics)?;
+        }
+        if trained.skipped_steps > 0 {
+            let (skipped, lowered) = (trained.skipped_steps, trained.lowered);
+            let helped = if lowered > 0 { format!("; the rate was lowered {lowered} times") } else { String::new() };
+            let note = format!("{skipped} steps were skipped: their loss or gradient was not finite{helped}");
+            self.watcher.note(&note);
+        }
+        Ok(trained)
+    }
+
+    /// Puts a stage on record, and the record on disk.
+    fn put(
+        &mut self,
+        plan: &Plan,
+        place: usize,
+        before: Evaluations,
+        trained: Option<Trained>,
+        found: Option<&Evidence>,
+    ) -> Result<()> {
+        let attempt = Some(self.record.attempts.len()).filter(|_| plan.auto.is_some());
+        self.record.stages.push(StageRecord {
+            name: plan.stages[place].name().into(),
+            attempt,
+            trained,
+            sampled: found.map(|found| found.drawn.clone()),
+            target_evaluations: evaluations(plan) - before,
+        });
+        self.record.evaluations = evaluations(plan);
+        self.write()
+    }
+
+    /// Compares the models with data, and gives the student a certificate, for which the target is asked at most so often if anything is
+    /// said.
+    ///
+    /// # Errors
+    /// If the target fails, or the user interrupts.
+    pub fn judge(&mut self, plan: &Plan, most_evaluations: Option<u64>) -> Result<()> {
+        self.models.compare_with_data(plan, &mut self.record);
+        let evidence = self.evidence.as_ref();
+        let scored =
+            self.models.score(plan, evidence, most_evaluations, &mut self.record, self.interrupt, self.watcher);
+        self.record.evaluations = evaluations(plan);
+        self.judged_by = self.unless_interrupted(scored)?;
+        self.record.parameters = match (&self.judged_by, &self.models.student, &self.record.certificate) {
+            (Some(draws), Some(student), Some(certificate)) => {
+                let weigh = certificate.verdict == Verdict::Correctable;
+                Parameter::table(&student.freeze(), draws, weigh)
+            }
+            _ => Vec::new(),
+        };
+        Ok(())
+    }
+
+    /// Measures the speeds, if the experiment asks for them.
+    ///
+    /// # Errors
+    /// If the user interrupts.
+    pub fn compare(&mut self, plan: &Plan) -> Result<()> {
+        if !plan.spec.evaluation.compare {
+            return Ok(());
+        }
+        self.watcher.note("measuring speeds");
+        self.models.compare(plan, &mut self.record);
+        let wish = if self.interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
+        self.unless_interrupted(wish)
+    }
+
+    /// The record of a run that has come to its end.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn finish(mut self) -> Result<Record> {
+        self.record.status = Status::Finished;
+        self.write()?;
+        Ok(self.record)
+    }
+
+    /// What a part of the run gave; one that was interrupted is put on record first.
+    fn unless_interrupted<T>(&mut self, outcome: Result<T>) -> Result<T> {
+        if matches!(outcome, Err(Error::Interrupted)) {
+            self.record.status = Status::Interrupted;
+            self.write()?;
+        }
+        outcome
+    }
+
+    /// Writes the record.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&mut self) -> Result<()> {
+        self.record.seconds = self.clock.elapsed().as_secs_f64();
+        let Some(folder) = self.folder else { return Ok(()) };
+        folder.write(REPORT, &self.record.to_markdown())?;
+        folder.write(RUN_JSON, &format!("{:#}\n", self.record.to_json()))
+    }
+
+    /// Keeps the experiment that repeats what is being done.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn keep_spec(&self, spec: &Spec) -> Result<()> {
+        self.folder.map_or(Ok(()), |folder| folder.write(RESOLVED, &spec.to_ron()?))
+    }
+}
+
+/// How often the plan's target has been asked.
+pub(super) fn evaluations(plan: &Plan) -> Evaluations {
+    plan.target.as_ref().map(|target| target.evaluations()).unwrap_or_default()
+}

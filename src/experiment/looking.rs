@@ -1,0 +1,136 @@
+//! The certificate's independent look at a target: where it comes from, and how thorough it is.
+
+use super::spec::IndependentSpec;
+use crate::error::{Error, Result};
+use crate::evaluate::certificate::Look;
+use crate::evaluate::draws::exact_draws;
+use crate::flow::{Standardisation, Standardised};
+use crate::sampler::{smc, smc_scaled, Drawn, SmcSettings, EFFORTS};
+use crate::seed::Stream;
+use crate::target::{Density, Fatal};
+
+/// The sampler that a run uses by itself, in words.
+pub(super) const SMC: &str = "tempered sequential Monte Carlo";
+
+/// A standard error of log Z above this asks for a more thorough look, …
+const BLURRED: f64 = 0.15;
+/// … which is not taken where it would take all looks beyond so many evaluations.
+const MOST_EVALUATIONS: usize = 20_000_000;
+
+/// How a look is taken.
+pub(super) struct Looking<'a> {
+    /// Coordinates in which the target's scales are of the order of one, where they are known.
+    pub coordinates: Option<&'a Standardisation>,
+    /// The most evaluations of the target.
+    pub most: Option<u64>,
+    /// What the experiment says.
+    pub independent: IndependentSpec,
+    /// Exact draws that are taken.
+    pub draws: usize,
+    /// The randomness of the certificate.
+    pub stream: &'a Stream,
+}
+
+/// A look, and the effort of [`EFFORTS`] that it took, if it was one of these.
+type Taken = (Option<Look>, Option<usize>);
+
+impl Looking<'_> {
+    /// Exact draws, else the given `reference`, else its known log Z, else tempered sequential Monte Carlo; none where the experiment forbids the
+    /// latter and there is nothing else.
+    ///
+    /// # Errors
+    /// If the target asks for the run to stop.
+    pub fn at(&self, target: &dyn Density, reference: Option<Vec<f64>>) -> Result<Taken> {
+        let log_z = target.log_normalizer().map(|log_z| (log_z, 0.0));
+        if let IndependentSpec::Smc(settings) = self.independent {
+            let drawn = smc_in(self.coordinates, target, &settings, 0, &self.stream.child("smc"));
+            return Ok((Some(look_of(SMC, &drawn.map_err(|fatal| Error::Target(fatal.0))?)), None));
+        }
+        if let Some(sampler) = target.sampler() {
+            let points = exact_draws(sampler, target.dim(), self.draws, &self.stream.child("exact"));
+            let (source, effective) = ("exact draws of the target".into(), self.draws as f64);
+            return Ok((Some(Look { source, points, effective, log_z, ..Look::default() }), None));
+        }
+        if let Some(points) = reference {
+            let effective = (points.len() / target.dim()) as f64;
+            let source = "the given draws of the target".into();
+            return Ok((Some(Look { source, points, effective, log_z, ..Look::default() }), None));
+        }
+        match (self.independent, log_z) {
+            (IndependentSpec::Auto | IndependentSpec::Fresh, _) => self.by_smc(target, 0),
+            (_, Some(_)) => Ok((Some(Look { source: "its known log Z".into(), log_z, ..Look::default() }), None)),
+            _ => Ok((None, None)),
+        }
+    }
+
+    /// Sequential Monte Carlo, each more thorough than the one before, until nothing speaks against one, or the next would take more
+    /// evaluations than it may; the last is taken. The first is that of effort `from`.
+    ///
+    /// # Errors
+    /// If the target asks for the run to stop.
+    pub fn by_smc(&self, target: &dyn Density, from: usize) -> Result<Taken> {
+        let most = self.most.map_or(MOST_EVALUATIONS, |most| most as usize);
+        let log_z = target.log_normalizer().map(|log_z| (log_z, 0.0));
+        let (mut spent, mut before, mut place) = (0, 0, from);
+        loop {
+            let stream = self.stream.child("smc").child(&format!("effort {place}"));
+            let drawn = smc_in(self.coordinates, target, &EFFORTS[place], 0, &stream);
+            let drawn = drawn.map_err(|fatal| Error::Target(fatal.0))?;
+            spent += drawn.evaluations;
+            let clear = drawn.is_sound() && drawn.log_z.is_some_and(|(_, error)| error <= BLURRED);
+            // As many times as this one took more than that before, and five times for the first.
+            let grown = if before == 0 { 5.0 } else { drawn.evaluations as f64 / before as f64 };
+            let next = drawn.evaluations as f64 * grown.clamp(3.0, 10.0);
+            if clear || place + 1 == EFFORTS.len() || spent as f64 + next > most as f64 {
+                let look = look_of(SMC, &drawn);
+                return Ok((Some(Look { log_z: log_z.or(look.log_z), ..look }), Some(place)));
+            }
+            (before, place) = (drawn.evaluations, place + 1);
+        }
+    }
+}
+
+/// An independent look at `target`: exact draws, else the given `reference`, else its known log Z, else tempered sequential Monte Carlo;
+/// none where `independent` forbids the latter and there is nothing else.
+///
+/// # Errors
+/// If the target asks for the run to stop.
+pub fn look_at(
+    target: &dyn Density,
+    reference: Option<Vec<f64>>,
+    independent: IndependentSpec,
+    draws: usize,
+    stream: &Stream,
+) -> Result<Option<Look>> {
+    let looking = Looking { coordinates: None, most: None, independent, draws, stream };
+    Ok(looking.at(target, reference)?.0)
+}
+
+/// What a sampler has found, as a look.
+pub(super) fn look_of(source: &str, drawn: &Drawn) -> Look {
+    Look {
+        source: source.into(),
+        points: drawn.draws.clone(),
+        effective: if drawn.effective.is_nan() { 1.0 } else { drawn.effective },
+        log_z: drawn.log_z,
+        faults: drawn.faults.clone(),
+        doubts: drawn.doubts.clone(),
+    }
+}
+
+/// Draws of `target` by sequential Monte Carlo in these coordinates; where a scale is given, it is one of the user's coordinates.
+pub(super) fn smc_in(
+    coordinates: Option<&Standardisation>,
+    target: &dyn Density,
+    settings: &SmcSettings,
+    draws: usize,
+    stream: &Stream,
+) -> std::result::Result<Drawn, Fatal> {
+    let Some(standardisation) = coordinates.filter(|_| settings.scale.is_none()) else {
+        return smc(target, settings, draws, stream);
+    };
+    let mut drawn = smc_scaled(&Standardised { target, standardisation }, settings, draws, stream)?;
+    let rows = drawn.draws.len() / target.dim();
+    standardisation.undo(&mut drawn.draws, &mut vec![0.0; rows]);
+    Ok(drawn)
+}
