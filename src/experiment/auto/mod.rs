@@ -6,6 +6,7 @@ mod symptom;
 
 use super::check::Plan;
 use super::course::{evaluations, Course};
+use super::evaluation::StudentScores;
 use super::folder::STUDENT;
 use super::report::{Attempted, ModeMass};
 use super::spec::{IndependentSpec, Spec};
@@ -84,7 +85,15 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
             Err(Error::Diverged(reason)) => {
                 Outcome { kept: None, symptom: Symptom { diverged: Some(reason), ..Symptom::default() } }
             }
-            other => other?,
+            Err(error) => {
+                // What was reached before is kept.
+                if let Some(best) = best {
+                    restore(base, best, course)?;
+                    course.write()?;
+                }
+                return Err(error);
+            }
+            Ok(outcome) => outcome,
         };
         symptom = outcome.symptom;
         if let Some(attempted) = course.record.attempts.last_mut() {
@@ -131,30 +140,30 @@ fn spent(base: &Plan, auto: Auto, course: &Course) -> bool {
     course.clock.elapsed().as_secs_f64() > auto.seconds || auto.evaluations.is_some_and(|most| asked >= most)
 }
 
-/// The best attempt becomes the run's result.
-fn conclude(base: &Plan, best: Kept, situation: &Situation, judged: u64, course: &mut Course) -> Result<()> {
+/// The best attempt becomes the run's result, with its certificate if it has one; its plan.
+fn restore<'t>(base: &Plan<'t>, best: Kept, course: &mut Course) -> Result<Plan<'t>> {
     if let Some(folder) = course.folder {
         best.model.save(&folder.file(STUDENT))?;
     }
+    course.keep_spec(&best.spec)?;
     course.models.student = Some(best.model);
-    let mut spec = best.spec;
-    let plan = match best.certificate {
-        Some(certificate) => {
-            course.keep_spec(&spec)?;
-            course.record.scores.student = Some(super::evaluation::StudentScores::of(&certificate));
-            course.record.certificate = Some(certificate);
-            course.record.parameters = best.parameters;
-            course.judged_by = best.draws;
-            base.for_attempt(spec)?
-        }
-        None => {
-            spec.evaluation.judged = judged;
-            course.keep_spec(&spec)?;
-            let plan = base.for_attempt(spec)?;
-            course.judge(&plan, None)?;
-            plan
-        }
-    };
+    course.record.scores.student = best.certificate.as_ref().map(StudentScores::of);
+    course.record.certificate = best.certificate;
+    course.record.parameters = best.parameters;
+    course.judged_by = best.draws;
+    base.for_attempt(best.spec)
+}
+
+/// The end: what is still to be judged is judged, and modes are weighed.
+fn conclude(base: &Plan, mut best: Kept, situation: &Situation, judged: u64, course: &mut Course) -> Result<()> {
+    let unjudged = best.certificate.is_none();
+    if unjudged {
+        best.spec.evaluation.judged = judged;
+    }
+    let plan = restore(base, best, course)?;
+    if unjudged {
+        course.judge(&plan, None)?;
+    }
     if let (Some(modes), Some(draws)) = (&situation.modes, &course.judged_by) {
         let (points, masses) = (modes.in_user_coordinates(), modes.masses(draws));
         course.record.modes = points.into_iter().zip(masses).map(|(point, mass)| ModeMass { point, mass }).collect();
@@ -227,7 +236,7 @@ fn attempt(
     Ok(Outcome { kept: Some(kept), symptom })
 }
 
-impl Plan<'_> {
+impl<'t> Plan<'t> {
     /// The plan with another experiment, which is about the same target and says what to do.
     fn for_attempt(&self, spec: Spec) -> Result<Self> {
         let mut faults = Vec::new();
