@@ -22,19 +22,19 @@ const STEPS: usize = 2_000;
 /// Trials of one line search.
 const TRIALS: usize = 60;
 
-/// [`walk`] of at most [`STEPS`] steps.
+/// Climbs from `start` to a mode, in at most 2,000 steps, by limited-memory BFGS (Nocedal 1980) with a bisecting search for the weak Wolfe
+/// conditions (Lewis and Overton 2013). A point whose density is zero, not a number or a fault is a step too far.
 ///
 /// # Errors
-/// As [`walk`].
+/// Why it did not arrive: the start cannot be evaluated, or the steps ran out.
 pub fn climb(density: &dyn Density, start: &[f64]) -> Result<Mode, String> {
     walk(density, start, STEPS, &mut Vec::new())
 }
 
-/// Climbs from `start` by limited-memory BFGS (Nocedal 1980) with a bisecting search for the weak Wolfe conditions (Lewis and Overton
-/// 2013), and adds where it comes by to `trail`, the start included. A point whose density is zero, not a number or a fault is a step too far.
+/// [`climb`] in at most so many steps, which adds where it comes by to `trail`, the start included.
 ///
 /// # Errors
-/// Why it did not arrive: the start cannot be evaluated, or the steps ran out.
+/// As [`climb`].
 pub(super) fn walk(
     density: &dyn Density,
     start: &[f64],
