@@ -85,6 +85,8 @@ fn figures(value: f64, deviation: f64) -> String {
     if !value.is_finite() || !decimals.is_finite() || value.abs() >= 1e12 {
         return format!("{value:.4e}");
     }
+    // No sign for what rounds to zero.
+    let value = if value.abs() < 0.5 * 10f64.powf(-decimals) { 0.0 } else { value };
     format!("{value:.0$}", decimals as usize)
 }
 
@@ -97,6 +99,7 @@ mod tests {
         assert_eq!(figures(5000.123456, 0.01), "5000.1235");
         assert_eq!(figures(12345.678, 250.0), "12346");
         assert_eq!(figures(0.5, 0.0), "0.500000000000");
+        assert_eq!(figures(-0.003, 10.0), "0.0");
         assert_eq!(figures(f64::NAN, 1.0), "NaN");
     }
 }
