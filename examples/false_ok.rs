@@ -4,9 +4,9 @@
 //! that a study may be done in parts: the second part of two of 100 is `100 101`.
 
 use dfdx::prelude::Cpu;
-use flowdistill::evaluate::certificate::{certify, Certificate, Verdict};
+use flowdistill::evaluate::certificate::{Certificate, Verdict};
 use flowdistill::evaluate::draws::{draws_of, exact_draws};
-use flowdistill::experiment::{look_at, IndependentSpec};
+use flowdistill::experiment::{certify_at, IndependentSpec};
 use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
 use flowdistill::sampler::SmcSettings;
 use flowdistill::seed::Seed;
@@ -148,8 +148,7 @@ impl Density for Unknown<'_> {
 
 fn judged(model: &Model, target: &dyn Density, how: IndependentSpec) -> flowdistill::error::Result<Certificate> {
     let stream = Seed(7).stream("certificate");
-    let look = look_at(target, None, how, DRAWS, &stream)?;
-    certify(&model.freeze(), target, DRAWS, &stream, look.as_ref())
+    certify_at(&model.freeze(), target, None, how, DRAWS, &stream)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

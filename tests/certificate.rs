@@ -6,7 +6,7 @@ use flowdistill::evaluate::certificate::{certify, Certificate, Look, Verdict};
 use flowdistill::evaluate::pareto::{k_hat, smooth};
 use flowdistill::evaluate::requirement::require;
 use flowdistill::evaluate::weights;
-use flowdistill::experiment::{look_at, IndependentSpec};
+use flowdistill::experiment::{certify_at, IndependentSpec};
 use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
 use flowdistill::sampler::SmcSettings;
 use flowdistill::seed::Seed;
@@ -85,8 +85,7 @@ fn student(target: &dyn Density, shift: &[f64], scale: f64, steps: u64, seed: u6
 
 fn judged(model: &Model, target: &dyn Density, independent: IndependentSpec) -> Certificate {
     let stream = Seed(7).stream("certificate");
-    let look = look_at(target, None, independent, 20_000, &stream).expect("a look");
-    certify(&model.freeze(), target, 20_000, &stream, look.as_ref()).expect("a certificate")
+    certify_at(&model.freeze(), target, None, independent, 20_000, &stream).expect("a certificate")
 }
 
 fn by_smc() -> IndependentSpec {

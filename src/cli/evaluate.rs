@@ -4,10 +4,9 @@ use super::target::target_of;
 use super::Global;
 use crate::data::Dialect;
 use crate::error::{Error, Result};
-use crate::evaluate::certificate::certify;
 use crate::evaluate::held_out::certify_on_rows;
 use crate::evaluate::requirement::{check_conditions, require};
-use crate::experiment::{look_at, IndependentSpec};
+use crate::experiment::{certify_at, IndependentSpec};
 use crate::flow::{FrozenModel, Model};
 use std::path::{Path, PathBuf};
 
@@ -59,8 +58,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     };
     let independent = if options.no_sampler { IndependentSpec::None } else { IndependentSpec::Auto };
     let (draws, stream) = (options.n as usize, global.seed().stream("certificate"));
-    let look = look_at(target.as_ref(), reference, independent, draws, &stream)?;
-    let certificate = certify(&model, target.as_ref(), draws, &stream, look.as_ref())?;
+    let certificate = certify_at(&model, target.as_ref(), reference, independent, draws, &stream)?;
     if global.json {
         super::print(&format!("{:#}\n", certificate.to_json()))?;
     } else {

@@ -11,10 +11,10 @@ use super::watcher::Watcher;
 use super::whiten::whiten;
 use crate::data::{RowWriter, Table};
 use crate::error::{Error, Result};
-use crate::evaluate::certificate::{certify_by, own_draws, Certificate, Look};
+use crate::evaluate::certificate::{Certificate, Look};
 use crate::evaluate::draws::{draws_of, WeightedDraws};
 use crate::flow::{FrozenModel, Standardisation};
-use crate::sampler::{Drawn, EFFORTS};
+use crate::sampler::Drawn;
 use crate::target::Density;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -188,30 +188,7 @@ pub(super) fn certify_student(
         draws: evaluation.draws,
         stream: &stream,
     };
-    let certificate = judge(student, &density, &looking, at_hand, reference);
+    let certificate = looking.certify(student, &density, at_hand, reference);
     watcher.end();
     certificate.map_err(|error| density.explain(error))
-}
-
-/// The certificate by a look that is `at_hand` or still to be taken. A Monte Carlo look that has found less of the target than the student
-/// is followed by a more thorough one.
-fn judge(
-    student: &FrozenModel<f64>,
-    density: &dyn Density,
-    looking: &Looking,
-    at_hand: Option<Look>,
-    reference: Option<Vec<f64>>,
-) -> Result<(Certificate, WeightedDraws)> {
-    let (mut look, mut effort) = match at_hand {
-        Some(look) => (Some(look), None),
-        None => looking.at(density, reference)?,
-    };
-    let own = own_draws(student, density, looking.draws, looking.stream)?;
-    loop {
-        let certificate = certify_by(student, density, &own, looking.stream, look.as_ref())?;
-        match effort.filter(|place| certificate.look_has_missed() && place + 1 < EFFORTS.len()) {
-            Some(place) => (look, effort) = looking.by_smc(density, place + 1)?,
-            None => return Ok((certificate, own)),
-        }
-    }
 }

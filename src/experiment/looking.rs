@@ -2,9 +2,9 @@
 
 use super::spec::IndependentSpec;
 use crate::error::{Error, Result};
-use crate::evaluate::certificate::Look;
-use crate::evaluate::draws::exact_draws;
-use crate::flow::{Standardisation, Standardised};
+use crate::evaluate::certificate::{certify_by, own_draws, Certificate, Look};
+use crate::evaluate::draws::{exact_draws, WeightedDraws};
+use crate::flow::{FrozenModel, Standardisation, Standardised};
 use crate::sampler::{smc, smc_scaled, Drawn, SmcSettings, EFFORTS};
 use crate::seed::Stream;
 use crate::target::{Density, Fatal};
@@ -63,6 +63,32 @@ impl Looking<'_> {
         }
     }
 
+    /// The certificate by a look that is `at_hand` or still to be taken, and the student's draws on which it rests. A Monte Carlo look that has
+    /// found less of the target than the student is followed by a more thorough one.
+    ///
+    /// # Errors
+    /// If the target asks for the run to stop.
+    pub fn certify(
+        &self,
+        student: &FrozenModel<f64>,
+        density: &dyn Density,
+        at_hand: Option<Look>,
+        reference: Option<Vec<f64>>,
+    ) -> Result<(Certificate, WeightedDraws)> {
+        let (mut look, mut effort) = match at_hand {
+            Some(look) => (Some(look), None),
+            None => self.at(density, reference)?,
+        };
+        let own = own_draws(student, density, self.draws, self.stream)?;
+        loop {
+            let certificate = certify_by(student, density, &own, self.stream, look.as_ref())?;
+            match effort.filter(|place| certificate.look_has_missed() && place + 1 < EFFORTS.len()) {
+                Some(place) => (look, effort) = self.by_smc(density, place + 1)?,
+                None => return Ok((certificate, own)),
+            }
+        }
+    }
+
     /// Sequential Monte Carlo, each more thorough than the one before, until nothing speaks against one, or the next would take more
     /// evaluations than it may; the last is taken. The first is that of effort `from`.
     ///
@@ -90,20 +116,24 @@ impl Looking<'_> {
     }
 }
 
-/// An independent look at `target`: exact draws, else the given `reference`, else its known log Z, else tempered sequential Monte Carlo;
-/// none where `independent` forbids the latter and there is nothing else.
+/// The certificate of `model` for `target`, by exact draws of it, else by the given `reference`, else by its known log Z, else by tempered
+/// sequential Monte Carlo in the coordinates in which the model was whitened; by nothing where `independent` forbids the latter and there is
+/// nothing else.
 ///
 /// # Errors
 /// If the target asks for the run to stop.
-pub fn look_at(
+pub fn certify_at(
+    model: &FrozenModel<f64>,
     target: &dyn Density,
     reference: Option<Vec<f64>>,
     independent: IndependentSpec,
     draws: usize,
     stream: &Stream,
-) -> Result<Option<Look>> {
-    let looking = Looking { coordinates: None, most: None, independent, draws, stream };
-    Ok(looking.at(target, reference)?.0)
+) -> Result<Certificate> {
+    let coordinates = Some(model.standardisation());
+    let coordinates = coordinates.filter(|it| **it != Standardisation::identity(model.dim()));
+    let looking = Looking { coordinates, most: None, independent, draws, stream };
+    Ok(looking.certify(model, target, None, reference)?.0)
 }
 
 /// What a sampler has found, as a look.

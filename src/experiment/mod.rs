@@ -40,7 +40,7 @@ pub use evaluation::{score_teacher, StudentScores, TeacherScores};
 pub use expression_spec::{DatumSpec, ExpressionSpec, Scaling};
 pub use fit::{fit, fit_dyn, Fit, Fitted};
 pub use folder::{Folder, DRAWS, RESOLVED, RUN_JSON, STUDENT, TEACHER};
-pub use looking::look_at;
+pub use looking::certify_at;
 pub use native::Native;
 pub use ordered::Ordered;
 pub use prepare::Divided;

@@ -62,6 +62,11 @@ impl<F: Real> FrozenModel<F> {
         &self.columns
     }
 
+    /// The way between the user's coordinates and the flow's.
+    pub fn standardisation(&self) -> &Standardisation {
+        &self.standardisation
+    }
+
     /// The number of coordinates.
     pub fn dim(&self) -> usize {
         self.flow.dim()
