@@ -66,6 +66,8 @@ const SAYS_LITTLE: f64 = 0.05;
 const MANY: usize = 8;
 /// Draws by which a student is judged, at least, however small the budget is.
 const FEWEST_DRAWS: u64 = 2_000;
+/// Coordinates up to which components of a mixture cover what no smooth map does.
+const PLANE: usize = 3;
 /// Coordinates up to which draws need few.
 const FEW: usize = 8;
 /// Coordinates beyond which splines are many enough with small networks, and their noise asks for larger batches.
@@ -166,8 +168,11 @@ impl Situation {
             Kind::Splines => FlowConfig { layers: if self.dim > FEW { 4 } else { 3 }, transformer: spline, ..plain },
             Kind::Draws | Kind::MoreDraws => {
                 let (components, normal) = match &self.modes {
-                    Some(modes) if modes.too_many && self.dim <= 3 => (8, false),
-                    Some(modes) if !modes.too_many => (modes.all.len(), modes.are_normal()),
+                    Some(modes) if modes.too_many && self.dim <= PLANE => (8, false),
+                    // Many modes in several coordinates are mostly products of few in each, which splines follow.
+                    Some(modes) if !modes.too_many && (modes.all.len() <= MANY || self.dim <= PLANE) => {
+                        (modes.all.len(), modes.are_normal())
+                    }
                     _ => (1, false),
                 };
                 let base = if components > 1 { BaseConfig::Mixture { components } } else { BaseConfig::Normal };
