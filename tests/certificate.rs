@@ -189,3 +189,36 @@ fn a_good_student_is_trusted_only_with_an_independent_look() {
     let alone = certify(&model.freeze(), &target, 20_000, &Seed(7).stream("certificate"), Some(&doubtful));
     assert_eq!(alone.expect("judged").verdict, Verdict::NotTrusted);
 }
+
+#[test]
+fn a_doubt_is_a_remark_only_where_every_figure_contradicts_it() {
+    let target = Gaussian::conditioned(2, 2.0, 1).expect("a target");
+    let (good, bad) = (student(&target, &[0.0; 2], 1.0, 800, 1), student(&target, &[0.0; 2], 1.0, 1, 1));
+    let points = flowdistill::evaluate::draws::exact_draws(
+        target.sampler().expect("exact draws"),
+        2,
+        5_000,
+        &Seed(3).stream("exact"),
+    );
+    let look = |log_z, error| Look {
+        source: "a slow sampler".into(),
+        points: points.clone(),
+        effective: 5_000.0,
+        log_z: Some((log_z, error)),
+        doubts: vec!["they hardly move".into()],
+        ..Look::default()
+    };
+    let verdict = |model: &Model, look: Look| {
+        let found = certify(&model.freeze(), &target, 20_000, &Seed(7).stream("certificate"), Some(&look));
+        let found = found.expect("judged");
+        assert!(found.reasons.iter().any(|reason| reason.contains("they hardly move")), "{:?}", found.reasons);
+        found.verdict
+    };
+    assert_eq!(verdict(&good, look(0.01, 0.03)), Verdict::Trusted);
+    // A log Z that is known too badly, or is another; a student with uneven weights.
+    assert_eq!(verdict(&good, look(0.01, 0.3)), Verdict::NotTrusted);
+    assert_eq!(verdict(&good, look(0.5, 0.05)), Verdict::NotTrusted);
+    let uneven =
+        Model { standardisation: Standardisation { scale: vec![1.8; 2], ..bad.standardisation.clone() }, ..bad };
+    assert_eq!(verdict(&uneven, look(0.01, 0.03)), Verdict::NotTrusted);
+}

@@ -90,8 +90,11 @@ impl Evidence {
         format!("{}: {log_z}R-hat {:.3}, {:.1} s{doubt}", self.source, self.drawn.r_hat, self.drawn.seconds)
     }
 
+    /// The draws as a look. Whoever has learned from them cannot contradict a doubt about them, so that every doubt counts.
     fn look(&self) -> Look {
-        look_of(self.source, &self.drawn)
+        let mut look = look_of(self.source, &self.drawn);
+        look.faults.append(&mut look.doubts);
+        look
     }
 }
 
