@@ -7,7 +7,7 @@ use dfdx::prelude::Cpu;
 use flowdistill::flow::{Flow, FlowConfig, Link, Orientation, Standardisation};
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
-use flowdistill::target::{Density, Fatal, Faults, Funnel, Gaussian, Rings};
+use flowdistill::target::{Counted, Density, Fatal, Faults, Funnel, Gaussian, Rings};
 use flowdistill::train::*;
 use std::sync::atomic::AtomicBool;
 
@@ -303,4 +303,66 @@ fn weighted_means_know_what_their_rows_are_worth() {
     let some: Vec<f64> = (0..50).map(|i| f64::from(u8::from(i < 20))).collect();
     let (few, weighted) = (mean(&values[..20]), weighted_mean(&values, &some));
     assert!((few.mean - weighted.mean).abs() < 1e-12 && (few.standard_error - weighted.standard_error).abs() < 1e-12);
+}
+
+#[test]
+fn kept_draws_give_the_gradient_of_fresh_ones() {
+    // Many steps over kept draws of another flow, weighted, against as many over draws of this one.
+    let gaussian = Gaussian::conditioned(2, 4.0, 1).expect("a gaussian");
+    let standardisation = Standardisation::identity(2);
+    let batch = 8_192;
+    let objective = |replay| {
+        let stream = Seed(1).stream("noise");
+        ReverseKl::new(&gaussian, standardisation.clone(), batch, stream).by(Gradient::Path).replaying(replay)
+    };
+    let mut flow = random_flow::<f32>(2, &small(), Orientation::Sampling);
+    // A mild flow: where few draws have nearly all of the gradient, truncated weights cut it.
+    let like = |factor: f32| -> Vec<Vec<f32>> {
+        flow.snapshot().iter().map(|tensor| tensor.iter().map(|x| factor * x).collect()).collect()
+    };
+    let (then, now) = (like(0.3), like(0.36));
+    let mut gradients = then.clone();
+    let mut mean = |objective: &mut ReverseKl, flow: &Flow<f32, Cpu>, steps: std::ops::Range<u64>| {
+        let mut sum = vec![0.0; then.iter().map(Vec::len).sum()];
+        for step in steps.clone() {
+            objective.evaluate(flow, step, &mut gradients).expect("evaluated");
+            sum.iter_mut().zip(gradients.iter().flatten()).for_each(|(sum, part)| *sum += f64::from(*part));
+        }
+        let steps = (steps.end - steps.start) as f64;
+        sum.iter_mut().for_each(|sum| *sum /= steps);
+        sum
+    };
+    flow.restore(&now);
+    let fresh = mean(&mut objective(None), &flow, 0..64);
+    // Every 64th step is over fresh draws, here of the flow as it was; those between are over kept ones.
+    let mut again = objective(Some(Replay { times: 63, batches: 64 }));
+    flow.restore(&then);
+    (0..64).for_each(|fresh| _ = mean(&mut again, &flow, 64 * fresh..64 * fresh + 1));
+    flow.restore(&now);
+    let kept = mean(&mut again, &flow, 1..64);
+    flow.restore(&then);
+    let of_before = mean(&mut objective(None), &flow, 0..64);
+    let apart = |from: &[f64]| fresh.iter().zip(from).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
+    assert!(apart(&kept) < 0.25 * apart(&of_before), "{} of {}", apart(&kept), apart(&of_before));
+}
+
+#[test]
+fn kept_draws_save_most_evaluations() {
+    let gaussian = Gaussian::conditioned(4, 10.0, 1).expect("a gaussian");
+    let fit = |replay| {
+        let counted = Counted::new(Box::new(gaussian.clone()));
+        let mut objective = ReverseKl::new(&counted, Standardisation::identity(4), 16, Seed(1).stream("noise"))
+            .by(Gradient::Path)
+            .replaying(replay);
+        let mut flow = student(4);
+        let settings = Settings { replay, until: None, rounds: None, steps: 1_600, ..Settings::for_reverse_kl() };
+        run(&mut flow, &mut objective, &settings);
+        let agreement = objective.agreement(&flow, 1, 4_096).expect("looked").expect("evaluated");
+        (counted.evaluations().gradients, agreement.ess)
+    };
+    let (all, plain) = fit(None);
+    let (few, replayed) = fit(Some(Replay::default()));
+    assert_eq!(all, 16 * 1_600);
+    assert!(few < all / 3, "{few}");
+    assert!(replayed > 0.98 && plain > 0.98, "{replayed} {plain}");
 }

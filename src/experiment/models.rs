@@ -212,6 +212,7 @@ impl Plan<'_> {
         let stream = |name: &str| self.seed.stream(&format!("student/{name}/{place}"));
         let (batch, standardisation) = (settings.batch, &self.standardisation);
         let reverse = ReverseKl::new(density, standardisation.clone(), batch, stream("noise")).by(divergence.gradient);
+        let reverse = reverse.replaying(settings.replay);
         let reverse = match divergence.anneal {
             Some(anneal) => reverse.annealed(Annealing::new(anneal, settings.steps)),
             None => reverse,

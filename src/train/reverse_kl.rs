@@ -1,7 +1,8 @@
 //! Reverse KL against an unnormalized target, which may be a frozen teacher.
 
 use super::annealing::{ess, Annealing};
-use super::{Agreement, Objective, Outcome, LOOK_ROWS};
+use super::replay::{Again, Paid};
+use super::{Agreement, Objective, Outcome, Replay, LOOK_ROWS};
 use crate::error::{Error, Result};
 use crate::flow::{Flow, Method, Pass, Standardisation};
 use crate::seed::Stream;
@@ -34,6 +35,9 @@ pub struct ReverseKl<'a> {
     stream: Stream,
     gradient: Gradient,
     annealing: Option<Annealing>,
+    replay: Option<Replay>,
+    paid: Paid,
+    again: Again,
     pass: Pass<f32>,
     memory: Memory,
 }
@@ -65,6 +69,9 @@ impl<'a> ReverseKl<'a> {
             stream,
             gradient: Gradient::Total,
             annealing: None,
+            replay: None,
+            paid: Paid::default(),
+            again: Again::default(),
             pass: Pass::default(),
             memory: Memory::default(),
         }
@@ -79,10 +86,59 @@ impl<'a> ReverseKl<'a> {
     pub fn annealed(self, annealing: Annealing) -> Self {
         Self { annealing: Some(annealing), ..self }
     }
+
+    /// The same with draws that are used again, by the path gradient, where nothing is annealed and the flow's base does not learn: a kept
+    /// draw x is one of the flow as it is now with the weight q(x)/q_then(x), and its path gradient needs no more than ∇ log γ(x), which is
+    /// known. Elsewhere nothing changes.
+    pub fn replaying(self, replay: Option<Replay>) -> Self {
+        Self { replay, ..self }
+    }
+
+    /// How draws are used again for this flow.
+    fn replay(&self, flow: &Flow<f32, Cpu>) -> Option<Replay> {
+        let learns = !flow.config().base.tensors(flow.dim()).is_empty();
+        self.replay.filter(|_| self.gradient == Gradient::Path && self.annealing.is_none() && !learns)
+    }
+
+    /// A step over kept draws; none where there are too few, or the flow is no longer near those that drew them.
+    fn step_again(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Option<Outcome>> {
+        let (batch, dim) = (self.batch, flow.dim());
+        if self.paid.rows() < batch {
+            return Ok(None);
+        }
+        let Self { paid, again, pass, memory: Memory { log_q, scores, shares, .. }, .. } = self;
+        paid.take(batch, &self.stream.child("replay"), step, again);
+        log_q.resize(batch, 0.0);
+        pass.log_prob(flow, &again.points, log_q)?;
+        if !paid.weigh(log_q, again) {
+            return Ok(None);
+        }
+        scores.resize(batch * dim, 0.0);
+        pass.score(scores);
+        let rows = scores.chunks_exact_mut(dim).zip(again.slopes.chunks_exact(dim)).zip(&again.shares);
+        for ((score, slope), share) in rows {
+            let pull = |score: f64, slope: f64| if *share > 0.0 { share * (score - slope) } else { 0.0 };
+            score.iter_mut().zip(slope).for_each(|(score, slope)| *score = pull(*score, *slope));
+        }
+        gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
+        shares.clear();
+        shares.resize(batch, 0.0);
+        pass.add_gradients_of_push(scores, shares, gradients);
+        let log_weights = || again.values.iter().zip(&*log_q).map(|(value, log_q)| value - log_q);
+        let loss: f64 = log_weights().zip(&again.shares).map(|(log_weight, share)| -share * log_weight).sum();
+        let loss = loss / again.shares.iter().sum::<f64>();
+        Ok(Some(Outcome { loss, ess: Some(ess(log_weights())), ..Outcome::default() }))
+    }
 }
 
 impl Objective for ReverseKl<'_> {
     fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
+        let replay = self.replay(flow);
+        if replay.is_some_and(|replay| step % (replay.times + 1) != 0) {
+            if let Some(outcome) = self.step_again(flow, step, gradients)? {
+                return Ok(outcome);
+            }
+        }
         let (batch, dim, width) = (self.batch, flow.dim(), flow.noise_width());
         let Memory { noise, draws, log_q, points, log_jacobian, values, slopes, scores, to_target, to_base, shares } =
             &mut self.memory;
@@ -143,6 +199,13 @@ impl Objective for ReverseKl<'_> {
                     .chunks_exact(dim)
                     .zip(slopes.chunks_exact_mut(dim))
                     .for_each(|(x, slope)| annealing.temper(x, slope));
+            }
+        }
+
+        if let Some(replay) = replay {
+            for row in (0..batch).filter(|&row| shares[row] > 0.0) {
+                let (point, slope) = (&draws[row * dim..][..dim], &slopes[row * dim..][..dim]);
+                self.paid.keep(replay.batches * batch, point, slope, log_q[row], values[row] + log_jacobian[row]);
             }
         }
 

@@ -1,5 +1,6 @@
 //! How long and how boldly a stage trains.
 
+use super::replay::Replay;
 use super::rounds::{Round, Rounds};
 use super::until::Until;
 use super::Schedule;
@@ -28,6 +29,8 @@ pub struct Settings {
     /// Training in rounds, each longer and of larger batches than the one before; `steps` is then the most that all of them take. None is one
     /// round of `steps` steps.
     pub rounds: Option<Rounds>,
+    /// Draws of a reverse KL that are used again; none uses each once.
+    pub replay: Option<Replay>,
 }
 
 impl Default for Settings {
@@ -42,6 +45,7 @@ impl Default for Settings {
             patience: 10,
             until: None,
             rounds: None,
+            replay: None,
         }
     }
 }
@@ -56,6 +60,7 @@ impl Settings {
             rate: Schedule { peak: 0.003, ..Schedule::default() },
             until: Some(Until { ess: 0.99, se: None }),
             rounds: Some(Rounds::default()),
+            replay: Some(Replay::default()),
             ..Self::default()
         }
     }
@@ -66,6 +71,11 @@ impl Settings {
             None => vec![Round { begin: 0, end: self.steps, batch: self.batch }],
             Some(rounds) => rounds.list(self.steps, self.batch),
         }
+    }
+
+    /// The rows that are drawn afresh, where each step that may use kept ones does: about, since a flow that moves fast needs more.
+    pub fn fresh_rows(&self) -> u64 {
+        self.most_rows().div_ceil(self.replay.map_or(1, |replay| replay.times + 1))
     }
 
     /// The most rows that all steps together have.
@@ -97,7 +107,8 @@ impl Settings {
         refuse(self.validate_every == 0, "validate_every is 0; at least 1 is right".into());
         let of_until = self.until.iter().flat_map(Until::faults);
         let of_rounds = self.rounds.iter().flat_map(Rounds::faults);
-        for fault in of_until.chain(of_rounds) {
+        let of_replay = self.replay.iter().flat_map(Replay::faults);
+        for fault in of_until.chain(of_rounds).chain(of_replay) {
             refuse(true, fault);
         }
         if let Some(fault) = self.rate.fault() {

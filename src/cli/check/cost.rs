@@ -19,13 +19,13 @@ pub(super) fn memory(plan: &Plan) -> f64 {
     flows + (rows * 20) as f64 + (plan.spec.evaluation.draws * (plan.dim + 4) * 8) as f64
 }
 
-/// The most points at which training, without the draws of a `Sample` stage, and the student's own draws for the certificate evaluate the
+/// About the most points at which training, without the draws of a `Sample` stage, and the student's own draws for the certificate evaluate the
 /// target; and the time of one thread for one of them.
 pub(super) fn evaluations(plan: &Plan) -> Option<(u64, f64)> {
     let target = plan.target.as_ref()?;
     let trained = plan.stages.iter().filter_map(|stage| match stage {
         StagePlan::TrainStudent(Against::Target, divergence, settings) if divergence.reverse > 0.0 => {
-            Some(settings.most_rows())
+            Some(settings.fresh_rows())
         }
         _ => None,
     });

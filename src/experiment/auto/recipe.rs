@@ -222,7 +222,7 @@ impl Recipe {
                 let training = Settings::for_reverse_kl();
                 let batch = training.batch.max(components);
                 let mut training = Settings { batch, rate: rate(if small { 5e-3 } else { 3e-3 }), ..training };
-                while situation.budget.is_some_and(|most| training.most_rows() > most / 2) && training.steps > 100 {
+                while situation.budget.is_some_and(|most| training.fresh_rows() > most / 2) && training.steps > 100 {
                     training.steps = training.steps * 3 / 4;
                 }
                 vec![reverse_kl(training)]
