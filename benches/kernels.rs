@@ -126,7 +126,7 @@ fn flows(c: &mut Criterion) {
     for (name, transformer) in
         [("affine", Transformer::default()), ("spline", Transformer::Spline { bins: 8, limit: 4.0, max_scale: 1000.0 })]
     {
-        let config = FlowConfig { layers: 4, hidden: vec![128, 128], transformer, ..FlowConfig::default() };
+        let config = FlowConfig { layers: 4.into(), hidden: vec![128, 128], transformer, ..FlowConfig::default() };
         let flow: Flow<f32, Cpu> =
             Flow::new(&Cpu::default(), DIM, &config, Orientation::Sampling, &noise).expect("a flow");
         let frozen = flow.freeze::<f32>();

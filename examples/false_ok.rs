@@ -69,7 +69,7 @@ fn lost(case: &Case, model: &Model) -> f64 {
 }
 
 fn flow(dim: usize, transformer: Transformer, seed: Seed) -> flowdistill::error::Result<Flow<f32, Cpu>> {
-    let config = FlowConfig { layers: 5, hidden: vec![32, 32], transformer, ..FlowConfig::default() };
+    let config = FlowConfig { layers: 5.into(), hidden: vec![32, 32], transformer, ..FlowConfig::default() };
     Flow::new(&Cpu::default(), dim, &config, Orientation::Sampling, &seed.stream("init"))
 }
 

@@ -84,7 +84,7 @@ impl Watcher for Lines {
 }
 
 fn main() -> Result<()> {
-    let flow = FlowConfig { layers: 3, hidden: vec![32, 32], ..FlowConfig::default() };
+    let flow = FlowConfig { layers: 3.into(), hidden: vec![32, 32], ..FlowConfig::default() };
     let spec = Spec {
         version: 1,
         name: "springs".into(),

@@ -10,7 +10,7 @@ use tempfile::tempdir;
 
 /// The standard normal of `dim` coordinates, exactly.
 fn normal(dim: usize) -> Model {
-    let config = FlowConfig { layers: 1, hidden: vec![], ..FlowConfig::default() };
+    let config = FlowConfig { layers: 1.into(), hidden: vec![], ..FlowConfig::default() };
     let mut flow =
         Flow::new(&Default::default(), dim, &config, Orientation::Density, &Seed(1).stream("init")).expect("a flow");
     let zeros: Vec<Vec<f32>> = flow.snapshot().into_iter().map(|tensor| vec![0.0; tensor.len()]).collect();

@@ -187,7 +187,7 @@ fn a_mixture_is_fitted_to_draws_of_its_like() {
             [centres[k][0] + z[0], centres[k][1] + 0.5 * z[1]]
         })
         .collect();
-    let config = FlowConfig { layers: 1, base: BaseConfig::Mixture { components: 4 }, ..FlowConfig::default() };
+    let config = FlowConfig { layers: 1.into(), base: BaseConfig::Mixture { components: 4 }, ..FlowConfig::default() };
     for orientation in [Orientation::Density, Orientation::Sampling] {
         let mut flow =
             Flow::<f32, dfdx::prelude::Cpu>::new(&Default::default(), 2, &config, orientation, &Seed(1).stream("init"))
@@ -211,7 +211,7 @@ fn a_mixture_is_fitted_to_draws_of_its_like() {
 fn reverse_kl_has_the_gradient_of_its_loss_in_the_parameters_of_the_base() {
     let gaussian = Gaussian::conditioned(3, 10.0, 1).expect("a gaussian");
     for base in [BaseConfig::StudentT { freedom: 4.0 }, BaseConfig::Mixture { components: 4 }] {
-        let config = FlowConfig { layers: 2, hidden: vec![8], base, ..FlowConfig::default() };
+        let config = FlowConfig { layers: 2.into(), hidden: vec![8], base, ..FlowConfig::default() };
         let mut flow = random_flow::<f32>(3, &config, Orientation::Sampling);
         let mut objective = ReverseKl::new(&gaussian, Standardisation::identity(3), 64, Seed(1).stream("noise"));
         let weights = flow.snapshot();
@@ -270,7 +270,8 @@ fn a_limit_draws_extremes_in_and_leaves_the_rest() {
 }
 
 fn model(base: BaseConfig) -> Model {
-    let config = FlowConfig { layers: 2, hidden: vec![7], base, tail_limit: Some(25.0), ..FlowConfig::default() };
+    let config =
+        FlowConfig { layers: 2.into(), hidden: vec![7], base, tail_limit: Some(25.0), ..FlowConfig::default() };
     Model {
         flow: random_flow::<f32>(3, &config, Orientation::Sampling),
         standardisation: Standardisation::identity(3),

@@ -63,7 +63,7 @@ fn the_bridge_is_that_of_pymbar() {
 
 /// A student trained by plain reverse KL, which starts as N(shift, scale²).
 fn student(target: &dyn Density, shift: &[f64], scale: f64, steps: u64, seed: u64) -> Model {
-    let (seed, config) = (Seed(seed), FlowConfig { layers: 3, hidden: vec![24, 24], ..FlowConfig::default() });
+    let (seed, config) = (Seed(seed), FlowConfig { layers: 3.into(), hidden: vec![24, 24], ..FlowConfig::default() });
     let dim = target.dim();
     let standardisation =
         Standardisation { shift: shift.to_vec(), scale: vec![scale; dim], ..Standardisation::identity(dim) };

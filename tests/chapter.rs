@@ -14,7 +14,7 @@ use flowdistill::train::{Objective, ReverseKl};
 fn triangular(diagonal: &[f64], below: &[&[f64]], shift: &[f64]) -> Flow<f64, Cpu> {
     let dim = diagonal.len();
     let config = FlowConfig {
-        layers: 1,
+        layers: 1.into(),
         hidden: vec![],
         activation: Activation::Relu,
         orders: vec![Order::Ascending],
@@ -50,7 +50,7 @@ fn problem_16_2_a_normal_through_the_logistic_function() {
     let flow = Flow::new(
         &Cpu::default(),
         1,
-        &FlowConfig { layers: 1, ..FlowConfig::default() },
+        &FlowConfig { layers: 1.into(), ..FlowConfig::default() },
         Orientation::Density,
         &Seed(1).stream("init"),
     )
@@ -136,7 +136,7 @@ fn problem_16_12_reverse_kl_does_not_see_the_scale_of_the_target() {
             Ok(())
         }
     }
-    let config = FlowConfig { layers: 2, hidden: vec![8], ..FlowConfig::default() };
+    let config = FlowConfig { layers: 2.into(), hidden: vec![8], ..FlowConfig::default() };
     let stream = Seed(1).stream("init");
     let flow = Flow::new(&Cpu::default(), 3, &config, Orientation::Sampling, &stream).expect("a flow");
     let outcome = |log_kappa: f64| {

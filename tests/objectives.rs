@@ -18,7 +18,7 @@ impl Observer for Silent {
 }
 
 fn small() -> FlowConfig {
-    FlowConfig { layers: 2, hidden: vec![8], transformer: gentle(), ..FlowConfig::default() }
+    FlowConfig { layers: 2.into(), hidden: vec![8], transformer: gentle(), ..FlowConfig::default() }
 }
 
 fn standardisation() -> Standardisation {
@@ -125,7 +125,7 @@ fn own_density(flow: &Flow<f32, Cpu>) -> impl Density {
 #[test]
 fn the_path_gradient_vanishes_at_the_optimum_and_is_quiet_near_it() {
     // A flow without hidden layers is linear in its parameters: as a target, its own density is Gaussian.
-    let config = FlowConfig { layers: 1, hidden: vec![], ..FlowConfig::default() };
+    let config = FlowConfig { layers: 1.into(), hidden: vec![], ..FlowConfig::default() };
     let mut flow =
         Flow::new(&Cpu::default(), 4, &config, Orientation::Sampling, &Seed(4).stream("init")).expect("a flow");
     let mut weights = flow.snapshot();
@@ -200,7 +200,7 @@ fn exact(target: &dyn Density, rows: usize, seed: u64) -> Vec<f64> {
 fn forward_kl_on_draws_of_a_gaussian_finds_it() {
     let gaussian = Gaussian::conditioned(4, 20.0, 1).expect("a gaussian");
     let draws = exact(&gaussian, 40_000, 3);
-    let config = FlowConfig { layers: 2, hidden: vec![], ..FlowConfig::default() };
+    let config = FlowConfig { layers: 2.into(), hidden: vec![], ..FlowConfig::default() };
     let epochs = Epochs::new(36_000, 256, Seed(1).stream("rows"));
     let mut objective = ForwardKl::new(Draws::Given(&draws[..36_000 * 4], epochs), Standardisation::identity(4), 256)
         .validated(&draws[36_000 * 4..]);
@@ -225,7 +225,7 @@ fn log_det_of_covariance(gaussian: &Gaussian) -> f64 {
 #[test]
 fn a_weighted_sum_of_both_directions_keeps_what_the_reverse_alone_drops() {
     let target = Mixture::two();
-    let config = FlowConfig { layers: 4, hidden: vec![32], ..FlowConfig::default() };
+    let config = FlowConfig { layers: 4.into(), hidden: vec![32], ..FlowConfig::default() };
     let settings = Settings {
         steps: 800,
         batch: 128,
@@ -262,7 +262,7 @@ fn in_both_modes(flow: &Flow<f32, Cpu>) -> bool {
 fn modes_found(means: &[[f64; 2]], deviation: f64, anneal: Option<AnnealConfig>, seed: u64) -> usize {
     let of = means.iter().map(|mean| mean.to_vec()).collect();
     let target = Mixture::new(of, vec![deviation; means.len()], None).expect("a mixture");
-    let config = FlowConfig { layers: 4, hidden: vec![32], ..FlowConfig::default() };
+    let config = FlowConfig { layers: 4.into(), hidden: vec![32], ..FlowConfig::default() };
     let rate = Schedule { peak: 3e-3, ..Schedule::default() };
     let settings = Settings { steps: 800, batch: 128, rate, ..Settings::default() };
     let mut objective = ReverseKl::new(&target, Standardisation::identity(2), 128, Seed(seed).stream("noise"));
@@ -321,7 +321,7 @@ fn annealing_reports_its_temperature_and_the_loss_of_the_target() {
 #[test]
 fn training_by_both_directions_is_the_same_whatever_the_number_of_threads() {
     // Wide enough for the work to be divided.
-    let config = FlowConfig { layers: 2, hidden: vec![64, 64], ..FlowConfig::default() };
+    let config = FlowConfig { layers: 2.into(), hidden: vec![64, 64], ..FlowConfig::default() };
     let teacher = Model {
         flow: random_flow::<f32>(5, &config, Orientation::Density),
         standardisation: Standardisation::identity(5),

@@ -16,7 +16,8 @@ fn columns(kind: Kind) -> Columns {
 }
 
 fn model() -> Model {
-    let config = FlowConfig { layers: 2, hidden: vec![7, 5], activation: Activation::Silu, ..FlowConfig::default() };
+    let config =
+        FlowConfig { layers: 2.into(), hidden: vec![7, 5], activation: Activation::Silu, ..FlowConfig::default() };
     Model {
         flow: random_flow::<f32>(3, &config, Orientation::Sampling),
         standardisation: Standardisation {
@@ -74,7 +75,7 @@ fn log_densities_are_in_the_users_units() {
 #[test]
 fn a_frozen_model_has_the_gradient_of_its_density_behind_links_too() {
     use flowdistill::flow::Link;
-    let config = FlowConfig { layers: 2, hidden: vec![7], ..FlowConfig::default() };
+    let config = FlowConfig { layers: 2.into(), hidden: vec![7], ..FlowConfig::default() };
     let standardisation = Standardisation {
         shift: vec![0.5, -1.0, 0.2],
         scale: vec![2.0, 0.5, 1.5],

@@ -390,7 +390,7 @@ fn what_is_not_a_number_stays_so() {
 fn experiments_and_model_files_carry_it() {
     let spec =
         Spec::parse("(name: \"x\", stages: [], teacher: (transformer: Spline(bins: 5)))").expect("an experiment");
-    let config = FlowConfig { layers: 2, ..spec.teacher.expect("a teacher") };
+    let config = FlowConfig { layers: 2.into(), ..spec.teacher.expect("a teacher") };
     assert_eq!(config.transformer, Transformer::Spline { bins: 5, limit: 4.0, max_scale: 1000.0 });
     let model = Model {
         flow: random_flow::<f32>(3, &config, Orientation::Sampling),

@@ -18,7 +18,7 @@ impl Observer for Silent {
 }
 
 fn small() -> FlowConfig {
-    FlowConfig { layers: 2, hidden: vec![8], ..FlowConfig::default() }
+    FlowConfig { layers: 2.into(), hidden: vec![8], ..FlowConfig::default() }
 }
 
 fn student(dim: usize) -> Flow<f32, Cpu> {
@@ -237,7 +237,7 @@ fn training_is_the_same_whatever_the_number_of_threads() {
             let funnel = Funnel::new(5).expect("a funnel");
             let mut objective = ReverseKl::new(&funnel, Standardisation::identity(5), 300, Seed(1).stream("noise"));
             // Wide enough for the work to be divided.
-            let config = FlowConfig { layers: 2, hidden: vec![64, 64], ..FlowConfig::default() };
+            let config = FlowConfig { layers: 2.into(), hidden: vec![64, 64], ..FlowConfig::default() };
             let stream = Seed(4).stream("init");
             let mut flow = Flow::new(&Cpu::default(), 5, &config, Orientation::Sampling, &stream).expect("a flow");
             run(&mut flow, &mut objective, &Settings { steps: 30, batch: 300, ..Settings::default() });

@@ -229,12 +229,15 @@ fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     for (name, flow) in [("teacher", &plan.teacher), ("student", &plan.student)] {
         let Some(flow) = flow else { continue };
-        if let Some(width) = flow.hidden.iter().find(|&&width| width + 1 < plan.dim) {
+        let narrow = flow.shapes().into_iter().find_map(|shape| {
+            let groups = shape.structure.groups(shape.order, plan.dim).sizes.len();
+            shape.made.hidden.into_iter().find(|&width| width + 1 < groups).map(|width| (width, groups))
+        });
+        if let Some((width, groups)) = narrow {
             warnings.push(format!(
-                "{name}: a hidden layer of {width} units is narrower than the {} degrees of {} coordinates; \
+                "{name}: a hidden layer of {width} units is narrower than the {} degrees of {groups} groups; \
                  some coordinates will share what they see",
-                plan.dim - 1,
-                plan.dim
+                groups - 1,
             ));
         }
     }

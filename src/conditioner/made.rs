@@ -1,6 +1,6 @@
 //! The masked autoencoder (Germain et al. 2015): a network whose outputs for a variable depend only on earlier variables.
 
-use super::{Activation, Order};
+use super::{Activation, Groups};
 use crate::error::Result;
 use crate::ops::network::{Network, Role};
 use crate::ops::real::Real;
@@ -31,29 +31,23 @@ pub struct Made<E: Real, D: Kernels<E>> {
 }
 
 impl<E: Real, D: Kernels<E>> Made<E, D> {
-    /// A MADE over `dim` variables with `per_variable` outputs for each, started from `stream`.
+    /// A MADE over `groups` with `per_variable` outputs for each variable, started from `stream`.
     ///
     /// Hidden weights are normal with variance g / fan-in (g = 2 for ReLU, else 1; He et al. 2015), counting only the inputs that the
     /// mask lets a unit see; the output layer starts near zero, so that a flow starts near its base.
     ///
     /// # Errors
     /// If the device cannot hold the weights.
-    pub fn new(
-        device: &D,
-        dim: usize,
-        per_variable: usize,
-        order: Order,
-        config: &MadeConfig,
-        stream: &Stream,
-    ) -> Result<Self> {
+    pub fn new(device: &D, groups: Groups, per_variable: usize, config: &MadeConfig, stream: &Stream) -> Result<Self> {
         let MadeConfig { hidden, activation, residual, skip } = config;
-        let network = Arc::new(Network::new(dim, per_variable, hidden, *activation, *residual, *skip));
+        let network =
+            Arc::new(Network::new(groups.given, &groups.sizes, per_variable, hidden, *activation, *residual, *skip));
         let mut tensors = Vec::new();
         for (t, shape) in network.tensors().iter().enumerate() {
             let values = initial_values(&shape.role, shape.len, *activation, stream, t as u64);
             tensors.push(params::tensor(device, values.into_iter().map(E::of).collect())?);
         }
-        Ok(Self { network, order: order.variables(dim).into(), tensors })
+        Ok(Self { network, order: groups.columns.into(), tensors })
     }
 
     /// Its weights, in the order of [`Network::tensors`].
@@ -66,7 +60,7 @@ impl<E: Real, D: Kernels<E>> Made<E, D> {
         &self.network
     }
 
-    /// The variables in degree order.
+    /// The columns in the order of the network's inputs.
     pub fn order(&self) -> &Arc<[usize]> {
         &self.order
     }

@@ -138,7 +138,7 @@ mod tests {
     use crate::target::Constraint;
 
     fn model(orientation: Orientation) -> FrozenModel<f32> {
-        let config = FlowConfig { layers: 1, hidden: vec![8], ..FlowConfig::default() };
+        let config = FlowConfig { layers: 1.into(), hidden: vec![8], ..FlowConfig::default() };
         let flow = Flow::new(&Default::default(), 2, &config, orientation, &Seed(1).stream("init")).expect("a flow");
         let names = vec!["x".into(), "y".into()];
         let (standardisation, constraint) = (Standardisation::identity(2), Constraint::default());

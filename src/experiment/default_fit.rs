@@ -72,7 +72,7 @@ impl DefaultFit {
     /// The teacher's flow.
     pub fn teacher(&self) -> FlowConfig {
         FlowConfig {
-            layers: self.layers,
+            layers: self.layers.into(),
             hidden: self.hidden.clone(),
             activation: Activation::Silu,
             transformer: Transformer::Spline { bins: self.bins, limit: self.limit, max_scale: 1000.0 },

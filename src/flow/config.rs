@@ -1,17 +1,22 @@
 //! The shape of a flow as people write it and as model files carry it.
 
+use super::layers::{LayerShape, Layers, MaskedSpec};
 use super::BaseConfig;
-use crate::conditioner::{Activation, MadeConfig, Order};
+use crate::conditioner::{Activation, MadeConfig, Order, Structure};
+use crate::ops::network::Network;
 use crate::ops::transform::Transform;
 use crate::transformer::Transformer;
 use serde::{Deserialize, Serialize};
 
-/// A stack of autoregressive layers of one shape.
+/// A stack of layers over a base.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowConfig {
-    /// The number of layers.
-    pub layers: usize,
+    /// How many layers of the shape below, or a list of layers.
+    pub layers: Layers,
+    /// Which variables see which in each layer.
+    #[serde(skip_serializing_if = "is_autoregressive")]
+    pub structure: Structure,
     /// Widths of each conditioner's hidden layers; an empty list makes it linear.
     pub hidden: Vec<usize>,
     /// The non-linearity of the hidden layers.
@@ -33,7 +38,8 @@ pub struct FlowConfig {
 impl Default for FlowConfig {
     fn default() -> Self {
         Self {
-            layers: 5,
+            layers: Layers::Count(5),
+            structure: Structure::default(),
             hidden: vec![64, 64],
             activation: Activation::Silu,
             orders: vec![Order::Ascending, Order::Descending],
@@ -53,42 +59,75 @@ const MOST_HIDDEN: usize = 64;
 const MOST_DIMENSIONS: usize = 65_536;
 
 impl FlowConfig {
-    /// The order of layer `l`.
-    pub fn order(&self, l: usize) -> Order {
-        self.orders[l % self.orders.len()]
-    }
-
-    /// The shape of each layer's conditioner.
-    pub fn made(&self) -> MadeConfig {
-        MadeConfig {
-            hidden: self.hidden.clone(),
-            activation: self.activation,
-            residual: self.residual,
-            skip: self.skip,
+    /// Each layer, all of it.
+    pub fn shapes(&self) -> Vec<LayerShape> {
+        let order = |l: usize| self.orders.get(l % self.orders.len().max(1)).copied().unwrap_or(Order::Ascending);
+        let shape = |l: usize, given: &MaskedSpec| {
+            let MaskedSpec { structure, order: own, transformer, hidden, activation, residual, skip } = given.clone();
+            LayerShape {
+                structure: structure.unwrap_or_else(|| self.structure.clone()),
+                order: own.unwrap_or_else(|| order(l)),
+                transformer: transformer.unwrap_or(self.transformer),
+                made: MadeConfig {
+                    hidden: hidden.unwrap_or_else(|| self.hidden.clone()),
+                    activation: activation.unwrap_or(self.activation),
+                    residual: residual.unwrap_or(self.residual),
+                    skip: skip.unwrap_or(self.skip),
+                },
+            }
+        };
+        match &self.layers {
+            Layers::Count(count) => (0..*count).map(|l| shape(l, &MaskedSpec::default())).collect(),
+            Layers::Listed(_) => self.layers.each().into_iter().enumerate().map(|(l, given)| shape(l, given)).collect(),
         }
     }
 
-    /// The same widths and depth with the layer orders reversed, so that layer `k` has the order of layer `K + 1 − k`: the
-    /// shape in which the inverse of this flow can be written exactly, layer by layer.
+    /// The same layers in the opposite order, so that layer `k` has the groups of layer `K + 1 − k`: the shape in which the inverse of this
+    /// flow can be written exactly, layer by layer.
     pub fn reversed(&self) -> Self {
-        Self { orders: (0..self.layers).rev().map(|l| self.order(l)).collect(), ..self.clone() }
+        match &self.layers {
+            Layers::Count(_) => {
+                let orders = self.shapes().into_iter().rev().map(|shape| shape.order).collect();
+                Self { orders, ..self.clone() }
+            }
+            Layers::Listed(_) => {
+                let list = self.shapes().into_iter().rev().map(LayerShape::spec).collect();
+                Self { layers: Layers::Listed(list), ..self.clone() }
+            }
+        }
+    }
+
+    /// Steps that the sequential direction takes on R^`dim`, in the layer that has most: a group of variables in each.
+    pub fn steps(&self, dim: usize) -> usize {
+        self.shapes().iter().map(|shape| shape.structure.groups(shape.order, dim).sizes.len()).max().unwrap_or(0)
     }
 
     /// The number of trainable values on R^`dim`.
     pub fn parameters(&self, dim: usize) -> usize {
-        let tensors = self.network(dim).tensors();
         let base = self.base.tensors(dim).into_iter().map(|(_, len)| len).sum::<usize>();
-        self.layers * tensors.iter().map(|tensor| tensor.len).sum::<usize>() + base
+        let of_layer = |shape: &LayerShape| shape.network(dim).tensors().iter().map(|tensor| tensor.len).sum::<usize>();
+        self.sum(of_layer) + base
     }
 
     /// The number of multiplications by unmasked weights for one row on R^`dim`.
     pub fn multiplications(&self, dim: usize) -> usize {
-        self.layers * self.network(dim).weights()
+        self.sum(|shape| shape.network(dim).weights())
     }
 
-    fn network(&self, dim: usize) -> crate::ops::network::Network {
-        let per_variable = self.transformer.per_variable();
-        crate::ops::network::Network::new(dim, per_variable, &self.hidden, self.activation, self.residual, self.skip)
+    /// The sum over all layers, of which most are alike.
+    fn sum(&self, of_layer: impl Fn(&LayerShape) -> usize) -> usize {
+        let mut known: Vec<(LayerShape, usize)> = Vec::new();
+        let mut total = 0usize;
+        for shape in self.shapes() {
+            let found = known.iter().find(|(other, _)| *other == shape).map(|(_, value)| *value);
+            let value = found.unwrap_or_else(|| {
+                let value = of_layer(&shape);
+                known.push((shape, value));
+                value
+            });
+            total = total.saturating_add(value);
+        }
+        total
     }
 
     /// Everything that is wrong with it for R^`dim`, each fault naming its field, its value and what would be right.
@@ -97,24 +136,20 @@ impl FlowConfig {
         if dim == 0 || dim > MOST_DIMENSIONS {
             faults.push(format!("the dimension is {dim}; 1 to {MOST_DIMENSIONS} is right"));
         }
-        if self.layers == 0 || self.layers > MOST_LAYERS {
-            faults.push(format!("layers is {}; 1 to {MOST_LAYERS} is right", self.layers));
-        }
-        if self.hidden.len() > MOST_HIDDEN {
-            faults.push(format!("hidden lists {} layers; at most {MOST_HIDDEN} is right", self.hidden.len()));
-        }
-        for (i, &width) in self.hidden.iter().enumerate() {
-            if width == 0 || width > WIDEST {
-                faults.push(format!("hidden[{i}] is {width}; 1 to {WIDEST} is right"));
-            }
-        }
-        if self.residual && self.hidden.windows(2).any(|pair| pair[0] != pair[1]) {
-            faults.push(format!("hidden is {:?}; residual layers must all have one width", self.hidden));
+        let count = self.layers.count();
+        if count == 0 || count > MOST_LAYERS {
+            faults.push(format!("layers is {count}; 1 to {MOST_LAYERS} is right"));
+            return faults;
         }
         if self.orders.is_empty() {
             faults.push("orders is empty; at least one order is right".into());
         }
-        faults.extend(self.transformer.fault().map(|fault| format!("transformer: {fault}")));
+        let listed = matches!(self.layers, Layers::Listed(_));
+        for (l, shape) in self.shapes().iter().enumerate() {
+            let of_layer = shape.faults(dim.max(1));
+            let name = |fault: String| if listed { format!("layers[{l}]: {fault}") } else { fault };
+            faults.extend(of_layer.into_iter().map(name).filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());
+        }
         faults.extend(self.base.fault().map(|fault| format!("base: {fault}")));
         if let Some(limit) = self.tail_limit.filter(|limit| !(1.0..=1e6).contains(limit)) {
             faults.push(format!("tail_limit is {limit}; 1 to 1000000, in scales of the base, is right"));
@@ -123,6 +158,38 @@ impl FlowConfig {
             let millions = self.multiplications(dim) / 1_000_000;
             faults.push(format!("the flow has {millions} million weights; at most 2147 million is right"));
         }
+        faults
+    }
+}
+
+fn is_autoregressive(structure: &Structure) -> bool {
+    *structure == Structure::Autoregressive
+}
+
+impl LayerShape {
+    fn network(&self, dim: usize) -> Network {
+        let groups = self.structure.groups(self.order, dim);
+        let MadeConfig { hidden, activation, residual, skip } = &self.made;
+        let per_variable = self.transformer.per_variable();
+        Network::new(groups.given, &groups.sizes, per_variable, hidden, *activation, *residual, *skip)
+    }
+
+    fn faults(&self, dim: usize) -> Vec<String> {
+        let mut faults = Vec::new();
+        let hidden = &self.made.hidden;
+        if hidden.len() > MOST_HIDDEN {
+            faults.push(format!("hidden lists {} layers; at most {MOST_HIDDEN} is right", hidden.len()));
+        }
+        for (i, &width) in hidden.iter().enumerate() {
+            if width == 0 || width > WIDEST {
+                faults.push(format!("hidden[{i}] is {width}; 1 to {WIDEST} is right"));
+            }
+        }
+        if self.made.residual && hidden.windows(2).any(|pair| pair[0] != pair[1]) {
+            faults.push(format!("hidden is {hidden:?}; residual layers must all have one width"));
+        }
+        faults.extend(self.transformer.fault().map(|fault| format!("transformer: {fault}")));
+        faults.extend(self.structure.fault(self.order, dim).map(|fault| format!("structure: {fault}")));
         faults
     }
 }

@@ -3,6 +3,7 @@
 mod base;
 mod config;
 mod frozen;
+mod layers;
 mod link;
 mod model;
 mod model_file;
@@ -15,6 +16,7 @@ mod tail;
 pub use base::{Base, BaseConfig, Limited, Mixture, Normal, Strata, StudentT};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
+pub use layers::{LayerShape, LayerSpec, Layers, MaskedSpec};
 pub use link::Link;
 pub use model::{FrozenModel, Model, MOST_HELD_OUT};
 pub use pass::Pass;
@@ -66,11 +68,11 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
         if let Some(fault) = config.faults(dim).into_iter().next() {
             return Err(Error::invalid(fault));
         }
-        let links = (0..config.layers).map(|l| {
+        let links = config.shapes().into_iter().enumerate().map(|(l, shape)| {
             let layer = stream.child(&format!("layers.{l}"));
-            let per_variable = config.transformer.per_variable();
-            let conditioner = Made::new(device, dim, per_variable, config.order(l), &config.made(), &layer)?;
-            Ok(Autoregressive::new(conditioner, config.transformer))
+            let groups = shape.structure.groups(shape.order, dim);
+            let conditioner = Made::new(device, groups, shape.transformer.per_variable(), &shape.made, &layer)?;
+            Ok(Autoregressive::new(conditioner, shape.transformer))
         });
         let chain = Chain::new(links.collect::<Result<Vec<_>>>()?)?;
         let base = LearnedBase::new(device, dim, (config.base, config.tail_limit), &stream.child("base"))?;

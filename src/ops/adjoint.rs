@@ -12,19 +12,21 @@ use super::lanes::input_gradient_of;
 use super::real::Real;
 use super::transform::Transform;
 use super::weighted::{reset, Gradients, Scratch, Trace, WeightedNetwork};
+use std::ops::Range;
 
 impl<E: Real> WeightedNetwork<E> {
-    /// One sweep through the variables from the last to the first, using every weight once, after a recorded pass left `trace`.
+    /// One sweep through the groups from the last to the first, using every weight once, after a recorded pass left `trace`.
     ///
-    /// Calls `solve(i, c, d_parameters)` for each variable: `c` is what the gradients at the outputs of all later variables give to
-    /// input `i`, and `solve` fills the gradients at its own outputs. `gradients` then are those of a backward pass.
+    /// Calls `solve(inputs, c, d_parameters)` for each group: `c` is what the gradients at the outputs of all later groups give to
+    /// its inputs, and `solve` fills the gradients at its own outputs; at last for those that are given, which have none. `gradients` then are
+    /// those of a backward pass.
     pub fn adjoint_sweep(
         &self,
         trace: &Trace<E>,
         gradients: &mut Gradients<E>,
         stride: usize,
         scratch: &mut Scratch<E>,
-        mut solve: impl FnMut(usize, &[E], &mut [E]),
+        mut solve: impl FnMut(Range<usize>, &[E], &mut [E]),
     ) {
         let network = &**self.network();
         let Scratch { gradient, below } = scratch;
@@ -36,10 +38,10 @@ impl<E: Real> WeightedNetwork<E> {
         }
         d_out.resize(network.outputs() * stride, E::ZERO);
         let (output, skip) = (self.output_map(), self.skip_map());
-        for variable in (0..network.inputs()).rev() {
+        for degree in (0..=network.groups()).rev() {
             // What sees the hidden units of this degree belongs to later variables, or to units that have had their turn.
             for l in (0..layers).rev() {
-                let units = network.units_of_degree(l, variable + 1);
+                let units = network.units_of_degree(l, degree);
                 if units.is_empty() {
                     continue;
                 }
@@ -66,19 +68,22 @@ impl<E: Real> WeightedNetwork<E> {
                     multiply(&trace.slopes[l][places], d_z);
                 }
             }
-            reset(below, stride);
-            let input = variable..variable + 1;
+            let inputs = if degree == 0 { 0..network.given() } else { network.inputs_of(degree - 1) };
+            if inputs.is_empty() {
+                continue;
+            }
+            reset(below, inputs.len() * stride);
             if layers == 0 {
-                input_gradient_of(output.stairs, output.weights, input.clone(), d_out, stride, below);
+                input_gradient_of(output.stairs, output.weights, inputs.clone(), d_out, stride, below);
             } else {
                 let map = self.hidden_map(0);
-                input_gradient_of(map.stairs, map.weights, input.clone(), &d_hidden[0], stride, below);
+                input_gradient_of(map.stairs, map.weights, inputs.clone(), &d_hidden[0], stride, below);
             }
             if let Some(map) = &skip {
-                input_gradient_of(map.stairs, map.weights, input, d_out, stride, below);
+                input_gradient_of(map.stairs, map.weights, inputs.clone(), d_out, stride, below);
             }
-            let parameters = network.per_variable() * stride;
-            solve(variable, below, &mut d_out[variable * parameters..(variable + 1) * parameters]);
+            let outputs = if degree == 0 { 0..0 } else { network.outputs_of(&inputs) };
+            solve(inputs, below, &mut d_out[outputs.start * stride..outputs.end * stride]);
         }
     }
 }
@@ -101,12 +106,15 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
         let Record { x, trace, kept } = record;
         self.gather(gradient, stride, sorted);
         let per_kept = self.transform.kept() * stride;
-        self.network.adjoint_sweep(trace, gradients, stride, scratch, |i, c, d_parameters| {
-            let lanes = i * stride..(i + 1) * stride;
+        let given = self.network.network().given();
+        self.network.adjoint_sweep(trace, gradients, stride, scratch, |inputs, c, d_parameters| {
+            let lanes = inputs.start * stride..inputs.end * stride;
             let d_x = &mut sorted[lanes.clone()];
             subtract(c, d_x);
-            let kept = &kept[i * per_kept..(i + 1) * per_kept];
-            self.transform.adjoint_lanes(stride, &x[lanes], kept, d_x, d_log_det, d_parameters);
+            if inputs.start >= given {
+                let kept = &kept[(inputs.start - given) * per_kept..(inputs.end - given) * per_kept];
+                self.transform.adjoint_lanes(stride, &x[lanes], kept, d_x, d_log_det, d_parameters);
+            }
         });
         self.scatter(sorted, stride, gradient);
     }
@@ -117,9 +125,11 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
         let Record { x, trace, kept } = record;
         self.solve(chunk, x, trace, true);
         // The images are known; what is wanted is what the transform keeps on the way to them.
-        kept.resize(self.transform.kept() * x.len(), E::ZERO);
+        let variables = &x[self.network.network().given() * stride..];
+        kept.resize(self.transform.kept() * variables.len(), E::ZERO);
         let Buffers { sorted: images, log_det, .. } = buffers;
-        images.clone_from(x);
+        images.clear();
+        images.extend_from_slice(variables);
         log_det.resize(stride, 0.0);
         self.transform.forward_lanes(stride, images, &trace.out, log_det, Some(kept));
         self.scatter(x, stride, &mut chunk.points);

@@ -7,7 +7,6 @@ use super::{stock, Kernels, Mapped, Points};
 use crate::error::Result;
 use dfdx::prelude::Tape;
 use pulp::{Arch, Simd, WithSimd};
-use std::sync::Arc;
 
 /// y = x·eˢ + t with s = c·tanh(raw / c): |s| < c with slope 1 at 0. The parameters are the raw log scale and the shift t.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,11 +75,10 @@ impl Transform for Affine {
 
     fn on_tape<E: Real, D: Kernels<E>, T: Tape<E, D>>(
         &self,
-        order: &Arc<[usize]>,
-        x: Points<E, D>,
+        x: Points<E, D, T>,
         parameters: Points<E, D, T>,
     ) -> Result<Mapped<E, D, T>> {
-        stock::affine(self.bound, order, x, parameters)
+        stock::affine(self.bound, x, parameters)
     }
 }
 

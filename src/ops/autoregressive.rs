@@ -8,7 +8,7 @@ use super::weight_gradient::Shared;
 use super::weighted::{reset, Gradients, Scratch, Trace, WeightedNetwork};
 use std::sync::Arc;
 
-/// `y_i = τ(x_i; c_i(x_<i))` for a masked network c and a transform τ, with weights.
+/// `y_i = τ(x_i; c_i(x_<i))` for a masked network c and a transform τ, with weights; what is given to the network stays as it is.
 #[derive(Debug, Clone)]
 pub struct AutoregressiveMap<E, M> {
     order: Arc<[usize]>,
@@ -38,7 +38,7 @@ pub struct Buffers<E> {
 }
 
 impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
-    /// A map whose variable `i` is column `order[i]`. With `packed`, its weights are also laid out for chunks of few rows.
+    /// A map whose network's input `i` is column `order[i]`. With `packed`, its weights are also laid out for chunks of few rows.
     pub fn new(order: Arc<[usize]>, transform: M, network: WeightedNetwork<E>, packed: bool) -> Self {
         let packed = packed.then(|| PackedNetwork::pack(&network));
         Self { order, transform, network, packed }
@@ -63,7 +63,12 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
     /// The elementary operations for one row, roughly.
     pub fn work(&self) -> usize {
         // A transform costs about as much as 10 multiplications for each of its parameters.
-        self.network.network().weights() + 10 * self.transform.per_variable() * self.order.len()
+        self.network.network().weights() + 10 * self.transform.per_variable() * self.variables().len()
+    }
+
+    /// The columns that are transformed, in the map's order.
+    fn variables(&self) -> &[usize] {
+        &self.order[self.network.network().given()..]
     }
 
     /// Carries a chunk through the one-pass direction.
@@ -92,13 +97,13 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
 
     /// The images of `record.x` with the parameters in `record.trace`.
     fn transform(&self, chunk: &mut Chunk<E>, record: &mut Record<E>, keep: bool) {
-        let Record { x, trace, kept } = record;
+        let Record { trace, kept, .. } = record;
         let stride = chunk.stride();
         if keep {
-            kept.resize(self.transform.kept() * x.len(), E::ZERO);
+            kept.resize(self.transform.kept() * self.variables().len() * stride, E::ZERO);
         }
         let (per_variable, per_kept) = (self.transform.per_variable() * stride, self.transform.kept() * stride);
-        for (i, &column) in self.order.iter().enumerate() {
+        for (i, &column) in self.variables().iter().enumerate() {
             let y = &mut chunk.points[column * stride..][..stride];
             let parameters = &trace.out[i * per_variable..][..per_variable];
             let keep = keep.then(|| &mut kept[i * per_kept..][..per_kept]);
@@ -121,7 +126,8 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
         let Record { x, trace, kept } = record;
         self.gather(gradient, stride, sorted);
         gradients.out.resize(trace.out.len(), E::ZERO);
-        self.transform.backward_lanes(stride, x, kept, sorted, d_log_det, &mut gradients.out);
+        let given = self.network.network().given() * stride;
+        self.transform.backward_lanes(stride, &x[given..], kept, &mut sorted[given..], d_log_det, &mut gradients.out);
         self.network.backward(trace, gradients, stride, sorted, scratch);
         self.scatter(sorted, stride, gradient);
     }
@@ -155,28 +161,33 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
     /// Solves for the points `x` (in the map's order) whose images the chunk holds.
     pub(super) fn solve(&self, chunk: &mut Chunk<E>, x: &mut Vec<E>, trace: &mut Trace<E>, record: bool) {
         let stride = chunk.stride();
-        x.resize(chunk.points.len(), E::ZERO);
-        let Chunk { points, log_det, .. } = chunk;
-        self.network.sweep(x, stride, trace, record, |i, parameters, x| {
-            x.copy_from_slice(&points[self.order[i] * stride..][..stride]);
+        self.gather(&chunk.points, stride, x);
+        let log_det = &mut chunk.log_det;
+        self.network.sweep(x, stride, trace, record, |_, parameters, x| {
             self.transform.inverse_lanes(stride, x, parameters, log_det);
         });
     }
 
-    /// The other direction as it is usually computed, by one pass for each variable: after pass `i` the first `i + 1` are right.
+    /// The other direction as it is usually computed, by one pass for each group: after pass `i` the first `i + 1` are right.
     pub fn inverse_by_passes(&self, chunk: &mut Chunk<E>, buffers: &mut Buffers<E>) {
-        let Buffers { record: Record { x, trace, .. }, rows, .. } = buffers;
+        let Buffers { record: Record { x, trace, .. }, sorted, rows, .. } = buffers;
         let stride = chunk.stride();
-        let per_variable = self.transform.per_variable() * stride;
-        reset(x, chunk.points.len());
-        for (i, &column) in self.order.iter().enumerate() {
+        let network = self.network.network();
+        self.gather(&chunk.points, stride, sorted);
+        reset(x, sorted.len());
+        let given = network.given() * stride;
+        x[..given].copy_from_slice(&sorted[..given]);
+        for group in 0..network.groups() {
             match &self.packed {
                 Some(packed) if chunk.rows() <= FEW => packed.forward(chunk.rows(), x, stride, rows, &mut trace.out),
                 _ => self.network.forward(x, stride, trace, false),
             }
-            let lanes = &mut x[i * stride..][..stride];
-            lanes.copy_from_slice(&chunk.points[column * stride..][..stride]);
-            let parameters = &trace.out[i * per_variable..][..per_variable];
+            let inputs = network.inputs_of(group);
+            let outputs = network.outputs_of(&inputs);
+            let places = inputs.start * stride..inputs.end * stride;
+            let lanes = &mut x[places.clone()];
+            lanes.copy_from_slice(&sorted[places]);
+            let parameters = &trace.out[outputs.start * stride..outputs.end * stride];
             self.transform.inverse_lanes(stride, lanes, parameters, &mut chunk.log_det);
         }
         self.scatter(x, stride, &mut chunk.points);

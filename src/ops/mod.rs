@@ -5,6 +5,7 @@
 #![allow(clippy::needless_range_loop, reason = "kernels count registers and layers through several arrays at a time")]
 
 pub mod activation;
+pub mod additive;
 mod adjoint;
 pub mod affine;
 pub mod autoregressive;
@@ -70,7 +71,7 @@ pub struct Link<'a, E: Real, D: Device<E>, M> {
     pub network: &'a Arc<Network>,
     /// The weights of the conditioner, in the order of [`Network::tensors`].
     pub tensors: Vec<&'a Rows<E, D>>,
-    /// `order[i]` is the column of `x` that has degree `i + 1`.
+    /// `order[i]` is the column of `x` that is input `i` of the network.
     pub order: &'a Arc<[usize]>,
     /// What is done to each variable.
     pub transform: M,

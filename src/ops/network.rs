@@ -7,11 +7,14 @@ use std::sync::Arc;
 /// A masked multilayer network over degree-sorted inputs, with variable-major outputs (Germain et al. 2015).
 ///
 /// With hidden layers h₀ = x, hₗ = φ(Wₗ hₗ₋₁ + bₗ) (plus hₗ₋₁ from the second on, when residual), the output is
-/// W h_L + b, plus S x when there is a skip. Input `i` (from 0) has degree `i + 1`; a unit of degree `m` sees what has a degree
-/// of at most `m`; the `per_variable` outputs of variable `i` see what has a degree of at most `i`.
+/// W h_L + b, plus S x when there is a skip. Inputs come in groups: those that are given, of degree 0, without outputs; then groups of
+/// degree 1, 2, … A unit of degree `m` sees what has a degree of at most `m`; the `per_variable` outputs of a variable of degree `m` see what
+/// has a degree below `m`. With groups of one variable each that is the masked autoencoder; with some given and one group, the dense network of a
+/// coupling (Dinh, Krueger and Bengio 2015); with one group and none given, constants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    inputs: usize,
+    /// Where groups begin among the inputs; the end at last.
+    starts: Vec<usize>,
     per_variable: usize,
     degrees: Vec<Vec<usize>>,
     hidden: Vec<Arc<Staircase>>,
@@ -46,41 +49,75 @@ pub enum Role {
 }
 
 impl Network {
-    /// A network from the widths of its hidden layers. With one input there is nothing to see, so hidden layers are left out.
+    /// A network over `given` inputs and groups of these sizes, from the widths of its hidden layers, which are left out where there is nothing to
+    /// see.
     ///
     /// # Panics
-    /// If `inputs`, `per_variable` or a width is 0, or a residual network has unequal widths: all refused on checking.
+    /// If there is no group, or a size, `per_variable` or a width is 0, or a residual network has unequal widths: all refused on checking.
     pub fn new(
-        inputs: usize,
+        given: usize,
+        groups: &[usize],
         per_variable: usize,
         widths: &[usize],
         activation: Activation,
         residual: bool,
         skip: bool,
     ) -> Self {
-        assert!(inputs > 0 && per_variable > 0 && !widths.contains(&0), "positive sizes");
+        assert!(
+            per_variable > 0 && !groups.is_empty() && !widths.iter().chain(groups).any(|&size| size == 0),
+            "positive sizes"
+        );
         assert!(!residual || widths.windows(2).all(|pair| pair[0] == pair[1]), "residual layers of one width");
-        let widths = if inputs == 1 { &[] } else { widths };
-        let degrees: Vec<Vec<usize>> = widths.iter().map(|&width| hidden_degrees(inputs, width)).collect();
-        let input_degrees: Vec<usize> = (1..=inputs).collect();
+        let mut starts = vec![given];
+        for size in groups {
+            starts.push(starts[starts.len() - 1] + size);
+        }
+        // A hidden unit sees something, and is seen.
+        let seen = usize::from(given == 0)..groups.len();
+        let widths = if seen.is_empty() { &[] } else { widths };
+        let degrees: Vec<Vec<usize>> = widths.iter().map(|&width| hidden_degrees(&seen, width)).collect();
+        let sizes = || groups.iter().enumerate().map(|(group, &size)| (group + 1, size));
+        let input_degrees: Vec<usize> =
+            std::iter::once((0, given)).chain(sizes()).flat_map(|(degree, size)| vec![degree; size]).collect();
         let mut hidden = Vec::new();
         let mut below = &input_degrees;
         for layer in &degrees {
             hidden.push(Arc::new(stairs_between(below, layer)));
             below = layer;
         }
-        let output_degrees: Vec<usize> = (0..inputs * per_variable).map(|j| j / per_variable).collect();
+        let output_degrees: Vec<usize> =
+            sizes().flat_map(|(degree, size)| vec![degree - 1; size * per_variable]).collect();
         let output = Arc::new(stairs_between(below, &output_degrees));
         let skip = (skip && !degrees.is_empty()).then(|| Arc::new(stairs_between(&input_degrees, &output_degrees)));
-        Self { inputs, per_variable, degrees, hidden, output, skip, activation, residual }
+        Self { starts, per_variable, degrees, hidden, output, skip, activation, residual }
     }
 
     /// The number of inputs.
     pub fn inputs(&self) -> usize {
-        self.inputs
+        self.starts[self.starts.len() - 1]
     }
 
-    /// The number of outputs for each input.
+    /// The number of inputs that are given; the others are variables.
+    pub fn given(&self) -> usize {
+        self.starts[0]
+    }
+
+    /// The number of groups of variables.
+    pub fn groups(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The inputs of group `group`, from 0, which have the degree `group` + 1.
+    pub fn inputs_of(&self, group: usize) -> std::ops::Range<usize> {
+        self.starts[group]..self.starts[group + 1]
+    }
+
+    /// The outputs of these inputs, none of which is given.
+    pub fn outputs_of(&self, inputs: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+        (inputs.start - self.given()) * self.per_variable..(inputs.end - self.given()) * self.per_variable
+    }
+
+    /// The number of outputs for each variable.
     pub fn per_variable(&self) -> usize {
         self.per_variable
     }
@@ -153,9 +190,9 @@ impl Network {
     }
 }
 
-/// Sorted degrees 1 ..= inputs − 1, spread evenly over `width` units and ending at `inputs − 1`, so that every input is seen.
-fn hidden_degrees(inputs: usize, width: usize) -> Vec<usize> {
-    (1..=width).map(|unit| (unit * (inputs - 1)).div_ceil(width)).collect()
+/// Sorted degrees of `seen`, spread evenly over `width` units and ending at the last, so that every input that may be seen is.
+fn hidden_degrees(seen: &std::ops::Range<usize>, width: usize) -> Vec<usize> {
+    (1..=width).map(|unit| seen.start + (unit * seen.len()).div_ceil(width) - 1).collect()
 }
 
 /// The mask between two sorted layers: an output of degree m sees the inputs of degree at most m.
@@ -170,26 +207,45 @@ mod tests {
 
     #[test]
     fn degrees_cover_all_inputs() {
-        assert_eq!(hidden_degrees(5, 4), [1, 2, 3, 4]);
-        assert_eq!(hidden_degrees(5, 2), [2, 4]);
-        assert_eq!(hidden_degrees(2, 3), [1, 1, 1]);
+        assert_eq!(hidden_degrees(&(1..5), 4), [1, 2, 3, 4]);
+        assert_eq!(hidden_degrees(&(1..5), 2), [2, 4]);
+        assert_eq!(hidden_degrees(&(1..2), 3), [1, 1, 1]);
+        assert_eq!(hidden_degrees(&(0..1), 3), [0, 0, 0]);
+        assert_eq!(hidden_degrees(&(0..3), 3), [0, 1, 2]);
         for width in 1..40 {
-            let degrees = hidden_degrees(10, width);
+            let degrees = hidden_degrees(&(1..10), width);
             assert!(degrees.is_sorted() && degrees[0] >= 1 && *degrees.last().expect("one") == 9);
         }
     }
 
     #[test]
     fn one_input_has_only_an_output_bias() {
-        let network = Network::new(1, 2, &[8, 8], Activation::Relu, false, true);
+        let network = Network::new(0, &[1], 2, &[8, 8], Activation::Relu, false, true);
         let names: Vec<String> = network.tensors().into_iter().map(|t| t.name).collect();
         assert_eq!(names, ["output.bias"]);
     }
 
     #[test]
     fn outputs_of_a_variable_see_only_earlier_inputs() {
-        let network = Network::new(4, 2, &[], Activation::Relu, false, false);
+        let network = Network::new(0, &[1; 4], 2, &[], Activation::Relu, false, false);
         let reach: Vec<usize> = (0..8).map(|j| network.output().reach(j)).collect();
         assert_eq!(reach, [0, 0, 1, 1, 2, 2, 3, 3]);
+    }
+
+    #[test]
+    fn a_coupling_is_a_dense_network_of_what_is_given() {
+        let network = Network::new(2, &[3], 2, &[7], Activation::Relu, false, true);
+        let all = |stairs: &Staircase| (0..stairs.outputs()).map(|j| stairs.reach(j)).collect::<Vec<_>>();
+        assert_eq!((all(&network.hidden()[0]), all(network.output())), (vec![2; 7], vec![7; 6]));
+        assert_eq!((network.inputs(), network.groups(), network.inputs_of(0), network.outputs()), (5, 1, 2..5, 6));
+        assert_eq!(network.skip().map(|skip| all(skip)), Some(vec![2; 6]));
+    }
+
+    #[test]
+    fn groups_see_whole_groups_before_them() {
+        let network = Network::new(1, &[2, 2], 1, &[], Activation::Relu, false, false);
+        let reach: Vec<usize> = (0..4).map(|j| network.output().reach(j)).collect();
+        assert_eq!(reach, [1, 1, 3, 3]);
+        assert_eq!(network.outputs_of(&network.inputs_of(1)), 2..4);
     }
 }

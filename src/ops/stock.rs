@@ -56,11 +56,35 @@ pub fn autoregressive<E: Real, D: Kernels<E>, T: Tape<E, D>, M: Transform>(
     for link in links {
         let (x, tape) = y.split_tape();
         let parameters = masked_network(link.network, &link.tensors, link.order, x.clone().put_tape(tape))?;
-        let (image, log_det) = link.transform.on_tape(link.order, x, parameters)?;
+        let (given, variables) = link.order.split_at(link.network.given());
+        let (images, log_det) = link.transform.on_tape(columns(x.retaped::<T>(), variables)?, parameters)?;
         total = total.try_add(log_det).map_err(tensor_error)?;
-        y = image;
+        y = beside(x, given, images, variables)?;
     }
     Ok((y, total))
+}
+
+/// The columns `given` of `x` beside `images`, which are the columns `variables`.
+fn beside<E: Real, D: Kernels<E>, T: Tape<E, D>>(
+    x: Points<E, D>,
+    given: &[usize],
+    images: Points<E, D, T>,
+    variables: &[usize],
+) -> Result<Points<E, D, T>> {
+    let (rows, dim) = *x.shape();
+    let mut place = vec![0; dim];
+    variables.iter().enumerate().for_each(|(i, &column)| place[column] = i);
+    let images = columns(images, &place)?;
+    if given.is_empty() {
+        return Ok(images);
+    }
+    let mask = |inside: E, outside: E| {
+        let row = (0..dim).map(|column| if given.contains(&column) { inside } else { outside });
+        let mask = row.collect::<Vec<_>>().repeat(rows);
+        x.device().try_tensor_from_vec(mask, (rows, dim)).map_err(tensor_error)
+    };
+    let kept = x.retaped::<T>().try_mul(mask(E::ONE, E::ZERO)?).map_err(tensor_error)?;
+    images.try_mul(mask(E::ZERO, E::ONE)?).and_then(|images| images.try_add(kept)).map_err(tensor_error)
 }
 
 /// The outputs of a masked network (rows × [`Network::outputs`], variable-major in degree order) at `x`.
@@ -124,17 +148,12 @@ fn linear<E: Dtype, D: Device<E>, T: Tape<E, D>>(
 /// See [`super::affine::Affine`].
 pub fn affine<E: Real, D: Kernels<E>, T: Tape<E, D>>(
     bound: f64,
-    order: &Arc<[usize]>,
-    x: Points<E, D>,
+    x: Points<E, D, T>,
     parameters: Points<E, D, T>,
 ) -> Result<Mapped<E, D, T>> {
     let (_, width) = *x.shape();
     let even: Vec<usize> = (0..width).map(|i| 2 * i).collect();
     let odd: Vec<usize> = (0..width).map(|i| 2 * i + 1).collect();
-    let mut place = vec![0; width];
-    for (i, &column) in order.iter().enumerate() {
-        place[column] = i;
-    }
     let shift = columns(parameters.with_empty_tape(), &odd)?;
     let raw = columns(parameters, &even)?;
     let s = raw
@@ -143,11 +162,10 @@ pub fn affine<E: Real, D: Kernels<E>, T: Tape<E, D>>(
         .and_then(|s| s.try_mul(E::of(bound)))
         .map_err(tensor_error)?;
     let log_det: Rows<E, D, T> = s.with_empty_tape().try_sum::<(usize,), Axis<1>>().map_err(tensor_error)?;
-    let sorted: Points<E, D, T> = columns(x.retaped::<T>(), order)?;
     let y = s
         .try_exp()
-        .and_then(|scale| scale.try_mul(sorted))
+        .and_then(|scale| scale.try_mul(x))
         .and_then(|scaled| scaled.try_add(shift))
         .map_err(tensor_error)?;
-    Ok((columns(y, &place)?, log_det))
+    Ok((y, log_det))
 }

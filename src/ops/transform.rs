@@ -4,7 +4,6 @@ use super::real::Real;
 use super::{Kernels, Mapped, Points};
 use crate::error::Result;
 use dfdx::prelude::Tape;
-use std::sync::Arc;
 
 /// A monotone scalar map y = τ(x; θ). On slices, variables and their parameters are unit-major: `stride` lanes to each.
 pub trait Transform: Copy + Send + Sync + 'static {
@@ -52,15 +51,13 @@ pub trait Transform: Copy + Send + Sync + 'static {
     /// Solves y = τ(x; θ) in place and adds log |∂x/∂y| to `log_det`.
     fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]);
 
-    /// The images of `x` (columns in the user's order; `order[i]` is the column of variable `i`) and the log-dets of the rows, on
-    /// tape, composed from the tensor library's ops.
+    /// The images of the variables `x` (rows × variables) and the log-dets of the rows, on tape, composed from the tensor library's ops.
     ///
     /// # Errors
     /// If the tensor library fails.
     fn on_tape<E: Real, D: Kernels<E>, T: Tape<E, D>>(
         &self,
-        order: &Arc<[usize]>,
-        x: Points<E, D>,
+        x: Points<E, D, T>,
         parameters: Points<E, D, T>,
     ) -> Result<Mapped<E, D, T>>;
 }

@@ -7,6 +7,7 @@ use super::network::Network;
 use super::real::Real;
 use super::staircase::Staircase;
 use super::weight_gradient::{self, Part, Shared, BLOCK};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A [`Network`] with weights. All buffers are unit-major: `stride` lanes to a unit.
@@ -266,21 +267,22 @@ impl<E: Real> WeightedNetwork<E> {
         }
     }
 
-    /// One sweep through the variables in degree order, using every weight once: what inverts an autoregressive map.
+    /// One sweep through the groups in degree order, using every weight once: what inverts an autoregressive map. Inputs that are given are
+    /// in `x` already.
     ///
-    /// When variable `i` has become known, the hidden units of degree `i + 1` can be computed, and they are never touched again;
-    /// then the outputs of variable `i + 1` are complete. A whole inverse so costs the arithmetic of one forward pass, where one
-    /// pass for each variable (the usual way) costs `inputs` of them.
+    /// When a group has become known, the hidden units of its degree can be computed, and they are never touched again;
+    /// then the outputs of the next group are complete. A whole inverse so costs the arithmetic of one forward pass, where one
+    /// pass for each group (the usual way) costs as many of them.
     ///
-    /// Calls `solve(i, parameters, x)` for each variable in degree order: `parameters` holds its outputs, and `solve` fills its
-    /// lanes `x`. The trace is that of a forward pass at the `x` found; with room for a backward pass if `record`.
+    /// Calls `solve(variables, parameters, x)` for each group in degree order: `parameters` holds the outputs of these inputs, and `solve` fills
+    /// their lanes `x`. The trace is that of a forward pass at the `x` found; with room for a backward pass if `record`.
     pub fn sweep(
         &self,
         x: &mut [E],
         stride: usize,
         trace: &mut Trace<E>,
         record: bool,
-        mut solve: impl FnMut(usize, &[E], &mut [E]),
+        mut solve: impl FnMut(Range<usize>, &[E], &mut [E]),
     ) {
         let network = &*self.network;
         let Trace { out, hidden, slopes } = trace;
@@ -295,18 +297,22 @@ impl<E: Real> WeightedNetwork<E> {
         }
         out.resize(network.outputs() * stride, E::ZERO);
         let (output, skip) = (self.output_map(), self.skip_map());
-        for variable in 0..network.inputs() {
-            let outputs = variable * network.per_variable()..(variable + 1) * network.per_variable();
-            let parameters = &mut out[outputs.start * stride..outputs.end * stride];
-            let last = hidden.last().map_or(&*x, Vec::as_slice);
-            forward(output.stairs, output.weights, Start::Bias(output.bias), outputs.clone(), last, stride, parameters);
-            if let Some(map) = &skip {
-                forward(map.stairs, map.weights, Start::Output, outputs, x, stride, parameters);
+        for degree in 0..=network.groups() {
+            if degree > 0 {
+                let variables = network.inputs_of(degree - 1);
+                let outputs = network.outputs_of(&variables);
+                let parameters = &mut out[outputs.start * stride..outputs.end * stride];
+                let last = hidden.last().map_or(&*x, Vec::as_slice);
+                let start = Start::Bias(output.bias);
+                forward(output.stairs, output.weights, start, outputs.clone(), last, stride, parameters);
+                if let Some(map) = &skip {
+                    forward(map.stairs, map.weights, Start::Output, outputs, x, stride, parameters);
+                }
+                let lanes = variables.start * stride..variables.end * stride;
+                solve(variables, parameters, &mut x[lanes]);
             }
-            solve(variable, parameters, &mut x[variable * stride..(variable + 1) * stride]);
-
             for l in 0..layers {
-                let units = network.units_of_degree(l, variable + 1);
+                let units = network.units_of_degree(l, degree);
                 if units.is_empty() {
                     continue;
                 }

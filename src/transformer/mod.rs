@@ -1,6 +1,7 @@
 //! Monotone scalar maps, given their parameters: what an autoregressive bijection does to each variable.
 
 use crate::error::Result;
+use crate::ops::additive::Additive;
 use crate::ops::affine::Affine;
 use crate::ops::real::Real;
 use crate::ops::spline::{Spline, MOST_BINS};
@@ -8,12 +9,13 @@ use crate::ops::transform::Transform;
 use crate::ops::{Kernels, Mapped, Points};
 use dfdx::prelude::Tape;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// Which monotone map, with its constants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Transformer {
+    /// y = x + t: no stretching, log |det J| = 0.
+    Additive,
     /// y = x·eˢ + t with s = c·tanh(raw / c) and c = ln `max_scale`.
     ///
     /// A soft bound rather than a clamp: it leaves small scales alone, never cuts a gradient to zero, and allows the large
@@ -65,7 +67,7 @@ impl Transformer {
 
     /// What is wrong with its constants.
     pub fn fault(&self) -> Option<String> {
-        let (Transformer::Affine { max_scale } | Transformer::Spline { max_scale, .. }) = self;
+        let (Transformer::Affine { max_scale } | Transformer::Spline { max_scale, .. }) = self else { return None };
         if !(max_scale.is_finite() && *max_scale > 1.0 && *max_scale <= 1e12) {
             return Some(format!("max_scale is {max_scale}; a number above 1 and at most 1e12 is right"));
         }
@@ -85,6 +87,10 @@ impl Transformer {
 macro_rules! transform {
     ($transformer:expr, $transform:ident => $call:expr) => {
         match *$transformer {
+            Transformer::Additive => {
+                let $transform = Additive;
+                $call
+            }
             Transformer::Affine { max_scale } => {
                 let $transform = Affine { bound: max_scale.ln() };
                 $call
@@ -147,10 +153,9 @@ impl Transform for Transformer {
 
     fn on_tape<E: Real, D: Kernels<E>, T: Tape<E, D>>(
         &self,
-        order: &Arc<[usize]>,
-        x: Points<E, D>,
+        x: Points<E, D, T>,
         parameters: Points<E, D, T>,
     ) -> Result<Mapped<E, D, T>> {
-        transform!(self, transform => transform.on_tape(order, x, parameters))
+        transform!(self, transform => transform.on_tape(x, parameters))
     }
 }

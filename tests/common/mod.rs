@@ -2,8 +2,8 @@
 #![allow(dead_code)]
 
 use dfdx::prelude::*;
-use flowdistill::conditioner::{Activation, Order};
-use flowdistill::flow::{BaseConfig, Flow, FlowConfig, Orientation};
+use flowdistill::conditioner::{Activation, Groups, Order, Split, Structure};
+use flowdistill::flow::{BaseConfig, Flow, FlowConfig, LayerShape, LayerSpec, Layers, MaskedSpec, Orientation};
 use flowdistill::ops::real::Real;
 use flowdistill::ops::Kernels;
 use flowdistill::params::Parameters;
@@ -32,10 +32,11 @@ pub fn spline() -> Transformer {
 /// One flow of every kind that can be configured.
 pub fn cases() -> Vec<(&'static str, FlowConfig)> {
     let base = FlowConfig {
-        layers: 1,
+        layers: 1.into(),
         hidden: vec![12, 9],
         activation: Activation::Tanh,
         orders: vec![Order::Ascending],
+        structure: Structure::Autoregressive,
         residual: false,
         skip: false,
         transformer: gentle(),
@@ -59,13 +60,68 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         (
             "two spline layers",
             FlowConfig {
-                layers: 2,
+                layers: 2.into(),
                 hidden: vec![10, 10],
                 activation: Activation::Silu,
                 orders: vec![Order::Descending, Order::Shuffled(3)],
                 residual: true,
                 skip: true,
                 transformer: spline(),
+                ..base.clone()
+            },
+        ),
+        ("additive", FlowConfig { transformer: Transformer::Additive, ..base.clone() }),
+        ("blocks", FlowConfig { structure: Structure::Blocks(3), orders: vec![Order::Shuffled(7)], ..base.clone() }),
+        (
+            "blocks of splines",
+            FlowConfig { structure: Structure::Blocks(2), transformer: spline(), skip: true, ..base.clone() },
+        ),
+        ("constants", FlowConfig { structure: Structure::Blocks(1), ..base.clone() }),
+        ("coupling", FlowConfig { structure: Structure::Coupling(Split::Halves), ..base.clone() }),
+        (
+            "coupling the other way",
+            FlowConfig {
+                structure: Structure::Coupling(Split::Halves),
+                orders: vec![Order::Descending],
+                skip: true,
+                residual: true,
+                hidden: vec![10, 10],
+                ..base.clone()
+            },
+        ),
+        (
+            "spline coupling by parity",
+            FlowConfig { structure: Structure::Coupling(Split::Parity), transformer: spline(), ..base.clone() },
+        ),
+        (
+            "additive coupling of random halves",
+            FlowConfig {
+                structure: Structure::Coupling(Split::Halves),
+                orders: vec![Order::Shuffled(8)],
+                transformer: Transformer::Additive,
+                activation: Activation::Relu,
+                ..base.clone()
+            },
+        ),
+        (
+            "unlike layers",
+            FlowConfig {
+                layers: Layers::Listed(vec![
+                    LayerSpec::Repeat(
+                        2,
+                        vec![LayerSpec::Masked(MaskedSpec {
+                            structure: Some(Structure::Coupling(Split::Halves)),
+                            hidden: Some(vec![20]),
+                            ..MaskedSpec::default()
+                        })],
+                    ),
+                    LayerSpec::Masked(MaskedSpec {
+                        transformer: Some(spline()),
+                        skip: Some(true),
+                        ..MaskedSpec::default()
+                    }),
+                ]),
+                orders: vec![Order::Ascending, Order::Descending],
                 ..base.clone()
             },
         ),
@@ -79,13 +135,22 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         (
             "five layers",
             FlowConfig {
-                layers: 5,
+                layers: 5.into(),
                 orders: vec![Order::Ascending, Order::Descending, Order::Shuffled(2)],
                 skip: true,
                 ..base
             },
         ),
     ]
+}
+
+/// The entries (j, i) of the Jacobian that must be zero: y_j sees x_j and, if it is transformed, the columns of groups before its own.
+pub fn forbidden(shape: &LayerShape, dim: usize) -> Vec<(usize, usize)> {
+    let Groups { columns, given, sizes } = shape.structure.groups(shape.order, dim);
+    let mut group = vec![0; given];
+    sizes.iter().enumerate().for_each(|(g, &size)| group.extend(vec![g + 1; size]));
+    let pairs = (0..dim).flat_map(|j| (0..dim).map(move |i| (j, i)));
+    pairs.filter(|&(j, i)| j != i && group[i] >= group[j]).map(|(j, i)| (columns[j], columns[i])).collect()
 }
 
 /// A flow whose weights are all random (the start of training would be too close to the identity to show anything).

@@ -11,8 +11,8 @@ pub(super) fn memory(plan: &Plan) -> f64 {
     let widest = |settings: &Settings| settings.rounds().iter().map(|round| round.batch).max().unwrap_or(0);
     let batch = plan.stages.iter().filter_map(StagePlan::settings).map(widest).max().unwrap_or(0);
     let of_flow = |flow: &FlowConfig| {
-        let widths: usize = flow.hidden.iter().sum::<usize>() + 4 * plan.dim;
-        (flow.parameters(plan.dim) * 4 * 10 + flow.layers * batch * widths * 4 * 3) as f64
+        let widths: usize = flow.shapes().iter().map(|l| l.made.hidden.iter().sum::<usize>() + 4 * plan.dim).sum();
+        (flow.parameters(plan.dim) * 4 * 10 + batch * widths * 4 * 3) as f64
     };
     let flows: f64 = plan.teacher.iter().chain(&plan.student).map(of_flow).sum();
     let rows = super::rows(plan).map_or(0, |rows| rows.iter().sum::<usize>() * plan.dim);

@@ -160,12 +160,14 @@ impl Situation {
             Kind::Plain => plain,
             Kind::Tails | Kind::BentTails => {
                 let hidden = if kind == Kind::Tails { Vec::new() } else { vec![32] };
-                FlowConfig { layers: 2, hidden, base: BaseConfig::StudentT { freedom: 1.5 }, ..plain }
+                FlowConfig { layers: 2.into(), hidden, base: BaseConfig::StudentT { freedom: 1.5 }, ..plain }
             }
             Kind::Splines if self.dim > SEVERAL => {
-                FlowConfig { layers: 3, hidden: vec![64], transformer: spline, ..plain }
+                FlowConfig { layers: 3.into(), hidden: vec![64], transformer: spline, ..plain }
             }
-            Kind::Splines => FlowConfig { layers: if self.dim > FEW { 4 } else { 3 }, transformer: spline, ..plain },
+            Kind::Splines => {
+                FlowConfig { layers: if self.dim > FEW { 4 } else { 3 }.into(), transformer: spline, ..plain }
+            }
             Kind::Draws | Kind::MoreDraws => {
                 let (components, normal) = match &self.modes {
                     Some(modes) if modes.too_many && self.dim <= PLANE => (8, false),
@@ -177,10 +179,10 @@ impl Situation {
                 };
                 let base = if components > 1 { BaseConfig::Mixture { components } } else { BaseConfig::Normal };
                 match (normal && components > 1, self.dim > FEW) {
-                    (true, _) => FlowConfig { layers: 3, base, ..plain },
-                    (false, false) => FlowConfig { layers: 3, base, transformer: spline, ..plain },
+                    (true, _) => FlowConfig { layers: 3.into(), base, ..plain },
+                    (false, false) => FlowConfig { layers: 3.into(), base, transformer: spline, ..plain },
                     (false, true) => FlowConfig {
-                        layers: 2,
+                        layers: 2.into(),
                         hidden: vec![32.max(self.dim.min(64))],
                         base,
                         transformer: spline,

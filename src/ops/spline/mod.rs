@@ -13,7 +13,6 @@ use super::{Kernels, Mapped, Points};
 use crate::error::Result;
 use dfdx::prelude::Tape;
 use pulp::Arch;
-use std::sync::Arc;
 
 /// The most bins of a spline.
 pub const MOST_BINS: usize = 32;
@@ -121,10 +120,9 @@ impl Transform for Spline {
 
     fn on_tape<E: Real, D: Kernels<E>, T: Tape<E, D>>(
         &self,
-        order: &Arc<[usize]>,
-        x: Points<E, D>,
+        x: Points<E, D, T>,
         parameters: Points<E, D, T>,
     ) -> Result<Mapped<E, D, T>> {
-        oracle::spline(self, order, x, parameters)
+        oracle::spline(self, x, parameters)
     }
 }

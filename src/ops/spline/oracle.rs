@@ -8,7 +8,6 @@ use crate::ops::real::Real;
 use crate::ops::stock::columns;
 use crate::ops::{Kernels, Mapped, Points, Rows};
 use dfdx::prelude::*;
-use std::sync::Arc;
 
 fn tensor_error(error: impl std::fmt::Debug) -> Error {
     Error::Tensor(format!("{error:?}"))
@@ -162,15 +161,14 @@ fn constant<E: Real, D: Kernels<E>>(like: &Points<E, D>, values: impl Iterator<I
 /// See [`Spline`].
 pub(super) fn spline<E: Real, D: Kernels<E>, T: Tape<E, D>>(
     spline: &Spline,
-    order: &Arc<[usize]>,
-    x: Points<E, D>,
+    x: Points<E, D, T>,
     parameters: Points<E, D, T>,
 ) -> Result<Mapped<E, D, T>> {
     let Spline { bins, limit, bound } = *spline;
     let (rows, width) = *x.shape();
     let (parameters, tape) = parameters.split_tape();
-    let mut on = Recorder { tape };
-    let x = on.columns(&x, order)?;
+    let (x, tape_of_x) = x.split_tape();
+    let mut on = Recorder { tape: tape.merge(tape_of_x) };
     let mut slots = Vec::new();
     for slot in 0..3 * bins + 1 {
         let picks: Vec<usize> = (0..width).map(|i| i * (3 * bins + 1) + slot).collect();
@@ -252,11 +250,6 @@ pub(super) fn spline<E: Real, D: Kernels<E>, T: Tape<E, D>>(
     let scaled = on.multiply(&z, &scale)?;
     let y = on.add(&scaled, &slots[3 * bins])?;
     let logs = on.add(&log_slope, &s)?;
-    let mut place = vec![0; width];
-    for (i, &column) in order.iter().enumerate() {
-        place[column] = i;
-    }
-    let y = on.columns(&y, &place)?;
     let log_det: Rows<E, D, T> = logs.put_tape(on.tape).try_sum::<(usize,), Axis<1>>().map_err(tensor_error)?;
     let (log_det, tape) = log_det.split_tape();
     Ok((y.put_tape(tape), log_det.put_tape(T::default())))

@@ -1,0 +1,158 @@
+//! The layers of a flow as people write them, and each of them written out.
+
+use crate::conditioner::{Activation, MadeConfig, Order, Structure};
+use crate::transformer::Transformer;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+
+/// How many layers of one shape, or each by itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Layers {
+    /// So many of the flow's own shape, with its orders in turn.
+    Count(usize),
+    /// These, in the order in which the one-pass direction applies them.
+    Listed(Vec<LayerSpec>),
+}
+
+/// An entry in a list of layers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum LayerSpec {
+    /// These, so many times.
+    Repeat(usize, Vec<LayerSpec>),
+    /// A layer that transforms variables by what a masked network makes of others.
+    Masked(MaskedSpec),
+}
+
+/// A masked layer; what is not said is as the flow says it. Its order is the next of the flow's where it has none.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MaskedSpec {
+    /// Which variables see which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structure: Option<Structure>,
+    /// The order of the variables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// The map of each variable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transformer: Option<Transformer>,
+    /// Widths of the hidden layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<usize>>,
+    /// Their non-linearity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// Whether hidden layers add their input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub residual: Option<bool>,
+    /// Whether weights lead from the inputs straight to the parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip: Option<bool>,
+}
+
+/// A masked layer, all of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerShape {
+    /// Which variables see which.
+    pub structure: Structure,
+    /// The order of the variables.
+    pub order: Order,
+    /// The map of each variable.
+    pub transformer: Transformer,
+    /// The network.
+    pub made: MadeConfig,
+}
+
+impl From<usize> for Layers {
+    fn from(count: usize) -> Self {
+        Layers::Count(count)
+    }
+}
+
+impl Layers {
+    /// How many there are, repeated ones counted as often.
+    pub fn count(&self) -> usize {
+        match self {
+            Layers::Count(count) => *count,
+            Layers::Listed(list) => list.iter().map(LayerSpec::count).fold(0, usize::saturating_add),
+        }
+    }
+
+    /// The entries of a list with repetitions written out.
+    pub(super) fn each(&self) -> Vec<&MaskedSpec> {
+        let mut all = Vec::new();
+        if let Layers::Listed(list) = self {
+            list.iter().for_each(|layer| layer.add_to(&mut all));
+        }
+        all
+    }
+}
+
+impl LayerSpec {
+    fn count(&self) -> usize {
+        match self {
+            LayerSpec::Masked(_) => 1,
+            LayerSpec::Repeat(times, list) => {
+                list.iter().map(LayerSpec::count).fold(0, usize::saturating_add).saturating_mul(*times)
+            }
+        }
+    }
+
+    fn add_to<'a>(&'a self, all: &mut Vec<&'a MaskedSpec>) {
+        match self {
+            LayerSpec::Masked(layer) => all.push(layer),
+            LayerSpec::Repeat(times, list) => {
+                (0..*times).for_each(|_| list.iter().for_each(|layer| layer.add_to(all)));
+            }
+        }
+    }
+}
+
+impl LayerShape {
+    /// The same as an entry of a list that leaves nothing to the flow.
+    pub(super) fn spec(self) -> LayerSpec {
+        let LayerShape { structure, order, transformer, made } = self;
+        let MadeConfig { hidden, activation, residual, skip } = made;
+        LayerSpec::Masked(MaskedSpec {
+            structure: Some(structure),
+            order: Some(order),
+            transformer: Some(transformer),
+            hidden: Some(hidden),
+            activation: Some(activation),
+            residual: Some(residual),
+            skip: Some(skip),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Layers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// Reads a number or a list, from RON and from JSON.
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Layers;
+
+    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("a number of layers, or a list of layers such as [Masked(), Repeat(2, [Masked()])]")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, count: u64) -> Result<Layers, E> {
+        Ok(Layers::Count(usize::try_from(count).unwrap_or(usize::MAX)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut layers: A) -> Result<Layers, A::Error> {
+        let mut list = Vec::new();
+        while let Some(layer) = layers.next_element()? {
+            list.push(layer);
+        }
+        Ok(Layers::Listed(list))
+    }
+}
