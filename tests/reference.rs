@@ -3,7 +3,7 @@
 use flowdistill::experiment::{Auto, DataSpec, EvaluationSpec, Spec};
 use flowdistill::flow::FlowConfig;
 use flowdistill::sampler::{NutsSettings, SmcSettings};
-use flowdistill::train::{AnnealConfig, Divergence, Rounds, Schedule, Settings};
+use flowdistill::train::{AnnealConfig, Divergence, Replay, Rounds, Schedule, Settings};
 use serde_json::Value;
 
 fn page() -> String {
@@ -48,6 +48,7 @@ fn defaults_on_the_page_are_those_of_the_code() {
     assert_documented("Training", &json(&Settings::default()), &["rate"]);
     assert_documented("Training", &json(&Schedule::default()), &[]);
     assert_documented("Rounds", &json(&Rounds::default()), &[]);
+    assert_documented("Replay", &json(&Replay::default()), &[]);
     assert_documented("Auto", &json(&Auto::default()), &[]);
     assert_documented("Stages", &json(&Divergence::default()), &["anneal"]);
     assert_documented("Stages", &json(&AnnealConfig::default()), &[]);
@@ -75,6 +76,8 @@ fn the_page_invents_no_field() {
         ("Evaluation", "(name: \"x\", stages: [], evaluation: (zzz: 1))"),
         ("Auto", "(name: \"x\", stages: Auto(zzz: 1))"),
         ("Rounds", "(name: \"x\", stages: [MaximumLikelihood(rounds: (zzz: 1))])"),
+        ("Replay", "(name: \"x\", stages: [MaximumLikelihood(replay: (zzz: 1))])"),
+        ("Layers", "(name: \"x\", stages: [], teacher: (layers: [Masked(zzz: 1)]))"),
     ] {
         let error = legal(text);
         for (field, _) in rows(heading) {

@@ -5,7 +5,7 @@ mod cost;
 use super::Global;
 use crate::data::look::{Finding, Severity};
 use crate::error::{Error, Result};
-use crate::experiment::{Auto, Plan, SourceSpec};
+use crate::experiment::{Against, Auto, Plan, SourceSpec, StagePlan};
 use crate::flow::FlowConfig;
 use crate::seed::Stream;
 use crate::target::{evaluate_in_pieces, Density, Faults};
@@ -31,7 +31,10 @@ struct Findings {
     dropped_rows: usize,
     table: Vec<String>,
     teacher_parameters: Option<usize>,
+    /// Steps of the direction that is not the one-pass direction.
+    teacher_steps: Option<usize>,
     student_parameters: Option<usize>,
+    student_steps: Option<usize>,
     target: Option<TargetFindings>,
     whitening: Option<String>,
     memory_mib: f64,
@@ -103,7 +106,9 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         dropped_rows: plan.data.as_ref().map_or(0, |data| data.dropped),
         table: plan.table_notes.clone(),
         teacher_parameters: parameters(&plan.teacher),
+        teacher_steps: plan.teacher.as_ref().map(|flow| flow.steps(plan.dim)),
         student_parameters: parameters(&plan.student),
+        student_steps: plan.student.as_ref().map(|flow| flow.steps(plan.dim)),
         target,
         whitening: plan.whitening_note.clone(),
         memory_mib: cost::memory(plan) / (1 << 20) as f64,
@@ -241,6 +246,12 @@ fn warnings(plan: &Plan) -> Vec<String> {
             ));
         }
     }
+    let distils = plan.stages.iter().any(|stage| matches!(stage, StagePlan::TrainStudent(Against::Teacher, ..)));
+    if distils && plan.teacher.as_ref().is_some_and(|teacher| teacher.steps(plan.dim) == 1) {
+        warnings.push(
+            "the teacher draws in one pass as well: a student of it gains no speed, unless it is much smaller".into(),
+        );
+    }
     if plan.spec.student == Some(crate::experiment::StudentSpec::LikeTeacher) && plan.teacher.is_none() {
         warnings.push("student: `LikeTeacher` without a teacher".into());
     }
@@ -276,10 +287,12 @@ fn describe(findings: &Findings) -> String {
     if let Some(whitening) = &findings.whitening {
         line(format!("  whitening    {whitening}"));
     }
-    for (name, parameters) in [("teacher", findings.teacher_parameters), ("student", findings.student_parameters)] {
-        if let Some(parameters) = parameters {
-            line(format!("  {name:<12} {parameters} parameters"));
-        }
+    let (teacher, student) = (findings.teacher_steps, findings.student_steps);
+    if let (Some(parameters), Some(steps)) = (findings.teacher_parameters, teacher) {
+        line(format!("  teacher      {parameters} parameters; densities in one pass, draws {}", in_steps(steps)));
+    }
+    if let (Some(parameters), Some(steps)) = (findings.student_parameters, student) {
+        line(format!("  student      {parameters} parameters; draws in one pass, densities {}", in_steps(steps)));
     }
     line(format!("  memory       about {:.0} MiB", findings.memory_mib.max(1.0)));
     if let Some(each) = findings.evaluation_seconds {
@@ -313,6 +326,14 @@ fn describe(findings: &Findings) -> String {
     }
     findings.warnings.iter().for_each(|warning| line(format!("  warning      {warning}")));
     out
+}
+
+/// What the direction costs that is not the one-pass direction.
+fn in_steps(steps: usize) -> String {
+    match steps {
+        1 => "as well".into(),
+        steps => format!("in one sweep of {steps} steps"),
+    }
 }
 
 fn shorten(names: &[String]) -> String {

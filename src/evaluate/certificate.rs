@@ -86,6 +86,8 @@ pub struct Certificate {
     pub worst: Option<Region>,
     /// The region where the weighted mass is most wrong.
     pub worst_corrected: Option<Region>,
+    /// The standard error of a mass by the independent look and the kept draws.
+    pub mass_se: f64,
 }
 
 /// k̂ from which importance-weighted averages are not reliable (Vehtari et al. 2024).
@@ -179,9 +181,10 @@ pub fn certify_by(
         unseen: None,
         worst: None,
         worst_corrected: None,
+        mass_se: f64::INFINITY,
     };
-    // The standard errors of a mass, and of the distance.
-    let (mut noise, mut blur) = (f64::INFINITY, f64::INFINITY);
+    // The standard error of the distance.
+    let mut blur = f64::INFINITY;
     if let Some(look) = look.filter(|look| !look.points.is_empty()) {
         let foreign = log_weights_at(model, density, &look.points)?;
         let given = foreign.len();
@@ -201,12 +204,12 @@ pub fn certify_by(
         let points = &look.points[..look.points.len().min(kept.max(4_000) * dim)];
         let regions = regions::compare(model.names(), &own.points, &relative, points, &stream.child("regions"));
         let effective = look.effective.min((points.len() / dim) as f64);
-        noise = (0.25 / effective + 0.25 / (kept as f64 * reverse.ess.max(1e-9))).sqrt();
+        certificate.mass_se = (0.25 / effective + 0.25 / (kept as f64 * reverse.ess.max(1e-9))).sqrt();
         let largest_by = |by: fn(&Region) -> f64| regions.iter().max_by(|a, b| by(a).total_cmp(&by(b))).cloned();
         certificate.worst = largest_by(Region::raw);
         certificate.worst_corrected = largest_by(Region::corrected);
     }
-    certificate.judge(look, noise, blur);
+    certificate.judge(look, blur);
     Ok(certificate)
 }
 
@@ -224,8 +227,15 @@ impl Certificate {
         self.reasons.push(reason);
     }
 
-    /// The verdict from the figures; `noise` is the standard error of a mass, `blur` that of the total variation distance.
-    fn judge(&mut self, look: Option<&Look>, noise: f64, blur: f64) {
+    /// Whether a mass is off by more than matters, which so few independent draws put down to chance: more of them would tell.
+    pub fn look_is_coarse(&self) -> bool {
+        let off = |mass: f64| mass > MASS + self.mass_se && mass <= MASS + CHANCE * self.mass_se;
+        let raw = self.worst.as_ref().is_some_and(|region| off(region.raw()));
+        raw || self.worst_corrected.as_ref().is_some_and(|region| off(region.corrected()))
+    }
+
+    /// The verdict from the figures; `blur` is the standard error of the total variation distance.
+    fn judge(&mut self, look: Option<&Look>, blur: f64) {
         use Verdict::{Correctable, NotTrusted};
         let reverse = self.reverse;
         match look {
@@ -263,7 +273,7 @@ impl Certificate {
                 100.0 * unseen
             ));
         }
-        let allowed = MASS + CHANCE * noise.min(1.0);
+        let allowed = MASS + CHANCE * self.mass_se.min(1.0);
         let in_words = |region: &Region, mass: f64| {
             format!("{mass:.3} of its mass where {}, the independent draws have {:.3}", region.name, region.independent)
         };

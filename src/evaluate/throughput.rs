@@ -122,9 +122,14 @@ pub fn verdict(rows: &[Throughput]) -> Option<String> {
     let batch = student.batch;
     let compared = format!("{raw:.2}× the draws and {effective:.2}× the effective draws of");
     Some(if effective < NEARLY {
-        format!("at batch {batch} the teacher with cached inversion is about as fast: the student gives {compared} it")
+        format!(
+            "at batch {batch} the teacher with cached inversion is about as fast: the student gives {compared} it; \
+             draw from the teacher"
+        )
     } else {
-        format!("at batch {batch} the student gives {compared} the teacher with cached inversion")
+        format!(
+            "at batch {batch} the student gives {compared} the teacher with cached inversion; draw from the student"
+        )
     })
 }
 

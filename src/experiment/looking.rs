@@ -64,7 +64,7 @@ impl Looking<'_> {
     }
 
     /// The certificate by a look that is `at_hand` or still to be taken, and the student's draws on which it rests. A Monte Carlo look that has
-    /// found less of the target than the student is followed by a more thorough one.
+    /// found less of the target than the student, or is too coarse to tell, is followed by a more thorough one.
     ///
     /// # Errors
     /// If the target asks for the run to stop.
@@ -82,7 +82,8 @@ impl Looking<'_> {
         let own = own_draws(student, density, self.draws, self.stream)?;
         loop {
             let certificate = certify_by(student, density, &own, self.stream, look.as_ref())?;
-            match effort.filter(|place| certificate.look_has_missed() && place + 1 < EFFORTS.len()) {
+            let more = certificate.look_has_missed() || certificate.look_is_coarse();
+            match effort.filter(|place| more && place + 1 < EFFORTS.len()) {
                 Some(place) => (look, effort) = self.by_smc(density, place + 1)?,
                 None => return Ok((certificate, own)),
             }

@@ -156,3 +156,56 @@ impl<'de> Visitor<'de> for Reader {
         Ok(Layers::Listed(list))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::FlowConfig;
+    use super::*;
+    use crate::conditioner::Split;
+
+    fn of(text: &str) -> FlowConfig {
+        let extensions =
+            ron::extensions::Extensions::IMPLICIT_SOME | ron::extensions::Extensions::UNWRAP_VARIANT_NEWTYPES;
+        ron::Options::default().with_default_extension(extensions).from_str(text).expect("a flow")
+    }
+
+    #[test]
+    fn layers_are_counted_or_listed_and_take_from_the_flow_what_they_do_not_say() {
+        let plain = of("(layers: 3, hidden: [8])").shapes();
+        assert_eq!(
+            plain.iter().map(|shape| shape.order).collect::<Vec<_>>(),
+            [Order::Ascending, Order::Descending, Order::Ascending]
+        );
+        let flow = of("(hidden: [8], structure: Coupling(Parity), layers: [
+            Repeat(2, [Masked(), Repeat(1, [Masked(order: Shuffled(3), structure: Autoregressive)])]),
+            Masked(transformer: Additive, hidden: [], skip: false),
+        ])");
+        let shapes = flow.shapes();
+        assert_eq!((flow.layers.count(), shapes.len()), (5, 5));
+        assert_eq!(shapes[0].structure, Structure::Coupling(Split::Parity));
+        assert_eq!((shapes[1].order, &shapes[1].structure), (Order::Shuffled(3), &Structure::Autoregressive));
+        assert_eq!((shapes[2].order, &shapes[2].made.hidden), (Order::Ascending, &vec![8]));
+        assert_eq!((shapes[4].transformer, shapes[4].made.skip), (Transformer::Additive, false));
+        let mut backwards = flow.reversed().shapes();
+        backwards.reverse();
+        assert_eq!(backwards, shapes);
+        assert_eq!(flow.steps(6), 6, "of the autoregressive ones");
+        assert_eq!(of("(structure: Coupling(Halves))").steps(6), 1);
+        let json = serde_json::to_value(&flow).expect("JSON");
+        assert_eq!(serde_json::from_value::<FlowConfig>(json).expect("read again"), flow);
+    }
+
+    #[test]
+    fn faults_name_the_layer_and_absurd_lists_are_refused_before_they_are_written_out() {
+        let wrong = of("(layers: [Masked(), Masked(hidden: [0]), Masked(structure: Blocks(0))])").faults(4);
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+        assert!(
+            wrong[0].starts_with("layers[1]: hidden[0]") && wrong[1].starts_with("layers[2]: structure"),
+            "{wrong:?}"
+        );
+        let mut nested = "Masked()".to_string();
+        (0..7).for_each(|_| nested = format!("Repeat(1000000000, [{nested}])"));
+        assert!(of(&format!("(layers: [{nested}])")).faults(4)[0].contains("layers is"));
+        assert!(of("(layers: [Repeat(1000000000000, [])])").faults(4)[0].contains("layers is 0"));
+    }
+}

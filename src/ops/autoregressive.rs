@@ -153,6 +153,10 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
 
     /// Carries a chunk through the other direction in one sweep.
     pub fn inverse(&self, chunk: &mut Chunk<E>, buffers: &mut Buffers<E>) {
+        // A sweep of one step is a pass, for which there is a layout for few rows.
+        if self.packed.is_some() && self.network.network().groups() == 1 {
+            return self.inverse_by_passes(chunk, buffers);
+        }
         let Buffers { record: Record { x, trace, .. }, .. } = buffers;
         self.solve(chunk, x, trace, false);
         self.scatter(x, chunk.stride(), &mut chunk.points);
