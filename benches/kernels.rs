@@ -27,7 +27,7 @@ fn numbers(len: usize) -> Vec<f32> {
 
 fn masked_layers(c: &mut Criterion) {
     for (dim, hidden) in [(43, 512), (21, 512), (6, 100)] {
-        let network = Network::new(dim, 2, &[hidden, hidden], Activation::Relu, false, false);
+        let network = Network::new(0, &vec![1; dim], 2, &[hidden, hidden], Activation::Relu, false, false);
         for (layer, stairs) in
             [("input", &network.hidden()[0]), ("hidden", &network.hidden()[1]), ("output", network.output())]
         {

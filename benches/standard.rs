@@ -1,12 +1,12 @@
 //! The standard work, one JSON line a measurement: fit steps, log densities and draws of flows of five layers with two hidden
 //! layers each, in single precision, with the share of the machine's own `gemm` peak that the unmasked arithmetic reaches.
 //!
-//!     cargo bench --bench standard -- [--threads N] [--size DIM,HIDDEN,BATCH]… [--only TEXT] [--spline] [--quick]
+//!     cargo bench --bench standard -- [--threads N] [--size DIM,HIDDEN,BATCH]… [--only TEXT] [--spline] [--coupling] [--quick]
 //!
 //! The lines have the form of those that `benches/peers/jax_speed.py` and `zuko_speed.py` print; `benches/peers/compare.py` runs
 //! all three in turns.
 
-use flowdistill::conditioner::{Activation, Order};
+use flowdistill::conditioner::{Activation, Order, Split, Structure};
 use flowdistill::flow::{Flow, FlowConfig, FrozenFlow, Method, Orientation, Standardisation};
 use flowdistill::seed::{Seed, Stream};
 use flowdistill::target::Pointwise;
@@ -33,11 +33,12 @@ fn main() {
     };
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let spline = arguments.iter().any(|argument| argument == "--spline");
+    let coupling = arguments.iter().any(|argument| argument == "--coupling");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     // Inside the pool, as the program itself runs.
     let only = after("--only").first().map(|only| only.to_string());
     pool.install(|| {
-        sizes.into_iter().for_each(|size| Bench { size, threads, quick, spline, only: only.clone() }.run())
+        sizes.into_iter().for_each(|size| Bench { size, threads, quick, spline, coupling, only: only.clone() }.run())
     });
 }
 
@@ -55,16 +56,19 @@ struct Bench {
     quick: bool,
     /// Splines of eight bins in the place of affine maps.
     spline: bool,
+    /// Couplings by halves in the place of autoregressive layers.
+    coupling: bool,
     only: Option<String>,
 }
 
 impl Bench {
     fn config(&self) -> FlowConfig {
         FlowConfig {
-            layers: LAYERS,
+            layers: LAYERS.into(),
             hidden: vec![self.size.1; 2],
             activation: Activation::Relu,
             orders: vec![Order::Ascending, Order::Descending],
+            structure: if self.coupling { Structure::Coupling(Split::Halves) } else { Structure::Autoregressive },
             residual: false,
             skip: false,
             transformer: if self.spline { Transformer::spline() } else { Transformer::default() },

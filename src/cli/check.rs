@@ -299,7 +299,7 @@ fn describe(findings: &Findings) -> String {
         let each = format!("{:.3} µs each (one thread)", 1e6 * each);
         match findings.evaluations {
             Some(most) => line(format!(
-                "  evaluations  at most {most} in training and of its draws, {each}; a Monte Carlo look comes on top"
+                "  evaluations  up to about {most} in training and of its draws, {each}; a Monte Carlo look comes on top"
             )),
             None => line(format!("  evaluations  {each}")),
         }

@@ -61,24 +61,28 @@ const MOST_DIMENSIONS: usize = 65_536;
 impl FlowConfig {
     /// Each layer, all of it.
     pub fn shapes(&self) -> Vec<LayerShape> {
-        let order = |l: usize| self.orders.get(l % self.orders.len().max(1)).copied().unwrap_or(Order::Ascending);
-        let shape = |l: usize, given: &MaskedSpec| {
-            let MaskedSpec { structure, order: own, transformer, hidden, activation, residual, skip } = given.clone();
-            LayerShape {
-                structure: structure.unwrap_or_else(|| self.structure.clone()),
-                order: own.unwrap_or_else(|| order(l)),
-                transformer: transformer.unwrap_or(self.transformer),
-                made: MadeConfig {
-                    hidden: hidden.unwrap_or_else(|| self.hidden.clone()),
-                    activation: activation.unwrap_or(self.activation),
-                    residual: residual.unwrap_or(self.residual),
-                    skip: skip.unwrap_or(self.skip),
-                },
-            }
-        };
         match &self.layers {
-            Layers::Count(count) => (0..*count).map(|l| shape(l, &MaskedSpec::default())).collect(),
-            Layers::Listed(_) => self.layers.each().into_iter().enumerate().map(|(l, given)| shape(l, given)).collect(),
+            Layers::Count(count) => (0..*count).map(|l| self.shape(l, &MaskedSpec::default())).collect(),
+            Layers::Listed(_) => {
+                self.layers.each().into_iter().enumerate().map(|(l, given)| self.shape(l, given)).collect()
+            }
+        }
+    }
+
+    /// Layer `l`, of which so much is said.
+    fn shape(&self, l: usize, given: &MaskedSpec) -> LayerShape {
+        let MaskedSpec { structure, order, transformer, hidden, activation, residual, skip } = given.clone();
+        let next = self.orders.get(l % self.orders.len().max(1)).copied();
+        LayerShape {
+            structure: structure.unwrap_or_else(|| self.structure.clone()),
+            order: order.or(next).unwrap_or(Order::Ascending),
+            transformer: transformer.unwrap_or(self.transformer),
+            made: MadeConfig {
+                hidden: hidden.unwrap_or_else(|| self.hidden.clone()),
+                activation: activation.unwrap_or(self.activation),
+                residual: residual.unwrap_or(self.residual),
+                skip: skip.unwrap_or(self.skip),
+            },
         }
     }
 
@@ -137,15 +141,21 @@ impl FlowConfig {
             faults.push(format!("the dimension is {dim}; 1 to {MOST_DIMENSIONS} is right"));
         }
         let count = self.layers.count();
-        if count == 0 || count > MOST_LAYERS {
+        let right = (1..=MOST_LAYERS).contains(&count);
+        if !right {
             faults.push(format!("layers is {count}; 1 to {MOST_LAYERS} is right"));
-            return faults;
         }
         if self.orders.is_empty() {
             faults.push("orders is empty; at least one order is right".into());
         }
         let listed = matches!(self.layers, Layers::Listed(_));
-        for (l, shape) in self.shapes().iter().enumerate() {
+        let shapes = match listed {
+            true if right => self.shapes(),
+            true => Vec::new(),
+            // They differ by their orders only.
+            false => (0..self.orders.len().max(1)).map(|l| self.shape(l, &MaskedSpec::default())).collect(),
+        };
+        for (l, shape) in shapes.iter().enumerate() {
             let of_layer = shape.faults(dim.max(1));
             let name = |fault: String| if listed { format!("layers[{l}]: {fault}") } else { fault };
             faults.extend(of_layer.into_iter().map(name).filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());

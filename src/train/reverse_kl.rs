@@ -134,7 +134,7 @@ impl<'a> ReverseKl<'a> {
 impl Objective for ReverseKl<'_> {
     fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
         let replay = self.replay(flow);
-        if replay.is_some_and(|replay| step % (replay.times + 1) != 0) {
+        if replay.is_some_and(|replay| !step.is_multiple_of(replay.times + 1)) {
             if let Some(outcome) = self.step_again(flow, step, gradients)? {
                 return Ok(outcome);
             }
