@@ -222,3 +222,21 @@ fn a_doubt_is_a_remark_only_where_every_figure_contradicts_it() {
         Model { standardisation: Standardisation { scale: vec![1.8; 2], ..bad.standardisation.clone() }, ..bad };
     assert_eq!(verdict(&uneven, look(0.01, 0.03)), Verdict::NotTrusted);
 }
+
+#[test]
+fn a_look_of_few_draws_says_that_more_would_tell() {
+    let normal = Mixture::new(vec![vec![0.0]], vec![1.0], None).expect("a normal");
+    // Nearly a tenth of its mass is on the wrong side, which 400 draws put down to chance.
+    let model = student(&normal, &[0.22], 1.0, 0, 1);
+    let by = |rows: usize| {
+        let mut points = vec![0.0; rows];
+        let stream = Seed(5).stream("exact");
+        stream.normals(0, 1, &mut points);
+        let look =
+            Look { source: "draws".into(), effective: rows as f64, points, log_z: Some((0.0, 0.0)), ..Look::default() };
+        certify(&model.freeze(), &normal, 20_000, &Seed(2).stream("certify"), Some(&look)).expect("judged")
+    };
+    let (few, many) = (by(400), by(20_000));
+    assert!(few.verdict == Verdict::Trusted && few.look_is_coarse(), "{few:?}");
+    assert!(many.verdict == Verdict::Correctable && !many.look_is_coarse(), "{many:?}");
+}
