@@ -104,6 +104,8 @@ impl LayerSpec {
     fn add_to<'a>(&'a self, all: &mut Vec<&'a MaskedSpec>) {
         match self {
             LayerSpec::Masked(layer) => all.push(layer),
+            // Nothing is nothing however often.
+            LayerSpec::Repeat(..) if self.count() == 0 => {}
             LayerSpec::Repeat(times, list) => {
                 (0..*times).for_each(|_| list.iter().for_each(|layer| layer.add_to(all)));
             }
@@ -207,5 +209,7 @@ mod tests {
         (0..7).for_each(|_| nested = format!("Repeat(1000000000, [{nested}])"));
         assert!(of(&format!("(layers: [{nested}])")).faults(4)[0].contains("layers is"));
         assert!(of("(layers: [Repeat(1000000000000, [])])").faults(4)[0].contains("layers is 0"));
+        let of_nothing = of("(layers: [Repeat(1000000000000, [Repeat(0, [Masked()])]), Masked()])");
+        assert_eq!((of_nothing.faults(4), of_nothing.shapes().len()), (vec![], 1));
     }
 }

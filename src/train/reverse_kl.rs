@@ -38,6 +38,8 @@ pub struct ReverseKl<'a> {
     replay: Option<Replay>,
     paid: Paid,
     again: Again,
+    /// The turn of fresh and kept steps in which kept draws were found to be too far.
+    moved_on: Option<u64>,
     pass: Pass<f32>,
     memory: Memory,
 }
@@ -72,6 +74,7 @@ impl<'a> ReverseKl<'a> {
             replay: None,
             paid: Paid::default(),
             again: Again::default(),
+            moved_on: None,
             pass: Pass::default(),
             memory: Memory::default(),
         }
@@ -134,9 +137,14 @@ impl<'a> ReverseKl<'a> {
 impl Objective for ReverseKl<'_> {
     fn evaluate(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Outcome> {
         let replay = self.replay(flow);
-        if replay.is_some_and(|replay| !step.is_multiple_of(replay.times + 1)) {
-            if let Some(outcome) = self.step_again(flow, step, gradients)? {
-                return Ok(outcome);
+        if let Some(Replay { times, .. }) = replay {
+            // A flow that has moved on from its draws does so again: it is not asked more than once after each step over fresh ones.
+            let turn = step / (times + 1);
+            if !step.is_multiple_of(times + 1) && self.moved_on != Some(turn) {
+                match self.step_again(flow, step, gradients)? {
+                    Some(outcome) => return Ok(outcome),
+                    None => self.moved_on = Some(turn),
+                }
             }
         }
         let (batch, dim, width) = (self.batch, flow.dim(), flow.noise_width());
