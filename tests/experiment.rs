@@ -1,7 +1,9 @@
 //! Experiments end to end: the shipped files, the exactness ladder, and what a run leaves when it fails.
 
+use flowdistill::conditioner::Order;
 use flowdistill::error::Error;
 use flowdistill::experiment::{run, Folder, Plan, Record, Spec, Watcher, RUN_JSON, STUDENT};
+use flowdistill::flow::FlowConfig;
 use flowdistill::train::{Observer, Progress};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -325,4 +327,19 @@ fn a_variant_called_none_can_be_set() {
     assert_eq!(spec.evaluation.independent, flowdistill::experiment::IndependentSpec::None);
     assert!(spec.evaluation.reference.is_none());
     assert!(spec.set("evaluation.draws=None").is_err());
+}
+
+#[test]
+fn a_student_like_its_teacher_has_its_layers_in_the_opposite_order_whatever_they_are() {
+    // The columns of the couplings exist in two dimensions, not in one.
+    let text = "(name: \"x\", target: Banana(), data: (source: Draws(rows: 100)),
+        teacher: (structure: Coupling(Columns([1])), layers: 3, orders: [Ascending, Ascending, Descending]),
+        student: LikeTeacher, stages: [MaximumLikelihood(), ReverseKl(against: Teacher)])";
+    let plan = Plan::new(Spec::parse(text).expect("an experiment"), Path::new("x.ron")).expect("a plan");
+    let orders = |flow: &Option<FlowConfig>| -> Vec<Order> {
+        flow.as_ref().expect("a flow").shapes().iter().map(|shape| shape.order).collect()
+    };
+    let mut teacher = orders(&plan.teacher);
+    teacher.reverse();
+    assert_eq!(orders(&plan.student), teacher);
 }

@@ -150,8 +150,8 @@ pub(super) fn resolve_flows(spec: &Spec, faults: &mut Vec<String>) -> (Option<Fl
         (_, false) => None,
         (Some(StudentSpec::Flow(flow)), _) => Some(flow.clone()),
         (Some(StudentSpec::LikeTeacher), _) => match &teacher {
-            // What is wrong with the teacher is reported as such; nothing of its sizes is made before.
-            Some(teacher) => Some(if teacher.faults(1).is_empty() { teacher.reversed() } else { teacher.clone() }),
+            // What is wrong with the teacher is reported as such.
+            Some(teacher) => Some(teacher.reversed()),
             None => {
                 faults.push("student is `LikeTeacher` but no stage fits a teacher".into());
                 None

@@ -87,9 +87,10 @@ impl FlowConfig {
     }
 
     /// The same layers in the opposite order, so that layer `k` has the groups of layer `K + 1 − k`: the shape in which the inverse of this
-    /// flow can be written exactly, layer by layer.
+    /// flow can be written exactly, layer by layer. A flow with an absurd number of layers, which is a fault, stays as it is.
     pub fn reversed(&self) -> Self {
         match &self.layers {
+            layers if layers.count() > MOST_LAYERS => self.clone(),
             Layers::Count(_) => {
                 let orders = self.shapes().into_iter().rev().map(|shape| shape.order).collect();
                 Self { orders, ..self.clone() }

@@ -191,6 +191,8 @@ mod tests {
         let mut backwards = flow.reversed().shapes();
         backwards.reverse();
         assert_eq!(backwards, shapes);
+        let absurd = of("(layers: 1000000000000000)");
+        assert_eq!(absurd.reversed(), absurd);
         assert_eq!(flow.steps(6), 6, "of the autoregressive ones");
         assert_eq!(of("(structure: Coupling(Halves))").steps(6), 1);
         let json = serde_json::to_value(&flow).expect("JSON");

@@ -49,7 +49,7 @@ pub enum Orientation {
 /// log of the standard normal density is −½‖z‖² minus this for each dimension.
 pub(crate) const HALF_LOG_TAU: f64 = 0.918_938_533_204_672_8;
 
-/// A base density carried through a chain of autoregressive bijections.
+/// A base density carried through a chain of bijections.
 #[derive(Debug, Clone)]
 pub struct Flow<E: Real, D: Kernels<E>> {
     dim: usize,
