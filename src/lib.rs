@@ -49,7 +49,7 @@
 //! let mut fitted = flowdistill::fit(&Oscillators).seed(1).run()?;
 //! println!("{:?}: {}", fitted.verdict(), fitted.report());
 //! let (draws, log_density) = fitted.sample(1000);
-//! # assert!(fitted.certificate().reverse.ess > 0.9);
+//! # assert!(fitted.certificate().reverse.ess > 0.75);
 //! # assert_eq!((draws.len(), log_density.len()), (2000, 1000));
 //! # Ok(())
 //! # }

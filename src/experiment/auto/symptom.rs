@@ -1,6 +1,6 @@
 //! What is wrong with a student, as far as it says how to go on.
 
-use crate::evaluate::certificate::Certificate;
+use crate::evaluate::certificate::{Certificate, Verdict};
 use crate::evaluate::weights::ReverseScores;
 
 /// What is wrong.
@@ -46,7 +46,10 @@ impl Symptom {
             .is_some_and(|(log_z, error)| (own.log_z - log_z).abs() > 0.05_f64.max(3.5 * error.hypot(own.log_z_se)));
         let unseen = certificate.unseen.is_some_and(|share| share > UNSEEN);
         let wrong = certificate.worst_corrected.as_ref().is_some_and(|region| region.corrected() > 0.1);
-        Self { missing: apart || unseen || wrong, ..Self::of_weights(own) }
+        let of_weights = Self::of_weights(own);
+        // Draws that are right only with their weights are too uneven for whoever asks for more.
+        let uneven = of_weights.uneven || certificate.verdict == Verdict::Correctable;
+        Self { missing: apart || unseen || wrong, uneven, ..of_weights }
     }
 
     /// For people.
@@ -58,7 +61,7 @@ impl Symptom {
             (self.missing, "it hardly comes to a part of the target"),
             (self.heavy, "its tails are too light"),
             (self.walls, "many of its draws lie where the density is zero"),
-            (self.uneven, "its weights are too uneven for a verdict"),
+            (self.uneven, "its weights are too uneven"),
         ];
         let words: Vec<&str> = all.into_iter().filter(|(so, _)| *so).map(|(_, words)| words).collect();
         if words.is_empty() {
