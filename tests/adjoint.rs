@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use dfdx::prelude::*;
 use flowdistill::bijection::Bijection;
-use flowdistill::flow::{BaseConfig, Flow, FlowConfig, Orientation, Pass};
+use flowdistill::flow::{BaseConfig, Flow, FlowConfig, Orientation, Pass, Space};
 use flowdistill::ops::batch::Batch;
 use flowdistill::ops::real::Real;
 use flowdistill::ops::Kernels;
@@ -36,17 +36,18 @@ where
 #[test]
 fn the_backward_pass_of_the_adjoint_is_where_it_came_from() {
     // gₓ = Jᵀ g + ∂ log |det J|/∂x, with the right side by the library's own ops and tape.
-    for dim in DIMS {
+    for space in SPACES {
+        let dim = space.columns();
         for (name, config) in cases() {
             // A spline's slopes go down to 1/200, and dividing by them costs as many digits on either side.
             let loss_of_digits = if matches!(config.transformer, Transformer::Spline { .. }) { 100.0 } else { 1.0 };
             let (double, single_bound) = (1e-12 * loss_of_digits, 1e-4 * loss_of_digits);
             for rows in BATCHES {
                 let (x, g_x) = (normal_rows(rows, dim, "x"), normal_rows(rows, dim, "g"));
-                let oracle = random_flow::<f64>(dim, &config, Orientation::Sampling);
-                let single = random_flow::<f32>(dim, &config, Orientation::Sampling);
+                let oracle = random_flow::<f64>(space, &config, Orientation::Sampling);
+                let single = random_flow::<f32>(space, &config, Orientation::Sampling);
                 for (layer, single) in oracle.layers().iter().zip(single.layers()) {
-                    let message = format!("{name}, dim {dim}, {rows} rows");
+                    let message = format!("{name}, {space:?}, {rows} rows");
                     let (g, weights) = adjoint(layer, &x, &g_x, dim);
                     let points = tensor::<f64>(&x, dim);
                     let (y, log_det) = layer.forward(points.leaky_trace()).expect("forward");
@@ -72,10 +73,10 @@ fn the_backward_pass_of_the_adjoint_is_where_it_came_from() {
 }
 
 /// Calls `law` with every case and dimension, a random flow that samples, and points of its own and from elsewhere.
-fn for_all(law: impl Fn(&str, &FlowConfig, usize)) {
-    for dim in DIMS {
+fn for_all(law: impl Fn(&str, &FlowConfig, Space)) {
+    for space in SPACES {
         for (name, config) in cases() {
-            law(&format!("{name}, dim {dim}"), &config, dim);
+            law(&format!("{name}, {space:?}"), &config, space);
         }
     }
 }
@@ -83,13 +84,14 @@ fn for_all(law: impl Fn(&str, &FlowConfig, usize)) {
 #[test]
 fn the_gradient_of_a_samplers_density_obeys_the_chain_rule() {
     // Along x(z), d log q(x(z))/dz = Jᵀ ∂ log q/∂x, and the tape knows both sides.
-    for_all(|name, config, dim| {
-        if config.base != BaseConfig::Normal || config.tail_limit.is_some() {
-            // The draws of another base are on the tape as functions of its parameters, not of the noise.
+    for_all(|name, config, space| {
+        let dim = space.columns();
+        if config.base != BaseConfig::Normal || config.tail_limit.is_some() || space.given > 0 {
+            // The draws of another base, or of one beside what is given, are on the tape as functions of its parameters, not of the noise.
             return;
         }
         let rows = 7;
-        let flow = random_flow::<f64>(dim, config, Orientation::Sampling);
+        let flow = random_flow::<f64>(space, config, Orientation::Sampling);
         let noise = tensor::<f64>(&normal_rows(rows, dim, "noise"), dim);
         let (x, log_q) = flow.push(noise.leaky_trace()).expect("push");
         let (points, densities) = (x.as_vec(), log_q.as_vec());
@@ -103,8 +105,9 @@ fn the_gradient_of_a_samplers_density_obeys_the_chain_rule() {
 
 #[test]
 fn the_gradient_of_a_samplers_density_is_its_central_difference() {
-    for_all(|name, config, dim| {
-        let frozen = random_flow::<f64>(dim, config, Orientation::Sampling).freeze::<f64>();
+    for_all(|name, config, space| {
+        let dim = space.columns();
+        let frozen = random_flow::<f64>(space, config, Orientation::Sampling).freeze::<f64>();
         // Points that are no draws of the flow. A ReLU has corners; small steps seldom meet one.
         let points: Vec<f64> = normal_rows(3, dim, "foreign").iter().map(|x| 0.7 * x - 0.2).collect();
         let (mut log_prob, mut gradient) = (vec![0.0; 3], vec![0.0; 3 * dim]);
@@ -127,9 +130,10 @@ fn the_gradient_of_a_samplers_density_is_its_central_difference() {
 
 #[test]
 fn a_pass_gives_the_scores_and_gradients_of_its_flow() {
-    for_all(|name, config, dim| {
+    for_all(|name, config, space| {
+        let dim = space.columns();
         let rows = 67;
-        let mut flow = random_flow::<f64>(dim, config, Orientation::Sampling);
+        let mut flow = random_flow::<f64>(space, config, Orientation::Sampling);
         let mut pass = Pass::<f64>::default();
         let noise = normal_rows(rows, flow.noise_width(), "noise");
         let (mut x, mut log_q, mut scores) = (vec![0.0; rows * dim], vec![0.0; rows], vec![0.0; rows * dim]);
@@ -181,9 +185,10 @@ fn a_pass_gives_the_scores_and_gradients_of_its_flow() {
 #[test]
 fn the_path_gradient_is_the_total_one_without_the_score() {
     // d/dθ [log q(x(θ); θ)] = ∂ log q/∂x · ∂x/∂θ + ∂ log q(x; θ)/∂θ, each found by another way through the flow.
-    for_all(|name, config, dim| {
+    for_all(|name, config, space| {
+        let dim = space.columns();
         let rows = 67;
-        let flow = random_flow::<f64>(dim, config, Orientation::Sampling);
+        let flow = random_flow::<f64>(space, config, Orientation::Sampling);
         let mut pass = Pass::<f64>::default();
         let noise = normal_rows(rows, flow.noise_width(), "noise");
         let (mut x, mut log_q, mut scores) = (vec![0.0; rows * dim], vec![0.0; rows], vec![0.0; rows * dim]);

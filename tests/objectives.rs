@@ -28,6 +28,7 @@ fn standardisation() -> Standardisation {
         links: vec![Link::Identity, Link::Above(-3.0), Link::Between(-4.0, 4.0)],
         tails: vec![],
         factor: vec![],
+        given: 0,
     }
 }
 

@@ -39,6 +39,7 @@ fn the_gradient_of_reverse_kl_is_that_of_its_loss() {
         links: vec![Link::Identity, Link::Above(-3.0), Link::Between(-4.0, 4.0)],
         tails: vec![],
         factor: vec![1.0, 0.0, 0.0, -0.6, 0.8, 0.0, 0.3, 0.2, 1.1],
+        given: 0,
     };
     let mut objective = ReverseKl::new(&gaussian, standardisation, 64, Seed(1).stream("noise"));
     let mut flow = random_flow::<f32>(3, &small(), Orientation::Sampling);
@@ -264,6 +265,7 @@ fn whole_weights_are_repeated_rows() {
         links: vec![Link::Identity, Link::Above(-9.0)],
         tails: vec![],
         factor: vec![],
+        given: 0,
     };
     let likelihood = |rows: &[f64]| MaximumLikelihood::new(dim, rows, rows.to_vec(), 1000, [0.0, 0.0], stream());
     let forward = |rows: &'static [f64]| {

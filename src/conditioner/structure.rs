@@ -39,6 +39,14 @@ pub struct Groups {
     pub sizes: Vec<usize>,
 }
 
+impl Groups {
+    /// The same beside so many columns before them, all of which are given too.
+    pub fn beside(self, given: usize) -> Self {
+        let columns = (0..given).chain(self.columns.into_iter().map(|column| given + column)).collect();
+        Self { columns, given: given + self.given, sizes: self.sizes }
+    }
+}
+
 impl Structure {
     /// The groups in a layer of this order on R^`dim`.
     pub fn groups(&self, order: Order, dim: usize) -> Groups {

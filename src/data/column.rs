@@ -173,6 +173,12 @@ impl Columns {
         self.0.iter().map(|column| column.name.clone()).collect()
     }
 
+    /// Without those of the first `coordinates`.
+    pub fn without(&self, coordinates: usize) -> Self {
+        let left = self.0.iter().zip(self.parts()).filter(|(_, (_, part))| part.start >= coordinates);
+        Self(left.map(|(column, _)| column.clone()).collect())
+    }
+
     /// What is wrong with them as columns of points with the coordinates `names`.
     pub fn fault(&self, names: &[String]) -> Option<String> {
         if self.0.is_empty() {

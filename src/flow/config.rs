@@ -1,8 +1,8 @@
 //! The shape of a flow as people write it and as model files carry it.
 
 use super::layers::{LayerShape, Layers, MaskedSpec};
-use super::BaseConfig;
-use crate::conditioner::{Activation, MadeConfig, Order, Structure};
+use super::{BaseConfig, Space};
+use crate::conditioner::{Activation, Groups, MadeConfig, Order, Structure};
 use crate::ops::network::Network;
 use crate::ops::transform::Transform;
 use crate::transformer::Transformer;
@@ -102,21 +102,24 @@ impl FlowConfig {
         }
     }
 
-    /// Steps that the sequential direction takes on R^`dim`, in the layer that has most: a group of variables in each.
-    pub fn steps(&self, dim: usize) -> usize {
-        self.shapes().iter().map(|shape| shape.structure.groups(shape.order, dim).sizes.len()).max().unwrap_or(0)
+    /// Steps that the sequential direction takes on a space, in the layer that has most: a group of variables in each.
+    pub fn steps(&self, space: impl Into<Space>) -> usize {
+        let space = space.into();
+        self.shapes().iter().map(|shape| shape.groups(space).sizes.len()).max().unwrap_or(0)
     }
 
-    /// The number of trainable values on R^`dim`.
-    pub fn parameters(&self, dim: usize) -> usize {
-        let base = self.base.tensors(dim).into_iter().map(|(_, len)| len).sum::<usize>();
-        let of_layer = |shape: &LayerShape| shape.network(dim).tensors().iter().map(|tensor| tensor.len).sum::<usize>();
+    /// The number of trainable values on a space.
+    pub fn parameters(&self, space: impl Into<Space>) -> usize {
+        let space = space.into();
+        let base = self.base.tensors(space.variables).into_iter().map(|(_, len)| len).sum::<usize>();
+        let of_layer = |shape: &LayerShape| shape.network(space).tensors().iter().map(|tensor| tensor.len).sum::<usize>();
         self.sum(of_layer) + base
     }
 
-    /// The number of multiplications by unmasked weights for one row on R^`dim`.
-    pub fn multiplications(&self, dim: usize) -> usize {
-        self.sum(|shape| shape.network(dim).weights())
+    /// The number of multiplications by unmasked weights for one row of a space.
+    pub fn multiplications(&self, space: impl Into<Space>) -> usize {
+        let space = space.into();
+        self.sum(|shape| shape.network(space).weights())
     }
 
     /// The sum over all layers, of which most are alike.
@@ -135,10 +138,12 @@ impl FlowConfig {
         total
     }
 
-    /// Everything that is wrong with it for R^`dim`, each fault naming its field, its value and what would be right.
-    pub fn faults(&self, dim: usize) -> Vec<String> {
+    /// Everything that is wrong with it on a space, each fault naming its field, its value and what would be right.
+    pub fn faults(&self, space: impl Into<Space>) -> Vec<String> {
+        let space = space.into();
+        let dim = space.variables;
         let mut faults = Vec::new();
-        if dim == 0 || dim > MOST_DIMENSIONS {
+        if dim == 0 || space.columns() > MOST_DIMENSIONS {
             faults.push(format!("the dimension is {dim}; 1 to {MOST_DIMENSIONS} is right"));
         }
         let count = self.layers.count();
@@ -165,8 +170,8 @@ impl FlowConfig {
         if let Some(limit) = self.tail_limit.filter(|limit| !(1.0..=1e6).contains(limit)) {
             faults.push(format!("tail_limit is {limit}; 1 to 1000000, in scales of the base, is right"));
         }
-        if faults.is_empty() && self.multiplications(dim) > 1 << 31 {
-            let millions = self.multiplications(dim) / 1_000_000;
+        if faults.is_empty() && self.multiplications(space) > 1 << 31 {
+            let millions = self.multiplications(space) / 1_000_000;
             faults.push(format!("the flow has {millions} million weights; at most 2147 million is right"));
         }
         faults
@@ -178,8 +183,13 @@ fn is_autoregressive(structure: &Structure) -> bool {
 }
 
 impl LayerShape {
-    fn network(&self, dim: usize) -> Network {
-        let groups = self.structure.groups(self.order, dim);
+    /// The groups of its columns on a space; those that are given come first.
+    pub fn groups(&self, space: Space) -> Groups {
+        self.structure.groups(self.order, space.variables).beside(space.given)
+    }
+
+    fn network(&self, space: Space) -> Network {
+        let groups = self.groups(space);
         let MadeConfig { hidden, activation, residual, skip } = &self.made;
         let per_variable = self.transformer.per_variable();
         Network::new(groups.given, &groups.sizes, per_variable, hidden, *activation, *residual, *skip)

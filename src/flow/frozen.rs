@@ -25,6 +25,7 @@ pub enum Method {
 #[derive(Debug, Clone)]
 pub struct FrozenFlow<F> {
     dim: usize,
+    given: usize,
     orientation: Orientation,
     base: Arc<dyn Base>,
     maps: Vec<AutoregressiveMap<F, Transformer>>,
@@ -53,12 +54,18 @@ struct Scratch<F> {
 impl<F: Real> FrozenFlow<F> {
     pub(super) fn new<E: Real, D: Kernels<E>>(flow: &Flow<E, D>) -> Self {
         let maps = flow.layers().iter().map(|layer| layer.on_slices(true)).collect();
-        Self { dim: flow.dim(), orientation: flow.orientation(), base: flow.base(), maps, scratch: Pool::default() }
+        let (dim, given) = (flow.dim(), flow.space().given);
+        Self { dim, given, orientation: flow.orientation(), base: flow.base(), maps, scratch: Pool::default() }
     }
 
-    /// The number of coordinates.
+    /// The number of columns of a row.
     pub fn dim(&self) -> usize {
         self.dim
+    }
+
+    /// How many of them, the first ones, are given.
+    pub fn given(&self) -> usize {
+        self.given
     }
 
     /// Which direction takes one pass.
@@ -71,7 +78,7 @@ impl<F: Real> FrozenFlow<F> {
         self.base.as_ref()
     }
 
-    /// The number of standard normals that one draw takes.
+    /// The numbers that one draw takes: the columns that are given, and standard normals.
     pub fn noise_width(&self) -> usize {
         self.base.noise_width()
     }
@@ -93,7 +100,8 @@ impl<F: Real> FrozenFlow<F> {
         self.sample(method, Noise::Given(noise), points, log_prob);
     }
 
-    /// Fills `points` and `log_prob` with draws from the base noise of rows `first ..` of `stream`.
+    /// Fills `points` and `log_prob` with draws from the base noise of rows `first ..` of `stream`; what the points' columns that are given hold
+    /// already is what is given.
     ///
     /// # Panics
     /// As [`FrozenFlow::push`].
@@ -116,8 +124,7 @@ impl<F: Real> FrozenFlow<F> {
                 let noise = match noise {
                     Noise::Given(noise) => &noise[p * size * width..][..values.len() * width],
                     Noise::Fresh(stream, first) => {
-                        fresh.resize(values.len() * width, 0.0);
-                        stream.normals(first + (p * size) as u64, width, fresh);
+                        self.fresh_noise(stream, first + (p * size) as u64, points, fresh);
                         fresh
                     }
                 };
@@ -132,6 +139,21 @@ impl<F: Real> FrozenFlow<F> {
                 }
             },
         );
+    }
+
+    /// The noise of draws from rows `first ..` of `stream`: what is given in `points`, and normals.
+    fn fresh_noise(&self, stream: &Stream, first: u64, points: &[f64], noise: &mut Vec<f64>) {
+        let (rows, width, given) = (points.len() / self.dim, self.noise_width(), self.given);
+        noise.resize(rows * width, 0.0);
+        stream.normals(first, width - given, &mut noise[..rows * (width - given)]);
+        if given == 0 {
+            return;
+        }
+        // From the last row on, so that nothing is overwritten before it has been moved.
+        for (row, point) in points.chunks_exact(self.dim).enumerate().rev() {
+            noise.copy_within(row * (width - given)..(row + 1) * (width - given), row * width + given);
+            noise[row * width..][..given].copy_from_slice(&point[..given]);
+        }
     }
 
     /// Fills `log_prob` at the rows of `points`.

@@ -3,12 +3,14 @@
 mod base;
 mod config;
 mod frozen;
+mod given;
 mod layers;
 mod link;
 mod model;
 mod model_file;
 mod pass;
 mod points;
+mod space;
 mod standardisation;
 mod standardised;
 mod tail;
@@ -20,6 +22,7 @@ pub use layers::{LayerShape, LayerSpec, Layers, MaskedSpec};
 pub use link::Link;
 pub use model::{FrozenModel, Model, MOST_HELD_OUT};
 pub use pass::Pass;
+pub use space::Space;
 pub use standardisation::{Standardisation, MOST_WHITENED};
 pub use standardised::Standardised;
 pub use tail::Tail;
@@ -52,7 +55,7 @@ pub(crate) const HALF_LOG_TAU: f64 = 0.918_938_533_204_672_8;
 /// A base density carried through a chain of bijections.
 #[derive(Debug, Clone)]
 pub struct Flow<E: Real, D: Kernels<E>> {
-    dim: usize,
+    space: Space,
     config: FlowConfig,
     orientation: Orientation,
     base: LearnedBase<E, D>,
@@ -60,28 +63,40 @@ pub struct Flow<E: Real, D: Kernels<E>> {
 }
 
 impl<E: Real, D: Kernels<E>> Flow<E, D> {
-    /// A flow on R^`dim` with weights started from `stream`.
+    /// A flow on R^`space`, or on the variables of a [`Space`] given its other columns, with weights started from `stream`.
     ///
     /// # Errors
     /// If `config` is at fault ([`FlowConfig::faults`]) or the device cannot hold the weights.
-    pub fn new(device: &D, dim: usize, config: &FlowConfig, orientation: Orientation, stream: &Stream) -> Result<Self> {
-        if let Some(fault) = config.faults(dim).into_iter().next() {
+    pub fn new(
+        device: &D,
+        space: impl Into<Space>,
+        config: &FlowConfig,
+        orientation: Orientation,
+        stream: &Stream,
+    ) -> Result<Self> {
+        let space = space.into();
+        if let Some(fault) = config.faults(space).into_iter().next() {
             return Err(Error::invalid(fault));
         }
         let links = config.shapes().into_iter().enumerate().map(|(l, shape)| {
             let layer = stream.child(&format!("layers.{l}"));
-            let groups = shape.structure.groups(shape.order, dim);
+            let groups = shape.groups(space);
             let conditioner = Made::new(device, groups, shape.transformer.per_variable(), &shape.made, &layer)?;
             Ok(Autoregressive::new(conditioner, shape.transformer))
         });
         let chain = Chain::new(links.collect::<Result<Vec<_>>>()?)?;
-        let base = LearnedBase::new(device, dim, (config.base, config.tail_limit), &stream.child("base"))?;
-        Ok(Self { dim, config: config.clone(), orientation, base, chain })
+        let base = LearnedBase::new(device, space, (config.base, config.tail_limit), &stream.child("base"))?;
+        Ok(Self { space, config: config.clone(), orientation, base, chain })
     }
 
-    /// The number of coordinates.
+    /// The number of columns of a row.
     pub fn dim(&self) -> usize {
-        self.dim
+        self.space.columns()
+    }
+
+    /// Which of them are given.
+    pub fn space(&self) -> Space {
+        self.space
     }
 
     /// What it was built from.
@@ -99,9 +114,9 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
         self.base.on_slices()
     }
 
-    /// The number of standard normals that one draw takes.
+    /// The numbers that one draw takes: the columns that are given, and standard normals.
     pub fn noise_width(&self) -> usize {
-        self.config.base.noise_width(self.dim)
+        self.space.given + self.config.base.noise_width(self.space.variables)
     }
 
     /// Fits a base that is fitted to draws, which are `rows` (row-major) carried to the base; leaves any other as it is.
@@ -113,7 +128,7 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
             return Ok(());
         }
         let x = rows.iter().map(|&value| E::of(value)).collect();
-        let x: Points<E, D> = tensor_result(self.device().try_tensor_from_vec(x, (rows.len() / self.dim, self.dim)))?;
+        let x: Points<E, D> = tensor_result(self.device().try_tensor_from_vec(x, (rows.len() / self.dim(), self.dim())))?;
         let (z, _) = match self.orientation {
             Orientation::Density => self.chain.forward(x)?,
             Orientation::Sampling => self.chain.inverse(&x)?,
@@ -150,7 +165,7 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
         }
     }
 
-    /// The point of each row of base `noise` (rows × [`Flow::noise_width`] standard normals), and its log density. Differentiable in the
+    /// The point of each row of base `noise` (rows × [`Flow::noise_width`] numbers: what is given, and standard normals), and its log density. Differentiable in the
     /// `Sampling` orientation only.
     ///
     /// # Errors

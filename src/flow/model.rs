@@ -6,6 +6,7 @@ use crate::ops::real::Real;
 use crate::seed::Stream;
 use crate::target::{Constraint, Density, Fatal, Faults};
 use dfdx::prelude::Cpu;
+use std::borrow::Cow;
 
 /// A flow over standardised coordinates, with the way back to the user's.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ impl Model {
             names: self.names.clone(),
             columns: self.columns.clone(),
             constraint: self.constraint.clone(),
+            fixed: Vec::new(),
         }
     }
 }
@@ -43,11 +45,13 @@ impl Model {
 /// A [`Model`] that no longer learns. Points and log densities are in the user's units.
 #[derive(Debug, Clone)]
 pub struct FrozenModel<F> {
-    flow: FrozenFlow<F>,
-    standardisation: Standardisation,
-    names: Vec<String>,
-    columns: Columns,
-    constraint: Constraint,
+    pub(super) flow: FrozenFlow<F>,
+    pub(super) standardisation: Standardisation,
+    pub(super) names: Vec<String>,
+    pub(super) columns: Columns,
+    pub(super) constraint: Constraint,
+    /// What the flow is given, in its coordinates, where that is fixed.
+    pub(super) fixed: Vec<f64>,
 }
 
 impl<F: Real> FrozenModel<F> {
@@ -67,9 +71,9 @@ impl<F: Real> FrozenModel<F> {
         &self.standardisation
     }
 
-    /// The number of coordinates.
+    /// The number of columns of a row.
     pub fn dim(&self) -> usize {
-        self.flow.dim()
+        self.names.len()
     }
 
     /// The names of the coordinates.
@@ -134,33 +138,34 @@ impl<F: Real> FrozenModel<F> {
         self.flow.orientation()
     }
 
-    /// The number of standard normals that one draw takes.
+    /// The numbers that one draw takes: what is given, in the flow's coordinates, and standard normals.
     pub fn noise_width(&self) -> usize {
-        self.flow.noise_width()
+        self.flow.noise_width() - self.fixed.len()
     }
 
     /// Fills `points` and their log densities with the draws of rows `first ..` of `stream`, computing a sequential direction by
-    /// `method`.
+    /// `method`. What the points' columns that are given hold already is what is given.
     ///
     /// # Panics
     /// If the slices are not `log_prob.len()` × dim.
     pub fn draw(&self, method: Method, stream: &Stream, first: u64, points: &mut [f64], log_prob: &mut [f64]) {
-        self.flow.draw(method, stream, first, points, log_prob);
-        self.to_users_units(points, log_prob);
+        let log_jacobian = self.drawn_by(points, |points| self.flow.draw(method, stream, first, points, log_prob));
+        subtract(log_prob, &log_jacobian);
     }
 
-    /// [`FrozenModel::draw`] from given standard normals, [`FrozenModel::noise_width`] to a row.
+    /// [`FrozenModel::draw`] from known noise, [`FrozenModel::noise_width`] numbers to a row.
     ///
     /// # Panics
     /// If the slices are not `log_prob.len()` × dim, and those of the noise × the noise width.
     pub fn push(&self, method: Method, noise: &[f64], points: &mut [f64], log_prob: &mut [f64]) {
-        self.flow.push_with(method, noise, points, log_prob);
-        self.to_users_units(points, log_prob);
-    }
-
-    fn to_users_units(&self, points: &mut [f64], log_prob: &mut [f64]) {
-        let mut log_jacobian = vec![0.0; log_prob.len()];
-        self.standardisation.undo(points, &mut log_jacobian);
+        let noise = match self.fixed.len() {
+            0 => Cow::Borrowed(noise),
+            _ => {
+                let beside = |row: &[f64]| self.fixed.iter().chain(row).copied().collect::<Vec<f64>>();
+                Cow::Owned(noise.chunks_exact(self.noise_width()).flat_map(beside).collect())
+            }
+        };
+        let log_jacobian = self.drawn_by(points, |points| self.flow.push_with(method, &noise, points, log_prob));
         subtract(log_prob, &log_jacobian);
     }
 
@@ -172,6 +177,9 @@ impl<F: Real> FrozenModel<F> {
         let mut standardised = points.to_vec();
         let mut log_jacobian = vec![0.0; log_prob.len()];
         self.standardisation.apply(&mut standardised, &mut log_jacobian);
+        if !self.fixed.is_empty() {
+            standardised = self.beside_fixed(&standardised);
+        }
         self.flow.log_prob(&standardised, log_prob);
         subtract(log_prob, &log_jacobian);
     }
@@ -184,7 +192,14 @@ impl<F: Real> FrozenModel<F> {
         let mut standardised = points.to_vec();
         let mut log_jacobian = vec![0.0; log_prob.len()];
         self.standardisation.apply(&mut standardised, &mut log_jacobian);
-        self.flow.log_prob_and_gradient(&standardised, log_prob, gradients);
+        if self.fixed.is_empty() {
+            self.flow.log_prob_and_gradient(&standardised, log_prob, gradients);
+        } else {
+            let wide = self.beside_fixed(&standardised);
+            let mut slopes = vec![0.0; wide.len()];
+            self.flow.log_prob_and_gradient(&wide, log_prob, &mut slopes);
+            self.take_variables(&slopes, gradients);
+        }
         subtract(log_prob, &log_jacobian);
         self.standardisation.push_forward(&standardised, gradients);
     }
@@ -200,7 +215,11 @@ fn subtract(log_prob: &mut [f64], log_jacobian: &[f64]) {
 /// A teacher is a target like any other, and one whose normaliser is known.
 impl<F: Real> Density for FrozenModel<F> {
     fn dim(&self) -> usize {
-        self.flow.dim()
+        self.names.len()
+    }
+
+    fn given(&self) -> usize {
+        self.space().given
     }
 
     fn evaluate(

@@ -1,6 +1,6 @@
 //! Self-describing model files: weights, architecture, standardisation and names in one safetensors file.
 
-use super::{Flow, FlowConfig, Model, Orientation, Standardisation, MOST_HELD_OUT};
+use super::{Flow, FlowConfig, Model, Orientation, Space, Standardisation, MOST_HELD_OUT};
 use crate::data::{Column, Columns, Grid, Kind};
 use crate::error::{Error, Result};
 use crate::params::{self, values, Parameters};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The version of the format that this program writes, and the newest that it reads.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,7 +78,12 @@ impl Model {
         }
         let header = Header::deserialize(header).map_err(malformed)?;
         let refuse = |fault: String| Error::input(path, format!("its header does not describe a flow: {fault}"));
-        if let Some(fault) = header.flow.faults(header.dim).into_iter().next() {
+        let given = header.standardisation.given;
+        if given >= header.dim.max(1) {
+            return Err(refuse(format!("{given} of {} columns are given", header.dim)));
+        }
+        let space = Space { given, variables: header.dim - given };
+        if let Some(fault) = header.flow.faults(space).into_iter().next() {
             return Err(refuse(fault));
         }
         header.standardisation.validate(header.dim).map_err(|error| refuse(error.to_string()))?;
@@ -98,12 +103,12 @@ impl Model {
             return Err(refuse(format!("`held_out` is no list of up to {MOST_HELD_OUT} numbers in ascending order")));
         }
         // Compared before anything of that size is allocated.
-        let (expected, found) = (header.flow.parameters(header.dim), tensors.values().map(Vec::len).sum::<usize>());
+        let (expected, found) = (header.flow.parameters(space), tensors.values().map(Vec::len).sum::<usize>());
         if expected != found {
             return Err(Error::input(path, format!("holds {found} weights; its architecture has {expected}")));
         }
         let stream = Seed(0).stream("overwritten");
-        let mut flow = Flow::new(&Cpu::default(), header.dim, &header.flow, header.orientation, &stream)?;
+        let mut flow = Flow::new(&Cpu::default(), space, &header.flow, header.orientation, &stream)?;
         let mut snapshot = Vec::new();
         for (name, tensor) in flow.parameters() {
             let values = tensors

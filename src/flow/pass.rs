@@ -43,7 +43,7 @@ impl<E: Real> Pass<E> {
         self.base.as_ref()
     }
 
-    /// Fills `points` and their log densities from standard normals, [`Base::noise_width`] to a row.
+    /// Fills `points` and their log densities from rows of noise, [`Base::noise_width`] numbers each: what is given, and standard normals.
     ///
     /// # Errors
     /// In the `Density` orientation.
@@ -170,7 +170,7 @@ impl<E: Real> Pass<E> {
             return Err(Error::invalid("a pass of draws needs a flow in the Sampling orientation"));
         }
         self.base = flow.base();
-        self.base_tensors = flow.config().base.tensors(flow.dim()).into_iter().map(|(_, len)| len).collect();
+        self.base_tensors = flow.config().base.tensors(flow.space().variables).into_iter().map(|(_, len)| len).collect();
         let is_of = |(map, layer): (&AutoregressiveMap<E, Transformer>, &Autoregressive<E, D>)| {
             Arc::ptr_eq(map.network().network(), layer.conditioner().network())
         };

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// u = link(tail(shift + scale · (F z))), with a lower-triangular F where the coordinates are whitened. It is part of the model:
-/// log p(u) = log p(z) − ln det du/dz.
+/// log p(u) = log p(z) − ln det du/dz, where only the variables count: of columns that are given, which come first, there is no density.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Standardisation {
@@ -24,6 +24,13 @@ pub struct Standardisation {
     /// F, row-major, with a positive diagonal; empty is the identity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub factor: Vec<f64>,
+    /// How many of the columns, the first ones, are given.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub given: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The largest number of coordinates that are whitened; a factor is a matrix, and a part of the model file.
@@ -32,7 +39,51 @@ pub const MOST_WHITENED: usize = 1024;
 impl Standardisation {
     /// Leaves everything as it is.
     pub fn identity(dim: usize) -> Self {
-        Self { shift: vec![0.0; dim], scale: vec![1.0; dim], links: Vec::new(), tails: Vec::new(), factor: Vec::new() }
+        let (shift, scale) = (vec![0.0; dim], vec![1.0; dim]);
+        Self { shift, scale, links: Vec::new(), tails: Vec::new(), factor: Vec::new(), given: 0 }
+    }
+
+    /// The same where so many columns, the first ones, are given.
+    pub fn beside(self, given: usize) -> Self {
+        Self { given, ..self }
+    }
+
+    /// What is given, in the flow's coordinates, from what is given in the user's: no variable has a part in it.
+    pub fn of_given(&self, given: &[f64]) -> Vec<f64> {
+        let mut row: Vec<f64> = given.iter().enumerate().map(|(i, &u)| self.straighten(i, u)).collect();
+        row.iter_mut().zip(self.lines()).for_each(|(w, (shift, scale))| *w = (*w - shift) / scale);
+        if !self.factor.is_empty() {
+            cholesky::solve(&self.corner(0..self.given), &mut row);
+        }
+        row
+    }
+
+    /// That of the variables alone where the user's `given` is given.
+    pub fn at(&self, given: &[f64]) -> Self {
+        let (first, dim) = (self.given, self.shift.len());
+        let z = self.of_given(given);
+        let mut shift = self.shift[first..].to_vec();
+        if !self.factor.is_empty() {
+            for (i, shift) in shift.iter_mut().enumerate() {
+                let row = &self.factor[(first + i) * dim..][..first];
+                *shift += self.scale[first + i] * row.iter().zip(&z).map(|(factor, z)| factor * z).sum::<f64>();
+            }
+        }
+        let factor = if self.factor.is_empty() { Vec::new() } else { self.corner(first..dim) };
+        Self {
+            shift,
+            scale: self.scale[first..].to_vec(),
+            links: self.links.iter().skip(first).copied().collect(),
+            tails: self.tails.iter().skip(first).copied().collect(),
+            factor,
+            given: 0,
+        }
+    }
+
+    /// The square of the factor in these rows and columns.
+    fn corner(&self, places: std::ops::Range<usize>) -> Vec<f64> {
+        let rows = self.factor.chunks_exact(self.shift.len()).skip(places.start).take(places.len());
+        rows.flat_map(|row| &row[places.clone()]).copied().collect()
     }
 
     /// That which turns a density with this mean and covariance (row-major), both behind `links`, into one with mean 0 and covariance I.
@@ -56,7 +107,7 @@ impl Standardisation {
         let correlation: Vec<f64> =
             (0..dim * dim).map(|cell| covariance[cell] / (scale[cell / dim] * scale[cell % dim])).collect();
         let (factor, ridge) = cholesky::regularised(&correlation, dim).map_err(Error::invalid)?;
-        Ok((Self { shift: mean, scale, links, tails: Vec::new(), factor }, ridge))
+        Ok((Self { shift: mean, scale, links, tails: Vec::new(), factor, given: 0 }, ridge))
     }
 
     /// [`Standardisation::whitening`] by the mean and covariance of `rows` (row-major) behind `links`.
@@ -190,10 +241,19 @@ impl Standardisation {
         self.shift.iter().copied().zip(self.scale.iter().copied())
     }
 
-    /// Σ ln scale + ln det F.
+    /// Σ ln scale + ln det F of the variables.
     fn log_scale(&self) -> f64 {
-        let diagonal = self.factor.iter().step_by(self.shift.len() + 1);
-        self.scale.iter().chain(diagonal).map(|scale| scale.ln()).sum()
+        let diagonal = self.factor.iter().step_by(self.shift.len() + 1).skip(self.given);
+        self.scale[self.given..].iter().chain(diagonal).map(|scale| scale.ln()).sum()
+    }
+
+    /// What coordinate `i` adds to a Jacobian of the variables.
+    fn counted(&self, i: usize, value: f64) -> f64 {
+        if i < self.given {
+            0.0
+        } else {
+            value
+        }
     }
 
     /// The coordinates behind their links, shift + scale · (F z), of a row `z`, in place.
@@ -212,7 +272,7 @@ impl Standardisation {
             if !straight {
                 for (i, u) in row.iter_mut().enumerate() {
                     *u = self.straighten(i, *u);
-                    *log_jacobian += self.bend(i, *u).1;
+                    *log_jacobian += self.counted(i, self.bend(i, *u).1);
                 }
             }
             row.iter_mut().zip(self.lines()).for_each(|(w, (shift, scale))| *w = (*w - shift) / scale);
@@ -231,7 +291,7 @@ impl Standardisation {
             if !straight {
                 for (i, w) in row.iter_mut().enumerate() {
                     let (u, log_slope, _) = self.bend(i, *w);
-                    *log_jacobian += log_slope;
+                    *log_jacobian += self.counted(i, log_slope);
                     *w = u;
                 }
             }
@@ -248,7 +308,7 @@ impl Standardisation {
                 self.undo_lines(&mut behind);
                 for (i, (gradient, w)) in row.iter_mut().zip(&behind).enumerate() {
                     let (_, log_slope, bend) = self.bend(i, *w);
-                    *gradient = *gradient * log_slope.exp() + bend;
+                    *gradient = *gradient * log_slope.exp() + self.counted(i, bend);
                 }
             }
             row.iter_mut().zip(&self.scale).for_each(|(gradient, scale)| *gradient *= scale);
@@ -272,7 +332,7 @@ impl Standardisation {
                 self.undo_lines(&mut behind);
                 for (i, (gradient, w)) in row.iter_mut().zip(&behind).enumerate() {
                     let (_, log_slope, bend) = self.bend(i, *w);
-                    *gradient = (*gradient - bend) * (-log_slope).exp();
+                    *gradient = (*gradient - self.counted(i, bend)) * (-log_slope).exp();
                 }
             }
         }
@@ -305,6 +365,9 @@ impl Standardisation {
             return Err(Error::invalid(
                 "a standardisation with a shift that is not finite or a scale that is not positive",
             ));
+        }
+        if self.given >= dim.max(1) {
+            return Err(Error::invalid(format!("a standardisation of {dim} columns, of which {} are given", self.given)));
         }
         self.validate_factor(dim)
     }

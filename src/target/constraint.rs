@@ -25,6 +25,18 @@ impl Constraint {
         *self == Constraint::Identity
     }
 
+    /// Without that of the first `coordinates`.
+    pub fn without(&self, coordinates: usize) -> Self {
+        let Constraint::Supports(parameters) = self else { return self.clone() };
+        let mut before = 0;
+        let left = parameters.iter().skip_while(|parameter| {
+            let skipped = before < coordinates;
+            before += parameter.support.coordinates();
+            skipped
+        });
+        Constraint::Supports(left.cloned().collect())
+    }
+
     /// What is wrong with one read from a file, for `dim` coordinates.
     pub fn fault(&self, dim: usize) -> Option<String> {
         let Constraint::Supports(parameters) = self else { return None };

@@ -6,6 +6,7 @@ mod counted;
 mod eight_schools;
 mod funnel;
 mod gaussian;
+mod given;
 mod laplace;
 mod lattice;
 mod logistic;
@@ -28,6 +29,7 @@ pub use counted::{Counted, Evaluations, Lent};
 pub use eight_schools::EightSchools;
 pub use funnel::Funnel;
 pub use gaussian::Gaussian;
+pub use given::At;
 pub use laplace::{laplace, Laplace};
 pub use lattice::Lattice;
 pub use many_well::ManyWell;
@@ -64,6 +66,11 @@ pub trait Density: Send + Sync {
         gradients: Option<&mut [f64]>,
         faults: &mut Faults,
     ) -> Result<(), Fatal>;
+
+    /// How many of the coordinates, the first ones, are given: the density is one of the others, for every value of these.
+    fn given(&self) -> usize {
+        0
+    }
 
     /// Rows that are best evaluated in one call; must not depend on the number of threads.
     fn piece(&self) -> usize {
@@ -107,6 +114,10 @@ macro_rules! as_of {
     ($density:ident) => {
         fn piece(&self) -> usize {
             self.$density.piece()
+        }
+
+        fn given(&self) -> usize {
+            self.$density.given()
         }
 
         fn names(&self) -> Vec<String> {

@@ -3,7 +3,7 @@
 
 use dfdx::prelude::*;
 use flowdistill::conditioner::{Activation, Groups, Order, Split, Structure};
-use flowdistill::flow::{BaseConfig, Flow, FlowConfig, LayerShape, LayerSpec, Layers, MaskedSpec, Orientation};
+use flowdistill::flow::{BaseConfig, Flow, FlowConfig, LayerShape, LayerSpec, Layers, MaskedSpec, Orientation, Space};
 use flowdistill::ops::real::Real;
 use flowdistill::ops::Kernels;
 use flowdistill::params::Parameters;
@@ -16,6 +16,13 @@ pub const DOUBLE: f64 = 1e-9;
 pub const SINGLE: f64 = 1e-3;
 /// The dimensions at which laws are tested.
 pub const DIMS: [usize; 4] = [1, 2, 5, 17];
+/// The same with columns that are given, and without.
+pub const SPACES: [Space; 7] =
+    [of(0, 1), of(0, 2), of(0, 5), of(0, 17), of(2, 1), of(1, 2), of(3, 5)];
+const fn of(given: usize, variables: usize) -> Space {
+    Space { given, variables }
+}
+
 /// Batch sizes that fill neither panels nor chunks.
 pub const BATCHES: [usize; 3] = [1, 7, 67];
 
@@ -145,8 +152,8 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
 }
 
 /// The entries (j, i) of the Jacobian that must be zero: y_j sees x_j and, if it is transformed, the columns of groups before its own.
-pub fn forbidden(shape: &LayerShape, dim: usize) -> Vec<(usize, usize)> {
-    let Groups { columns, given, sizes } = shape.structure.groups(shape.order, dim);
+pub fn forbidden(shape: &LayerShape, space: Space) -> Vec<(usize, usize)> {
+    let (Groups { columns, given, sizes }, dim) = (shape.groups(space), space.columns());
     let mut group = vec![0; given];
     sizes.iter().enumerate().for_each(|(g, &size)| group.extend(vec![g + 1; size]));
     let pairs = (0..dim).flat_map(|j| (0..dim).map(move |i| (j, i)));
@@ -154,13 +161,14 @@ pub fn forbidden(shape: &LayerShape, dim: usize) -> Vec<(usize, usize)> {
 }
 
 /// A flow whose weights are all random (the start of training would be too close to the identity to show anything).
-pub fn random_flow<E: Real>(dim: usize, config: &FlowConfig, orientation: Orientation) -> Flow<E, Cpu>
+pub fn random_flow<E: Real>(space: impl Into<Space>, config: &FlowConfig, orientation: Orientation) -> Flow<E, Cpu>
 where
     Cpu: Kernels<E>,
 {
-    let mut flow = Flow::new(&Cpu::default(), dim, config, orientation, &Seed(1).stream("init")).expect("a valid flow");
+    let space = space.into();
+    let mut flow = Flow::new(&Cpu::default(), space, config, orientation, &Seed(1).stream("init")).expect("a valid flow");
     // Smaller with the number of terms in a sum: five layers that each saturate at |s| = 2 would be chaotic.
-    let scale = 0.4 * 4.0 / dim.max(4) as f64;
+    let scale = 0.4 * 4.0 / space.columns().max(4) as f64;
     let mut snapshot = flow.snapshot();
     let of_base: Vec<bool> = flow.parameters().iter().map(|(name, _)| name.starts_with("base.")).collect();
     for (t, values) in snapshot.iter_mut().enumerate() {

@@ -1,5 +1,6 @@
 //! The density that a flow carries through its bijections: what it is, how it is drawn from, and the slopes by which it learns.
 
+mod beside;
 mod config;
 mod digamma;
 mod fit;
@@ -10,6 +11,7 @@ mod strata;
 mod student_t;
 mod taped;
 
+use beside::Beside;
 pub use config::BaseConfig;
 pub use limited::Limited;
 pub use mixture::Mixture;

@@ -1,8 +1,8 @@
 //! The base of a flow that learns: its tensors, and its draws and log densities on a tape.
 
-use super::{Base, BaseConfig, Limited};
+use super::{Base, Beside, BaseConfig, Limited};
 use crate::error::{Error, Result};
-use crate::flow::HALF_LOG_TAU;
+use crate::flow::{Space, HALF_LOG_TAU};
 use crate::ops::real::Real;
 use crate::ops::{Kernels, Mapped, Points, Rows};
 use crate::params::{self, values, Parameters};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// f₀ + Σ slope · (θ − θ₀), which has the value and the gradient of f at θ₀, and the tape is never asked for more.
 #[derive(Debug, Clone)]
 pub struct LearnedBase<E: Real, D: Kernels<E>> {
-    dim: usize,
+    space: Space,
     config: BaseConfig,
     tail_limit: Option<f64>,
     tensors: Vec<Rows<E, D>>,
@@ -26,20 +26,25 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
     /// Of the given kind, its extreme draws drawn in softly where there is a limit ([`Limited`]).
     pub fn new(
         device: &D,
-        dim: usize,
+        space: Space,
         (config, tail_limit): (BaseConfig, Option<f64>),
         stream: &Stream,
     ) -> Result<Self> {
-        let start = config.start(dim, stream);
+        let start = config.start(space.variables, stream);
         let tensor = |values: Vec<f64>| params::tensor(device, values.into_iter().map(E::of).collect());
         let tensors = start.into_iter().map(tensor).collect::<Result<_>>()?;
-        Ok(Self { dim, config, tail_limit, tensors })
+        Ok(Self { space, config, tail_limit, tensors })
     }
 
-    /// Fits it to draws (row-major), where its kind is fitted.
+    /// Fits it to draws (rows of all columns, row-major), where its kind is fitted.
     pub fn fit(&mut self, draws: &[f64], stream: &Stream) {
-        let inside = self.tail_limit.map(|limit| Limited::new(self.unlimited(), limit).spread_out(draws));
-        if let Some(fitted) = self.config.fitted(self.dim, inside.as_deref().unwrap_or(draws), stream) {
+        let Space { given, variables } = self.space;
+        let mut draws: Vec<f64> =
+            draws.chunks_exact(self.space.columns()).flat_map(|row| &row[given..]).copied().collect();
+        if let Some(limit) = self.tail_limit {
+            draws = Limited::new(self.unlimited(), limit).spread_out(&draws);
+        }
+        if let Some(fitted) = self.config.fitted(variables, &draws, stream) {
             let narrow = |values: Vec<f64>| values.into_iter().map(E::of).collect();
             self.restore(&fitted.into_iter().map(narrow).collect::<Vec<_>>());
         }
@@ -47,21 +52,22 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
 
     /// A copy on slices.
     pub fn on_slices(&self) -> Arc<dyn Base> {
-        match self.tail_limit {
+        let base = match self.tail_limit {
             Some(limit) => Arc::new(Limited::new(self.unlimited(), limit)),
             None => self.unlimited(),
-        }
+        };
+        Beside::new(self.space.given, base)
     }
 
-    /// Without the limit of its tails.
+    /// That of the variables, without the limit of its tails.
     fn unlimited(&self) -> Arc<dyn Base> {
         let wide = |tensor| values(tensor).into_iter().map(|value: E| value.widen()).collect();
-        self.config.build(self.dim, &self.tensors.iter().map(wide).collect::<Vec<_>>())
+        self.config.build(self.space.variables, &self.tensors.iter().map(wide).collect::<Vec<_>>())
     }
 
     /// Whether draws are the noise itself.
     fn is_standard_normal(&self) -> bool {
-        self.config == BaseConfig::Normal && self.tail_limit.is_none()
+        self.config == BaseConfig::Normal && self.tail_limit.is_none() && self.space.given == 0
     }
 
     /// The draws that belong to the rows of `noise`, and their log densities.
@@ -74,7 +80,7 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
         }
         let (noise, tape) = noise.split_tape();
         let device = noise.device();
-        let (rows, dim) = (noise.shape().0, self.dim);
+        let (rows, dim) = (noise.shape().0, self.space.columns());
         let (base, wide) = (self.on_slices(), widen(&noise));
         let rows_of = || wide.chunks_exact(base.noise_width());
         let mut z = vec![0.0; rows * dim];
@@ -125,7 +131,7 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
         let moved = tensor_result(moved.try_mul(narrow(&device, &scores, (rows, dim))?))?;
         let moved: Rows<E, D, T> = tensor_result(moved.try_sum::<(usize,), Axis<1>>())?;
         let mut total = tensor_result(moved.try_add(log_prob))?;
-        let lengths: Vec<usize> = self.config.tensors(dim).into_iter().map(|(_, len)| len).collect();
+        let lengths: Vec<usize> = self.config.tensors(self.space.variables).into_iter().map(|(_, len)| len).collect();
         let all: usize = lengths.iter().sum();
         let mut slopes = vec![0.0; rows * all];
         slopes.chunks_exact_mut(all.max(1)).zip(points()).for_each(|(slopes, z)| base.log_prob_slopes(z, slopes));
@@ -171,7 +177,7 @@ fn tensor_result<T, R: std::fmt::Debug>(result: std::result::Result<T, R>) -> Re
 
 impl<E: Real, D: Kernels<E>> Parameters<E, D> for LearnedBase<E, D> {
     fn parameters(&self) -> Vec<(String, &Rows<E, D>)> {
-        let names = self.config.tensors(self.dim).into_iter().map(|(name, _)| format!("base.{name}"));
+        let names = self.config.tensors(self.space.variables).into_iter().map(|(name, _)| format!("base.{name}"));
         names.zip(&self.tensors).collect()
     }
 
