@@ -26,6 +26,7 @@ fn model() -> Model {
             links: vec![],
             tails: vec![],
             factor: vec![],
+            given: 0,
         },
         names: ["a", "b", "c"].map(String::from).to_vec(),
         columns: columns(Kind::Grid(Grid::WHOLE)),

@@ -26,6 +26,9 @@ struct Findings {
     name: String,
     dim: usize,
     coordinates: Vec<String>,
+    /// How many of them are given, and the rows of what is given in training and for the verdict.
+    given: usize,
+    given_rows: Option<[usize; 2]>,
     native: Option<String>,
     rows: Option<[usize; 3]>,
     dropped_rows: usize,
@@ -78,10 +81,13 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
 /// Says what `plan`, read from `path`, amounts to.
 pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
     let target = match &plan.target {
-        Some(target) => Some(probe(target.as_ref(), &plan.names, &plan.seed.stream("check/points"))?),
+        Some(target) => {
+            let given = plan.given_rows.as_ref().map_or(&[][..], |rows| &rows.train);
+            Some(probe(target.as_ref(), given, &plan.names, &plan.seed.stream("check/points"))?)
+        }
         None => None,
     };
-    let parameters = |flow: &Option<FlowConfig>| flow.as_ref().map(|flow| flow.parameters(plan.dim));
+    let parameters = |flow: &Option<FlowConfig>| flow.as_ref().map(|flow| flow.parameters(plan.space()));
     if let Some(target) = &target {
         if target.worst_gradient_error > GRADIENT_TOLERANCE {
             return Err(Error::input(
@@ -101,14 +107,16 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         name: plan.spec.name.clone(),
         dim: plan.dim,
         coordinates: plan.names.clone(),
+        given: plan.space().given,
+        given_rows: plan.given_rows.as_ref().map(|rows| [rows.train.len() / rows.columns, rows.judged_rows()]),
         native: plan.native.clone(),
         rows: rows(plan),
         dropped_rows: plan.data.as_ref().map_or(0, |data| data.dropped),
         table: plan.table_notes.clone(),
         teacher_parameters: parameters(&plan.teacher),
-        teacher_steps: plan.teacher.as_ref().map(|flow| flow.steps(plan.dim)),
+        teacher_steps: plan.teacher.as_ref().map(|flow| flow.steps(plan.space())),
         student_parameters: parameters(&plan.student),
-        student_steps: plan.student.as_ref().map(|flow| flow.steps(plan.dim)),
+        student_steps: plan.student.as_ref().map(|flow| flow.steps(plan.space())),
         target,
         whitening: plan.whitening_note.clone(),
         memory_mib: cost::memory(plan) / (1 << 20) as f64,
@@ -139,10 +147,15 @@ fn rows(plan: &Plan) -> Option<[usize; 3]> {
 }
 
 /// Evaluates the target at a few random points and compares its gradient with central differences.
-fn probe(target: &dyn Density, names: &[String], stream: &Stream) -> Result<TargetFindings> {
+fn probe(target: &dyn Density, given: &[f64], names: &[String], stream: &Stream) -> Result<TargetFindings> {
     let dim = target.dim();
     let mut points = vec![0.0; POINTS * dim];
     stream.normals(0, dim, &mut points);
+    if target.given() > 0 {
+        let contexts = given.chunks_exact(target.given()).cycle();
+        let rows = points.chunks_exact_mut(dim).zip(contexts);
+        rows.for_each(|(row, context)| row[..context.len()].copy_from_slice(context));
+    }
     let (mut values, mut gradients) = (vec![0.0; POINTS], vec![0.0; POINTS * dim]);
     let mut faults = Faults::default();
     evaluate_in_pieces(target, &points, &mut values, Some(&mut gradients), &mut faults)
@@ -156,14 +169,14 @@ fn probe(target: &dyn Density, names: &[String], stream: &Stream) -> Result<Targ
     }
     let probe = Probe { target, points: &points, values: &values, gradients: &gradients };
     let (mut worst, mut worst_coordinate) = (Disagreement::default(), 0);
-    for i in 0..dim {
+    for i in target.given()..dim {
         let mut found = probe.disagreement(i, STEP)?;
         if found.error > GRADIENT_TOLERANCE {
             // A kink within the step is no fault; a shorter step hardly meets it again.
             let again = probe.disagreement(i, SHORT_STEP)?;
             found = if again.error < found.error { again } else { found };
         }
-        if found.error > worst.error || i == 0 {
+        if found.error > worst.error || i == target.given() {
             (worst, worst_coordinate) = (found, i);
         }
     }
@@ -235,7 +248,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
     for (name, flow) in [("teacher", &plan.teacher), ("student", &plan.student)] {
         let Some(flow) = flow else { continue };
         let narrow = flow.shapes().into_iter().find_map(|shape| {
-            let groups = shape.structure.groups(shape.order, plan.dim).sizes.len();
+            let groups = shape.groups(plan.space()).sizes.len();
             shape.made.hidden.into_iter().find(|&width| width + 1 < groups).map(|width| (width, groups))
         });
         if let Some((width, groups)) = narrow {
@@ -247,7 +260,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
         }
     }
     let distils = plan.stages.iter().any(|stage| matches!(stage, StagePlan::TrainStudent(Against::Teacher, ..)));
-    if distils && plan.teacher.as_ref().is_some_and(|teacher| teacher.steps(plan.dim) == 1) {
+    if distils && plan.teacher.as_ref().is_some_and(|teacher| teacher.steps(plan.space()) == 1) {
         warnings.push(
             "the teacher draws in one pass as well: a student of it gains no speed, unless it is much smaller".into(),
         );
@@ -264,7 +277,11 @@ fn describe(findings: &Findings) -> String {
         let _ = writeln!(out, "{text}");
     };
     line(format!("{}: fine", findings.name));
-    line(format!("  coordinates  {} ({})", findings.dim, shorten(&findings.coordinates)));
+    let (given, variables) = findings.coordinates.split_at(findings.given);
+    line(format!("  coordinates  {} ({})", variables.len(), shorten(variables)));
+    if let Some([train, judged]) = findings.given_rows {
+        line(format!("  given        {} ({}): {train} rows in training, {judged} for the verdict", given.len(), shorten(given)));
+    }
     if let Some(native) = &findings.native {
         line(format!("  native       allowed to {native}"));
     }
@@ -372,9 +389,9 @@ mod tests {
         let names = ["a".to_string(), "b".to_string()];
         for seed in 0..100 {
             let stream = Seed(seed).stream("check/points");
-            let right = probe(&Bent(1.0), &names, &stream).expect("evaluated");
+            let right = probe(&Bent(1.0), &[], &names, &stream).expect("evaluated");
             assert!(right.worst_gradient_error < GRADIENT_TOLERANCE, "seed {seed}: {right:?}");
-            let wrong = probe(&Bent(1.01), &names, &stream).expect("evaluated");
+            let wrong = probe(&Bent(1.01), &[], &names, &stream).expect("evaluated");
             assert!(wrong.worst_gradient_error > GRADIENT_TOLERANCE, "seed {seed}");
             assert_eq!(wrong.worst_coordinate, "a", "seed {seed}");
             assert!((wrong.worst_gradient / wrong.worst_difference - 1.01).abs() < 1e-3, "seed {seed}: {wrong:?}");

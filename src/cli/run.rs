@@ -59,7 +59,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     if global.json {
         super::print(&format!("{}\n", record.to_json()))?;
     } else {
-        super::print(&format!("{}\n{}\n", record.to_markdown(), listing(folder.path())))?;
+        super::print(&format!("{}\n{}\n", record.to_markdown(), listing(folder.path(), plan.given_rows.is_some())))?;
     }
     match record.judgement() {
         _ if options.require.is_empty() => Ok(()),
@@ -69,8 +69,9 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
 }
 
 /// Where the results are and what to do next.
-fn listing(folder: &Path) -> String {
+fn listing(folder: &Path, is_given: bool) -> String {
     let model = if folder.join(STUDENT).exists() { STUDENT } else { TEACHER };
+    let given = if is_given { " --given rows.csv" } else { "" };
     let folder = folder.display();
-    format!("Results are in {folder}/; draw with: flowdistill sample {folder}/{model} -n 1000 -o draws.csv")
+    format!("Results are in {folder}/; draw with: flowdistill sample {folder}/{model} -n 1000{given} -o draws.csv")
 }

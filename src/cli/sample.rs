@@ -2,7 +2,7 @@
 
 use super::target::target_of;
 use super::Global;
-use crate::data::RowWriter;
+use crate::data::{Dialect, RowWriter, Table};
 use crate::error::{Error, Result};
 use crate::evaluate::correction::{resample, Chain, Proposal};
 use crate::flow::{FrozenModel, Method, Model};
@@ -15,13 +15,17 @@ use std::sync::Arc;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     flowdistill sample runs/quickstart/student.safetensors -n 1000 > draws.csv\n  \
-    flowdistill sample runs/quickstart/student.safetensors -n 1000000 --log-prob -o draws.npy")]
+    flowdistill sample runs/quickstart/student.safetensors -n 1000000 --log-prob -o draws.npy\n  \
+    flowdistill sample runs/conditional/student.safetensors -n 100 --given rows.csv -o draws.csv")]
 pub struct Options {
     /// The model file
     model: PathBuf,
-    /// The number of draws
+    /// The number of draws; with --given, for each of its rows
     #[arg(short, long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
     n: u64,
+    /// What is given, for a model that is given something: a table with those columns (`-`: on standard input), which the draws have too
+    #[arg(long, value_name = "TABLE", conflicts_with = "correct")]
+    given: Option<PathBuf>,
     /// Where to: a .npy or .csv file; CSV on standard output if left out
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -88,6 +92,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
             options.defensive
         )));
     }
+    let given = given_to(&model, options)?;
     let target = options.target.as_ref().map(|path| target_of(path, options.allow_native, dim)).transpose()?;
     let mut names = match &map {
         Some(map) => map.constrained_names(),
@@ -98,8 +103,10 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     if options.log_prob {
         names.push(LOG_PROB.into());
     }
+    let contexts = given.as_ref().map_or(1, |table| table.len() as u64);
+    let total = options.n.saturating_mul(contexts);
     let mut writer = match &options.output {
-        Some(path) => RowWriter::to_path(path, &names, options.n)?,
+        Some(path) => RowWriter::to_path(path, &names, total)?,
         None => RowWriter::csv(Box::new(std::io::BufWriter::new(std::io::stdout())), &names)?,
     };
     if map.is_none() && !as_coordinates(options, &model) {
@@ -110,10 +117,16 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         return corrected(correction, &space, target.as_ref(), writer, global);
     }
     let noise = global.seed().stream("sample");
-    let bar = RowBar::new(global.quiet || options.output.is_none(), options.n);
-    for first in (0..options.n).step_by(ROWS as usize) {
-        let rows = ROWS.min(options.n - first) as usize;
+    let bar = RowBar::new(global.quiet || options.output.is_none(), total);
+    for first in (0..total).step_by(ROWS as usize) {
+        let rows = ROWS.min(total - first) as usize;
         let (mut points, mut log_prob) = (vec![0.0; rows * dim], vec![0.0; rows]);
+        if let Some(given) = &given {
+            for (row, point) in (first..).zip(points.chunks_exact_mut(dim)) {
+                let context = given.row((row / options.n) as usize);
+                point[..context.len()].copy_from_slice(context);
+            }
+        }
         model.draw(Method::Cached, &noise, first, &mut points, &mut log_prob);
         points = space.of(points, &mut log_prob)?;
         if options.log_prob {
@@ -128,6 +141,24 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         bar.advance(rows as u64);
     }
     writer.finish()
+}
+
+/// What the model is given, which must be said if it is given anything.
+fn given_to(model: &FrozenModel<f64>, options: &Options) -> Result<Option<Table>> {
+    match &options.given {
+        Some(path) => {
+            let table = model.read_given(path, &Dialect::default())?;
+            if table.len() == 0 {
+                return Err(Error::input(path, "has no rows; one, at least, is right"));
+            }
+            Ok(Some(table))
+        }
+        None if model.space().given > 0 => Err(Error::input(
+            &options.model,
+            format!("its draws depend on what is given; `--given TABLE` with {} is right", model.given_names().join(", ")),
+        )),
+        None => Ok(None),
+    }
 }
 
 /// The target of the experiment at `path` for its map, so it must have the coordinates `names`.

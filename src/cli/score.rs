@@ -3,7 +3,7 @@
 use super::Global;
 use crate::data::{Dialect, RowWriter};
 use crate::error::{Error, Result};
-use crate::evaluate::draws::draws_of;
+use crate::evaluate::draws::draws_beside;
 use crate::evaluate::typicality::{log_densities, Reference};
 use crate::flow::Model;
 use serde_json::{Map, Number, Value};
@@ -65,14 +65,15 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let loaded = Model::load(&options.model)?;
     let model = loaded.freeze::<f64>();
     let dialect = Dialect { decimal: if options.decimal_comma { ',' } else { '.' }, ..Dialect::default() };
-    let read = |path: &Path| Ok::<_, Error>(log_densities(&model, model.read_points(path, &dialect)?.values));
+    let read = |path: &Path| Ok::<_, Error>(model.read_points(path, &dialect)?.values);
     let held_out = match &options.held_out {
-        Some(path) => Reference::new(read(path)?),
+        Some(path) => Reference::new(log_densities(&model, read(path)?)),
         None => Reference::new(loaded.held_out.clone()),
     };
-    let found = read(&options.rows)?;
+    let rows = read(&options.rows)?;
     let stream = global.seed().stream("score");
-    let draws = Reference::new(log_densities(&model, draws_of(&model, options.draws as usize, &stream.child("draws"))));
+    let draws = draws_beside(&model, &rows, options.draws as usize, &stream.child("draws"));
+    let (draws, found) = (Reference::new(log_densities(&model, draws)), log_densities(&model, rows));
     if draws.is_empty() {
         return Err(Error::input(&options.model, "none of its draws has a log density: its weights are broken"));
     }

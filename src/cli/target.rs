@@ -13,6 +13,9 @@ pub(super) fn target_of(path: &Path, allow_native: bool, dim: usize) -> Result<A
     let native = if allow_native { Native::Allow } else { Native::Refuse };
     let folder = path.parent().unwrap_or(Path::new("."));
     let target = spec.build_with_permission(folder, native).map_err(|fault| Error::input(path, fault))?;
+    if target.given() > 0 {
+        return Err(Error::input(path, "its target is given columns of a table; `run` judges a student of it"));
+    }
     if target.dim() != dim {
         let found = target.dim();
         return Err(Error::input(path, format!("its target has {found} coordinates; the model has {dim}")));

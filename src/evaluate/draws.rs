@@ -82,10 +82,19 @@ pub fn log_weights_at(model: &FrozenModel<f64>, density: &dyn Density, points: &
     Ok(log_weights)
 }
 
-/// `draws` draws of `model`, with base noise from `noise`.
+/// `draws` draws of `model`, which is given nothing, with base noise from `noise`.
 pub fn draws_of(model: &FrozenModel<f64>, draws: usize, noise: &Stream) -> Vec<f64> {
-    let dim = model.dim();
+    draws_beside(model, &[], draws, noise)
+}
+
+/// `draws` draws of `model`, which are given in turn what each of `rows` (of all its columns, row-major) has where the model is given something.
+pub fn draws_beside(model: &FrozenModel<f64>, rows: &[f64], draws: usize, noise: &Stream) -> Vec<f64> {
+    let (dim, given) = (model.dim(), model.space().given);
     let mut points = vec![0.0; draws * dim];
+    if given > 0 {
+        let rows = rows.chunks_exact(dim).cycle();
+        points.chunks_exact_mut(dim).zip(rows).for_each(|(point, row)| point[..given].copy_from_slice(&row[..given]));
+    }
     for (piece, points) in points.chunks_mut(ROWS * dim).enumerate() {
         let rows = points.len() / dim;
         model.draw(Method::Cached, noise, (piece * ROWS) as u64, points, &mut vec![0.0; rows]);

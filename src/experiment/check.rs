@@ -2,16 +2,18 @@
 
 use super::data_spec::SourceSpec;
 use super::default_fit::DefaultFit;
+use super::default_fit::stages_of_given;
 use super::faults::{faults_of_flows, faults_of_header, faults_of_stages, faults_of_strata, refuse, resolve_flows};
+use super::given_rows::{self, GivenRows};
 use super::native::Native;
 use super::prepare::{self, Divided, Prepared};
 use super::rows::{self, Rows};
 use super::spec::{Against, MethodSpec, Spec, StageSpec, StudentSpec, Whitening};
 use super::stages::{Auto, Stages};
-use super::whiten::{self, whiten, Whitened};
+use super::whiten::{self, whiten, whiten_given, Whitened};
 use crate::data::{self, Columns, Table};
 use crate::error::{Error, Result};
-use crate::flow::{FlowConfig, Standardisation};
+use crate::flow::{FlowConfig, Space, Standardisation, MOST_WHITENED};
 use crate::seed::Seed;
 use crate::target::{Counted, Density, Survey};
 use crate::train::{Divergence, Gradient, Settings};
@@ -37,6 +39,8 @@ pub struct Plan<'t> {
     pub target: Option<Arc<Counted<'t>>>,
     /// The teacher's data, divided and in the user's units.
     pub data: Option<Divided>,
+    /// What the models are given, where they are given something.
+    pub given_rows: Option<GivenRows>,
     /// From the user's units to those that the flows see.
     pub standardisation: Standardisation,
     /// How they were whitened, for people.
@@ -84,6 +88,11 @@ fn says_nothing(stages: &[StageSpec]) -> bool {
 /// The target as others see it.
 fn density<'a>(target: &'a Option<Arc<Counted<'_>>>) -> Option<&'a dyn Density> {
     target.as_deref().map(|target| target as &dyn Density)
+}
+
+/// The columns of its points.
+fn space_of(target: &dyn Density) -> Space {
+    Space { given: target.given(), variables: target.dim() - target.given() }
 }
 
 impl StagePlan {
@@ -201,6 +210,13 @@ impl<'t> Plan<'t> {
             }
         });
         let target = target.map(|target| Arc::new(Counted::new(target)));
+        let is_given = density(&target).filter(|target| target.given() > 0);
+        if let Some(target) = is_given {
+            if matches!(spec.stages, Stages::Auto(_)) || says_nothing(&spec.stages) {
+                spec.stages = stages_of_given().into();
+            }
+            given_rows::faults_of_target(&spec, target, &mut faults);
+        }
         let auto = match &spec.stages {
             Stages::Auto(auto) if has_target => Some(*auto),
             Stages::Listed(stages) if says_nothing(stages) && spec.student.is_none() && spec.data.is_none() => {
@@ -226,33 +242,43 @@ impl<'t> Plan<'t> {
         // Flows of a known dimension are checked before any data is read, and faults so far are reported together.
         let (mut teacher, mut student) = resolve_flows(&spec, &mut faults);
         faults_of_strata(&spec, &student, &mut faults);
-        if let Some(dim) = target_dim {
-            faults_of_flows(&teacher, &student, &spec, dim, &mut faults);
+        if let Some(target) = density(&target) {
+            faults_of_flows(&teacher, &student, &spec, space_of(target), &mut faults);
         }
         refuse(path, faults)?;
 
         let seed = Seed(spec.seed);
-        let data = spec.data.clone();
+        let data = match (is_given, &spec.data) {
+            (Some(target), Some(data)) => Some(given_rows::of_target(data, target)),
+            _ => spec.data.clone(),
+        };
         let data = data.as_ref();
         let rows = data.map(|data| {
             let mut rows = rows::read(data, folder, density(&target), seed, most_draws)?;
-            if !matches!(data.source, SourceSpec::Draws { .. }) {
+            if is_given.is_none() && !matches!(data.source, SourceSpec::Draws { .. }) {
                 rows.table = prepare::to_coordinates(density(&target), rows.table, "data")?;
             }
             Ok::<_, Error>(rows)
         });
-        let rows: Option<Rows> = rows.transpose()?;
+        let mut rows: Option<Rows> = rows.transpose()?;
+        let mut contexts = None;
+        if let (Some(target), Some(data)) = (is_given, data) {
+            contexts = rows.take().map(|rows| given_rows::contexts(rows, target, data, seed)).transpose()?;
+        }
+        let data = data.filter(|_| is_given.is_none());
+        let given = rows.as_ref().map(|rows| rows.given);
         let dim = rows.as_ref().map(|rows| rows.table.dim()).or(target_dim).unwrap_or(0);
         let mut faults = Vec::new();
         if let (true, Some(data), Some(rows)) = (by_itself, data, &rows) {
             let fitted = (1.0 - data.validation - data.test) * rows.table.len() as f64;
-            let fit = DefaultFit::of(fitted as usize, dim);
+            let fit = DefaultFit::of(fitted as usize, dim - rows.given);
             spec.stages = fit.stages().into();
             spec.teacher.get_or_insert_with(|| fit.teacher());
             (teacher, student) = resolve_flows(&spec, &mut faults);
         }
         if target_dim.is_none() {
-            faults_of_flows(&teacher, &student, &spec, dim, &mut faults);
+            let given = given.unwrap_or(0);
+            faults_of_flows(&teacher, &student, &spec, Space { given, variables: dim - given }, &mut faults);
         } else if target_dim != Some(dim) {
             let right = target_dim.unwrap_or(0);
             faults.push(format!("data has {dim} columns and the target {right} coordinates; equal numbers are right"));
@@ -283,17 +309,27 @@ impl<'t> Plan<'t> {
             Some(Prepared { data, standardisation, columns, notes }) => (Some(data), standardisation, columns, notes),
             None => (None, Standardisation::identity(dim), Columns::default(), Vec::new()),
         };
+        let given_rows = match (&data, given.filter(|&given| given > 0)) {
+            (Some(data), Some(given)) => Some(GivenRows::of(given, data, dim)),
+            _ => contexts,
+        };
+        let standardised = spec.data.as_ref().is_some_and(|data| data.standardise) && dim <= MOST_WHITENED;
         let train = data.as_ref().map(|data| data.by_weight(dim));
         let starts = if most_draws == usize::MAX { whiten::STARTS } else { 1 };
         // Draws that a stage is still to make are whitened by then.
         let sampled = spec.stages.iter().any(|stage| matches!(stage, StageSpec::Sample { .. }));
         let whitening = if train.is_none() && sampled && spec.whitening == Whitening::Draws {
             Whitening::None
+        } else if given_rows.is_some() && spec.whitening == Whitening::Auto && data.is_some() && standardised {
+            // Their joint covariance has the regression on what is given.
+            Whitening::Draws
         } else {
             spec.whitening
         };
-        let Whitened { standardisation, note: whitening_note, survey } =
-            whiten(whitening, standardisation, density(&target), train.as_deref(), &names, (seed, starts))?;
+        let Whitened { standardisation, note: whitening_note, survey } = match (is_given, &given_rows) {
+            (Some(target), Some(rows)) => whiten_given(whitening, target, &rows.train, seed)?,
+            _ => whiten(whitening, standardisation, density(&target), train.as_deref(), &names, (seed, starts))?,
+        };
         drop(train);
         if teacher.is_none() && spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_))) {
             teacher = Some(FlowConfig::default());
@@ -310,6 +346,7 @@ impl<'t> Plan<'t> {
             table_notes,
             target,
             data,
+            given_rows,
             standardisation,
             whitening_note,
             survey,

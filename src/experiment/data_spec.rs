@@ -36,6 +36,9 @@ pub struct DataSpec {
     /// The column of the rows' weights, which is no coordinate.
     #[serde(default)]
     pub weights: Option<String>,
+    /// Columns that are given: models are of the others, whatever these are.
+    #[serde(default)]
+    pub given: Vec<String>,
 }
 
 impl DataSpec {
@@ -52,6 +55,7 @@ impl DataSpec {
             categories: Vec::new(),
             dates: Vec::new(),
             weights: None,
+            given: Vec::new(),
         }
     }
 }

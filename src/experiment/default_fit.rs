@@ -3,7 +3,7 @@
 use super::spec::{Against, StageSpec};
 use crate::conditioner::Activation;
 use crate::flow::FlowConfig;
-use crate::train::{Schedule, Settings, Until};
+use crate::train::{Gradient, Schedule, Settings, Until};
 use crate::transformer::Transformer;
 
 /// A teacher's flow of splines and the two stages, which fit it and distil a student of the same shape from it.
@@ -40,6 +40,20 @@ const STEPS: f64 = 3_000.0;
 const MOST_STEPS: f64 = 10_000.0;
 /// ESS/N at which a student is good enough.
 const ENOUGH: f64 = 0.98;
+
+/// The stages of a student of a target that is given columns: nobody plans them, and each step sees as many contexts as it has rows.
+pub(super) fn stages_of_given() -> Vec<StageSpec> {
+    let until = Some(Until { ess: ENOUGH, se: None });
+    let training = Settings { steps: 12_000, batch: 64, until, ..Settings::for_reverse_kl() };
+    vec![StageSpec::ReverseKl {
+        against: Against::Target,
+        gradient: Gradient::Path,
+        reverse: 1.0,
+        forward: 0.0,
+        anneal: None,
+        training,
+    }]
+}
 
 impl DefaultFit {
     /// For `rows` rows to fit, of `dim` columns.

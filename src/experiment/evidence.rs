@@ -1,9 +1,10 @@
 //! Draws from the target that know nothing of any flow: a stage of a run, and the certificate's independent look.
 
+use super::among::{self, Among};
 use super::attended::Attended;
 use super::check::Plan;
 use super::data_spec::{DataSpec, SourceSpec};
-use super::looking::{look_of, smc_in, Looking, SMC};
+use super::looking::{look_of, of_teacher, smc_in, Looking, SMC};
 use super::prepare::{self, Prepared};
 use super::rows::Rows;
 use super::spec::{Against, IndependentSpec, MethodSpec, Whitening};
@@ -12,9 +13,10 @@ use super::whiten::whiten;
 use crate::data::{RowWriter, Table};
 use crate::error::{Error, Result};
 use crate::evaluate::certificate::{Certificate, Look};
-use crate::evaluate::draws::{draws_of, WeightedDraws};
+use crate::evaluate::draws::WeightedDraws;
 use crate::flow::{FrozenModel, Standardisation};
 use crate::sampler::Drawn;
+use crate::seed::Stream;
 use crate::target::Density;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -138,7 +140,7 @@ impl Plan<'_> {
     }
 }
 
-/// The certificate of a run's student.
+/// The certificate of a run's student, and its draws on which it rests; of one that is given something also what it is at single rows.
 pub(super) fn certify_student(
     student: &FrozenModel<f64>,
     plan: &Plan,
@@ -147,7 +149,7 @@ pub(super) fn certify_student(
     most_evaluations: Option<u64>,
     interrupt: &AtomicBool,
     watcher: &mut dyn Watcher,
-) -> Result<(Certificate, WeightedDraws)> {
+) -> Result<(Certificate, Option<Among>, Option<WeightedDraws>)> {
     let evaluation = &plan.spec.evaluation;
     let stream = match evaluation.judged {
         0 => plan.seed.stream("certificate"),
@@ -161,15 +163,19 @@ pub(super) fn certify_student(
     let density = Attended::new(density, interrupt);
     let reference = plan.reference.as_ref().map(|table| table.values.clone());
     let known = density.sampler().is_some() || density.log_normalizer().is_some() || reference.is_some();
+    if let Some(rows) = &plan.given_rows {
+        let by = format!("certificates at rows of what is given, over {} draws each", evaluation.draws);
+        watcher.begin_open(&by, density.evaluated());
+        let by_teacher = teacher.filter(|_| plan.student_against() == Some(Against::Teacher));
+        let among = among::certify(student, &density, by_teacher, rows, &looking(plan, most_evaluations, &stream));
+        watcher.end();
+        let among = among.map_err(|error| density.explain(error))?;
+        let certificate = among.certificate().ok_or_else(|| Error::invalid("there is no row to be given"))?;
+        return Ok((certificate, Some(among), None));
+    }
     // Draws that the teacher or a stage has made are a look already.
     let at_hand = match (plan.student_against(), teacher, evidence) {
-        (Some(Against::Teacher), Some(teacher), _) => Some(Look {
-            source: "draws of the teacher".into(),
-            points: draws_of(teacher, evaluation.draws, &stream.child("teacher")),
-            effective: evaluation.draws as f64,
-            log_z: Some((0.0, 0.0)),
-            ..Look::default()
-        }),
+        (Some(Against::Teacher), Some(teacher), _) => Some(of_teacher(teacher, evaluation.draws, &stream)),
         (_, _, Some(evidence))
             if !known && !matches!(evaluation.independent, IndependentSpec::Smc(_) | IndependentSpec::Fresh) =>
         {
@@ -184,14 +190,16 @@ pub(super) fn certify_student(
     };
     let by = if at_hand.is_none() && samples { format!(" and a look at the target by {SMC}") } else { String::new() };
     watcher.begin_open(&format!("certificate over {} draws{by}", evaluation.draws), density.evaluated());
-    let looking = Looking {
-        coordinates: plan.coordinates(),
-        most: most_evaluations,
-        independent: evaluation.independent,
-        draws: evaluation.draws,
-        stream: &stream,
-    };
+    let looking = looking(plan, most_evaluations, &stream);
     let certificate = looking.certify(student, &density, at_hand, reference);
     watcher.end();
-    certificate.map_err(|error| density.explain(error))
+    let (certificate, draws) = certificate.map_err(|error| density.explain(error))?;
+    Ok((certificate, None, Some(draws)))
+}
+
+/// How the plan's verdict looks at the target.
+fn looking<'a>(plan: &'a Plan, most: Option<u64>, stream: &'a Stream) -> Looking<'a> {
+    let evaluation = &plan.spec.evaluation;
+    let (independent, draws) = (evaluation.independent, evaluation.draws);
+    Looking { coordinates: plan.coordinates(), most, independent, draws, stream }
 }

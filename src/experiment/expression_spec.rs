@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 pub struct ExpressionSpec {
     /// The parameters and where they live, in the order in which draws have them.
     pub parameters: Ordered<Support>,
+    /// What is given, column by column of `data` of the experiment: a student is conditional on it.
+    #[serde(default, skip_serializing_if = "Ordered::is_empty")]
+    pub given: Ordered<Support>,
     /// What is known.
     #[serde(default)]
     pub data: Ordered<DatumSpec>,
@@ -91,15 +94,27 @@ pub enum Scaling {
 impl ExpressionSpec {
     /// Reads the data and compiles the expression; `folder` is that of the experiment file.
     pub(super) fn build(&self, folder: &Path) -> Result<Expression, String> {
-        let parameters =
-            self.parameters.0.iter().map(|(name, support)| Parameter { name: name.clone(), support: support.clone() });
-        let parameters = parameters.collect();
+        for (name, support) in &self.given.0 {
+            let plain = match support {
+                Support::Real => true,
+                Support::Vector(_, of) => **of == Support::Real,
+                _ => false,
+            };
+            if !plain {
+                return Err(format!("given `{name}` is {support:?}; `Real` or `Vector(n)` is right, since values are given as they are"));
+            }
+        }
+        let all = self.given.0.iter().chain(&self.parameters.0);
+        let all = all.map(|(name, support)| Parameter { name: name.clone(), support: support.clone() }).collect();
+        let given = self.given.0.iter().map(|(_, support)| support.coordinates()).sum();
         let read = |(name, datum): &(String, DatumSpec)| match datum.read(folder) {
             Ok(datum) => Ok((name.clone(), datum)),
             Err(fault) => Err(format!("data `{name}`: {fault}")),
         };
         let data = self.data.0.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        Expression::new(parameters, data, &self.log_density).map_err(|fault| format!("log_density: {fault}"))
+        Expression::new(all, data, &self.log_density)
+            .and_then(|expression| expression.given(given))
+            .map_err(|fault| format!("log_density: {fault}"))
     }
 }
 

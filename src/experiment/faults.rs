@@ -5,7 +5,7 @@ use super::rows;
 use super::spec::{Against, IndependentSpec, MethodSpec, Spec, StageSpec, StudentSpec, VERSION};
 use super::stages::Stages;
 use crate::error::{Error, Result};
-use crate::flow::{BaseConfig, FlowConfig};
+use crate::flow::{BaseConfig, FlowConfig, Space};
 use crate::train::Settings;
 use std::path::Path;
 
@@ -166,14 +166,14 @@ pub(super) fn faults_of_flows(
     teacher: &Option<FlowConfig>,
     student: &Option<FlowConfig>,
     spec: &Spec,
-    dim: usize,
+    space: Space,
     faults: &mut Vec<String>,
 ) {
     if let Some(teacher) = teacher {
-        faults.extend(teacher.faults(dim).into_iter().map(|fault| format!("teacher.{fault}")));
+        faults.extend(teacher.faults(space).into_iter().map(|fault| format!("teacher.{fault}")));
     }
     if let (Some(student), false) = (student, matches!(spec.student, Some(StudentSpec::LikeTeacher))) {
-        faults.extend(student.faults(dim).into_iter().map(|fault| format!("student.{fault}")));
+        faults.extend(student.faults(space).into_iter().map(|fault| format!("student.{fault}")));
     }
 }
 

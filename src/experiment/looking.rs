@@ -3,7 +3,7 @@
 use super::spec::IndependentSpec;
 use crate::error::{Error, Result};
 use crate::evaluate::certificate::{certify_by, own_draws, Certificate, Look};
-use crate::evaluate::draws::{exact_draws, WeightedDraws};
+use crate::evaluate::draws::{draws_of, exact_draws, WeightedDraws};
 use crate::flow::{FrozenModel, Standardisation, Standardised};
 use crate::sampler::{smc, smc_scaled, Drawn, SmcSettings, EFFORTS};
 use crate::seed::Stream;
@@ -18,6 +18,7 @@ const BLURRED: f64 = 0.15;
 const MOST_EVALUATIONS: usize = 20_000_000;
 
 /// How a look is taken.
+#[derive(Clone, Copy)]
 pub(super) struct Looking<'a> {
     /// Coordinates in which the target's scales are of the order of one, where they are known.
     pub coordinates: Option<&'a Standardisation>,
@@ -135,6 +136,17 @@ pub fn certify_at(
     let coordinates = coordinates.filter(|it| **it != Standardisation::identity(model.dim()));
     let looking = Looking { coordinates, most: None, independent, draws, stream };
     Ok(looking.certify(model, target, None, reference)?.0)
+}
+
+/// Draws of a teacher, which are exact ones where it is what a student was trained against.
+pub(super) fn of_teacher(teacher: &FrozenModel<f64>, draws: usize, stream: &Stream) -> Look {
+    Look {
+        source: "draws of the teacher".into(),
+        points: draws_of(teacher, draws, &stream.child("teacher")),
+        effective: draws as f64,
+        log_z: Some((0.0, 0.0)),
+        ..Look::default()
+    }
 }
 
 /// What a sampler has found, as a look.

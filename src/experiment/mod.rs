@@ -1,5 +1,6 @@
 //! From what was written to what was found: `Spec` → [`Plan`] → run → report, and the folder that holds it all.
 
+mod among;
 mod attended;
 mod auto;
 mod check;
@@ -13,6 +14,7 @@ mod faults;
 mod findings;
 mod fit;
 mod folder;
+mod given_rows;
 mod given_settings;
 mod looking;
 mod models;
@@ -33,12 +35,14 @@ mod watcher;
 mod weight;
 mod whiten;
 
+pub use among::{Among, Judged};
 pub use check::{Plan, StagePlan};
 pub use data_spec::{DataSpec, GridSpec, GridsSpec, Missing, SourceSpec, TransformSpec};
 pub use default_fit::DefaultFit;
 pub use evaluation::{score_teacher, StudentScores, TeacherScores};
 pub use expression_spec::{DatumSpec, ExpressionSpec, Scaling};
 pub use fit::{fit, fit_dyn, Fit, Fitted};
+pub use given_rows::GivenRows;
 pub use folder::{Folder, DRAWS, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 pub use looking::certify_at;
 pub use native::Native;

@@ -92,7 +92,7 @@ impl Models {
         }
         let mut judged_by = None;
         if let Some(student) = &self.student {
-            let (certificate, draws) = certify_student(
+            let (certificate, among, draws) = certify_student(
                 &student.freeze(),
                 plan,
                 teacher.as_ref(),
@@ -103,7 +103,8 @@ impl Models {
             )?;
             record.scores.student = Some(StudentScores::of(&certificate));
             record.certificate = Some(certificate);
-            judged_by = Some(draws);
+            record.among = among;
+            judged_by = draws;
         }
         Ok(judged_by)
     }
@@ -148,7 +149,7 @@ impl Plan<'_> {
             Orientation::Sampling => (&self.student, "student/init"),
         };
         let config = config.as_ref().ok_or_else(|| Error::invalid("a stage without its flow"))?;
-        let mut flow = Flow::new(&Cpu::default(), self.dim, config, orientation, &self.seed.stream(stream))?;
+        let mut flow = Flow::new(&Cpu::default(), self.space(), config, orientation, &self.seed.stream(stream))?;
         if let Some(data) = self.data.as_ref().filter(|_| config.base.is_fitted()) {
             let mut rows = data.by_weight(self.dim).into_owned();
             let mut log_jacobian = vec![0.0; rows.len() / self.dim];
@@ -212,7 +213,7 @@ impl Plan<'_> {
         let stream = |name: &str| self.seed.stream(&format!("student/{name}/{place}"));
         let (batch, standardisation) = (settings.batch, &self.standardisation);
         let reverse = ReverseKl::new(density, standardisation.clone(), batch, stream("noise")).by(divergence.gradient);
-        let reverse = reverse.replaying(settings.replay);
+        let reverse = reverse.replaying(settings.replay).among(self.contexts(stream("given")));
         let reverse = match divergence.anneal {
             Some(anneal) => reverse.annealed(Annealing::new(anneal, settings.steps)),
             None => reverse,
@@ -224,7 +225,8 @@ impl Plan<'_> {
         if divergence.forward > 0.0 {
             let forward = match (against, teacher, &self.data) {
                 (Against::Teacher, Some(teacher), _) => {
-                    ForwardKl::new(Draws::Fresh(teacher, stream("teacher")), standardisation.clone(), batch)
+                    let draws = Draws::Fresh(teacher, stream("teacher"));
+                    ForwardKl::new(draws, standardisation.clone(), batch).among(self.contexts(stream("given to the teacher")))
                 }
                 (Against::Target, _, Some(data)) => {
                     let epochs = Epochs::new(data.train.len() / self.dim, batch, stream("batches"));

@@ -1,6 +1,7 @@
 //! The teacher's data: dithered, put behind their links, divided.
 
 use super::data_spec::{DataSpec, TransformSpec};
+use super::given_rows;
 use super::rows::Rows;
 use super::weight;
 use crate::data::look::Finding;
@@ -101,7 +102,7 @@ pub(super) struct Prepared {
 
 /// Dithers what is on places, divides the rows, and fits the standardisation to those that will be fitted.
 pub(super) fn prepare(data: &DataSpec, rows: Rows, seed: Seed) -> Result<Prepared> {
-    let Rows { mut table, columns, weights, dropped, mut notes, findings } = rows;
+    let Rows { mut table, columns, given, weights, dropped, mut notes, findings } = rows;
     let mut links = vec![Link::Identity; if data.transforms.is_empty() { 0 } else { table.dim() }];
     for transform in &data.transforms {
         let column = transform.column();
@@ -135,7 +136,7 @@ pub(super) fn prepare(data: &DataSpec, rows: Rows, seed: Seed) -> Result<Prepare
             bounded => bounded,
         };
     }
-    let bounds: Vec<(f64, f64)> = links
+    let mut bounds: Vec<(f64, f64)> = links
         .iter()
         .map(|link| match *link {
             Link::Above(low) => (low, f64::INFINITY),
@@ -143,6 +144,10 @@ pub(super) fn prepare(data: &DataSpec, rows: Rows, seed: Seed) -> Result<Prepare
             Link::Identity | Link::Around { .. } => (f64::NEG_INFINITY, f64::INFINITY),
         })
         .collect();
+    if given > 0 {
+        bounds.resize(table.dim(), (f64::NEG_INFINITY, f64::INFINITY));
+        given_rows::stay(given, &mut bounds);
+    }
     let whole = Standardisation { links: links.clone(), ..Standardisation::identity(table.dim()) };
     columns.dither(&mut table.values, &bounds, &seed.stream("data/dither"));
     whole.turn(&mut table.values);
@@ -160,5 +165,5 @@ pub(super) fn prepare(data: &DataSpec, rows: Rows, seed: Seed) -> Result<Prepare
     let (train, validation, test) = (pick(&split.train), pick(&split.validation), pick(&split.test));
     let divided = Divided { train, validation, test, weights, dropped, findings };
     let standardisation = Standardisation::fit(&divided.by_weight(table.dim()), &table.names, links, data.standardise)?;
-    Ok(Prepared { data: divided, standardisation, columns, notes })
+    Ok(Prepared { data: divided, standardisation: standardisation.beside(given), columns, notes })
 }

@@ -1,5 +1,6 @@
 //! What a run found: `run.json` for programs, `report.md` for people.
 
+use super::among::Among;
 use super::evaluation::{StudentScores, TeacherScores};
 use super::verdict::AgainstData;
 use crate::data::look::Finding;
@@ -79,6 +80,8 @@ pub struct Record {
     pub against_data: AgainstData,
     /// May the student be used for the density that it was trained against?
     pub certificate: Option<Certificate>,
+    /// The same by what the student is given, where it is given something.
+    pub among: Option<Among>,
     /// The speeds.
     pub throughput: Vec<Throughput>,
     /// What was tried, where the run is left to the program.
@@ -243,6 +246,9 @@ impl Record {
             if let Some(certificate) = &self.certificate {
                 map.insert("certificate".into(), certificate.to_json());
             }
+            if let Some(among) = &self.among {
+                map.insert("given".into(), among.to_json());
+            }
             if !self.throughput.is_empty() {
                 map.insert("throughput".into(), json!(self.throughput));
             }
@@ -348,6 +354,9 @@ impl Record {
             if let Some(found) = found {
                 write!(out, "\n{}", found.to_markdown(who))?;
             }
+        }
+        if let Some(among) = &self.among {
+            write!(out, "\n{}", among.to_markdown())?;
         }
         if let Some(certificate) = &self.certificate {
             write!(out, "\n{}", certificate.to_markdown())?;

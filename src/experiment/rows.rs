@@ -1,6 +1,7 @@
 //! The rows of an experiment: read or drawn, with what their columns are and their weights, in coordinates.
 
 use super::data_spec::{DataSpec, GridSpec, GridsSpec, Missing, SourceSpec};
+use super::given_rows;
 use super::weight;
 use crate::data::look::Finding;
 use crate::data::{
@@ -18,6 +19,8 @@ pub(super) struct Rows {
     pub table: Table,
     /// What the coordinates stand for.
     pub columns: Columns,
+    /// How many of the coordinates, the first ones, are given.
+    pub given: usize,
     /// Their weights, all above 0.
     pub weights: Option<Vec<f64>>,
     /// How many were left out for a missing value.
@@ -31,7 +34,8 @@ pub(super) struct Rows {
 impl Rows {
     /// Rows of nothing but numbers.
     pub fn plain(table: Table) -> Self {
-        Self { table, columns: Columns::default(), weights: None, dropped: 0, notes: Vec::new(), findings: Vec::new() }
+        let (columns, notes, findings) = (Columns::default(), Vec::new(), Vec::new());
+        Self { table, columns, given: 0, weights: None, dropped: 0, notes, findings }
     }
 }
 
@@ -112,7 +116,7 @@ pub(super) fn read(
             return Ok(Rows::plain(Table::new(target.names(), values)?));
         }
     };
-    let mut rows = Rows { table, columns, weights: None, dropped, notes: Vec::new(), findings: Vec::new() };
+    let mut rows = Rows { columns, dropped, ..Rows::plain(table) };
     if let Some(name) = &data.weights {
         let (table, weights, note) = weight::take(rows.table, name)?;
         rows.columns.0.retain(|column| column.name != *name);
@@ -120,6 +124,7 @@ pub(super) fn read(
         rows.notes.push(note);
     }
     rows.put_on_grids(data, target.is_some())?;
+    rows.given = given_rows::to_front(data, &mut rows.table, &mut rows.columns)?;
     rows.findings = rows.look(data);
     let has_supports = target.is_some_and(|target| target.constraint().value_names().is_some());
     if has_supports && !rows.columns.is_plain() {
@@ -209,11 +214,20 @@ pub(super) fn faults(data: &DataSpec) -> Vec<String> {
             ("categories", !data.categories.is_empty()),
             ("dates", !data.dates.is_empty()),
             ("weights", data.weights.is_some()),
+            ("given", !data.given.is_empty()),
         ] {
             if given {
                 faults.push(format!("data.{field} is given, but exact draws of a target have none; leave it out"));
             }
         }
+    }
+    let mut given = data.given.clone();
+    given.sort();
+    if let Some(twice) = given.windows(2).find(|pair| pair[0] == pair[1]) {
+        faults.push(format!("data.given names column `{}` twice; naming it once is right", twice[0]));
+    }
+    if let Some(weights) = data.weights.as_ref().filter(|weights| data.given.contains(weights)) {
+        faults.push(format!("data.given names column `{weights}`, which holds the weights of the rows; leave it out"));
     }
     let mut named: Vec<&String> = data.categories.iter().chain(&data.dates).chain(&data.weights).collect();
     named.sort();

@@ -49,6 +49,7 @@ pub(super) fn course_of(
         findings: plan.findings().to_vec(),
         scores: Scores::default(),
         against_data: AgainstData::default(),
+        among: None,
         certificate: None,
         throughput: Vec::new(),
         attempts: Vec::new(),

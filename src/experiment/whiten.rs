@@ -4,7 +4,7 @@ use super::spec::Whitening;
 use crate::error::{Error, Result};
 use crate::flow::{Standardisation, Standardised, MOST_WHITENED};
 use crate::seed::{Seed, Stream};
-use crate::target::{laplace, survey, Approximation, Density, Survey};
+use crate::target::{laplace, survey, Approximation, At, Density, Survey};
 
 /// Starts of the search for the mode: the centre of the coordinates, and points around it.
 pub(super) const STARTS: u64 = 8;
@@ -46,7 +46,7 @@ pub(super) fn whiten(
         Whitening::Draws => {
             let rows = train.ok_or_else(|| Error::invalid("whitening is `Draws` but there is no `data`"))?;
             let (standardisation, ridge) = Standardisation::whitening_of(rows, names, fitted.links)?;
-            (standardisation, ridge, format!("whitened by mean and covariance of {} rows", rows.len() / dim))
+            (standardisation.beside(fitted.given), ridge, format!("whitened by mean and covariance of {} rows", rows.len() / dim))
         }
         Whitening::Laplace => {
             let target = target.ok_or_else(|| Error::invalid("whitening is `Laplace` but there is no `target`"))?;
@@ -138,6 +138,62 @@ fn by_survey(found: Survey, fitted: Standardisation) -> Result<Whitened> {
             let note = format!("not whitened: {fault}");
             Ok(Whitened { standardisation: fitted, note: Some(note), survey: Some(found) })
         }
+    }
+}
+
+/// Rows of what is given at which a target is approximated, at least, for each column, and at most.
+const GIVEN: [usize; 3] = [12, 3, 100];
+
+/// The standardisation of a target that is given columns, of which `rows` are some: by the joint moments of what is given and of the normal
+/// approximations there, so that what is linear in the one and normal in the other is a standard normal in the flow's coordinates.
+pub(super) fn whiten_given(whitening: Whitening, target: &dyn Density, rows: &[f64], seed: Seed) -> Result<Whitened> {
+    let (given, dim) = (target.given(), target.dim());
+    let names = target.names();
+    let mut scaled = Standardisation::fit(rows, &names[..given], Vec::new(), true)?;
+    scaled.shift.resize(dim, 0.0);
+    scaled.scale.resize(dim, 1.0);
+    scaled.tails.resize(if scaled.tails.is_empty() { 0 } else { dim }, None);
+    let scaled = scaled.beside(given);
+    if whitening == Whitening::None || dim > MOST_SURVEYED {
+        return Ok(Whitened { standardisation: scaled, note: None, survey: None });
+    }
+    let [least, each, most] = GIVEN;
+    let all = rows.len() / given;
+    let count = (each * given).clamp(least, most).min(all);
+    let stream = seed.stream("whitening/given");
+    let starts = spread_starts(dim - given, 1, &stream.child("starts"));
+    // In the flow's coordinates of what is given, the others as they are.
+    let mut found: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
+    for k in 0..count {
+        let context = &rows[k * all / count * given..][..given];
+        let surveyed = survey(&At::new(target, context), &starts, &stream.child(&format!("row {k}")));
+        if let Some(best) = surveyed.best {
+            found.push(([scaled.of_given(context), best.mean].concat(), best.covariance));
+        }
+    }
+    if found.len() < 2 {
+        let note = format!("not whitened: the target could be approximated at {} of {count} rows", found.len());
+        return Ok(Whitened { standardisation: scaled, note: Some(note), survey: None });
+    }
+    let n = found.len() as f64;
+    let mean: Vec<f64> = (0..dim).map(|i| found.iter().map(|(point, _)| point[i]).sum::<f64>() / n).collect();
+    let mut covariance = vec![0.0; dim * dim];
+    for (point, around) in &found {
+        for i in 0..dim {
+            for j in 0..dim {
+                let within = if i.min(j) < given { 0.0 } else { around[(i - given) * (dim - given) + j - given] };
+                covariance[i * dim + j] += ((point[i] - mean[i]) * (point[j] - mean[j]) + within) / n;
+            }
+        }
+    }
+    let count = found.len();
+    let (tails, note) = (scaled.tails.clone(), format!("whitened by the moments of {count} rows of what is given and of normal approximations there"));
+    match after(scaled.clone(), mean, &covariance) {
+        Ok(whitened) => {
+            let standardisation = Standardisation { tails, ..whitened }.beside(given);
+            Ok(Whitened { standardisation, note: Some(note), survey: None })
+        }
+        Err(fault) => Ok(Whitened { standardisation: scaled, note: Some(format!("not whitened: {fault}")), survey: None }),
     }
 }
 

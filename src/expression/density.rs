@@ -27,6 +27,7 @@ pub enum Datum {
 #[derive(Debug)]
 pub struct Expression {
     parameters: Vec<Parameter>,
+    given: usize,
     program: Program,
     idle: Mutex<Vec<Workspace>>,
 }
@@ -88,7 +89,18 @@ impl Expression {
         let log_density = Lowering::new(&mut graph, names).log_density(&statements).map_err(in_text)?;
         let root = graph.binary(Binary::Add, &log_density, &log_jacobian)?;
         let program = Program::new(&graph, &root, dim);
-        Ok(Self { parameters, program, idle: Mutex::default() })
+        Ok(Self { parameters, given: 0, program, idle: Mutex::default() })
+    }
+
+    /// The same as a density of the others where the first `coordinates` are given.
+    ///
+    /// # Errors
+    /// If there are no others.
+    pub fn given(self, coordinates: usize) -> Result<Self, String> {
+        if coordinates >= self.program.dim {
+            return Err("all coordinates are given; at least one parameter is right".into());
+        }
+        Ok(Self { given: coordinates, ..self })
     }
 
     fn batch(&self, work: &mut Workspace, points: &[f64], values: &mut [f64], gradients: Option<&mut [f64]>) {
@@ -141,6 +153,10 @@ fn check_name(name: &str) -> Result<(), String> {
 impl Density for Expression {
     fn dim(&self) -> usize {
         self.program.dim
+    }
+
+    fn given(&self) -> usize {
+        self.given
     }
 
     fn evaluate(

@@ -1,5 +1,6 @@
 //! A flow without tape or device: packed weights, slices in and out, for draws, evaluation and a teacher that no longer learns.
 
+use super::base::fresh_noise;
 use super::{Base, Flow, Orientation};
 use crate::ops::autoregressive::{AutoregressiveMap, Buffers, Record};
 use crate::ops::chunks::{chunk_rows, for_each_piece, to_lanes, to_rows, Chunk};
@@ -124,7 +125,7 @@ impl<F: Real> FrozenFlow<F> {
                 let noise = match noise {
                     Noise::Given(noise) => &noise[p * size * width..][..values.len() * width],
                     Noise::Fresh(stream, first) => {
-                        self.fresh_noise(stream, first + (p * size) as u64, points, fresh);
+                        fresh_noise(stream, first + (p * size) as u64, (points, dim, self.given), width, fresh);
                         fresh
                     }
                 };
@@ -139,21 +140,6 @@ impl<F: Real> FrozenFlow<F> {
                 }
             },
         );
-    }
-
-    /// The noise of draws from rows `first ..` of `stream`: what is given in `points`, and normals.
-    fn fresh_noise(&self, stream: &Stream, first: u64, points: &[f64], noise: &mut Vec<f64>) {
-        let (rows, width, given) = (points.len() / self.dim, self.noise_width(), self.given);
-        noise.resize(rows * width, 0.0);
-        stream.normals(first, width - given, &mut noise[..rows * (width - given)]);
-        if given == 0 {
-            return;
-        }
-        // From the last row on, so that nothing is overwritten before it has been moved.
-        for (row, point) in points.chunks_exact(self.dim).enumerate().rev() {
-            noise.copy_within(row * (width - given)..(row + 1) * (width - given), row * width + given);
-            noise[row * width..][..given].copy_from_slice(&point[..given]);
-        }
     }
 
     /// Fills `log_prob` at the rows of `points`.

@@ -39,6 +39,14 @@ impl<F: Real> FrozenModel<F> {
         })
     }
 
+    /// What is given in the middle of what the model has seen, in the user's coordinates.
+    pub fn middle(&self) -> Vec<f64> {
+        let mut row = vec![0.0; self.dim()];
+        self.standardisation.undo(&mut row, &mut [0.0]);
+        row.truncate(self.space().given);
+        row
+    }
+
     /// Rows of the flow's coordinates of the variables as rows of all columns, beside what is fixed.
     pub(super) fn beside_fixed(&self, rows: &[f64]) -> Vec<f64> {
         let beside = |row: &[f64]| self.fixed.iter().chain(row).copied().collect::<Vec<f64>>();

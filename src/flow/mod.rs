@@ -15,6 +15,7 @@ mod standardisation;
 mod standardised;
 mod tail;
 
+pub(crate) use base::fresh_noise;
 pub use base::{Base, BaseConfig, Limited, Mixture, Normal, Strata, StudentT};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};

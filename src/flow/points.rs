@@ -49,11 +49,43 @@ impl<F: Real> FrozenModel<F> {
         Ok(self.read_table(path, dialect, &[self.value_names()])?.table)
     }
 
+    /// The names of the user's columns that are given.
+    pub fn given_names(&self) -> Vec<String> {
+        let given = self.space().given;
+        let mut names = self.value_names();
+        let kept = if self.columns().is_plain() { given } else { names.len() - self.columns().without(given).0.len() };
+        names.truncate(kept);
+        names
+    }
+
+    /// Reads the columns that are given from the table at `path`, as rows of the model's coordinates of them.
+    ///
+    /// # Errors
+    /// As [`FrozenModel::read_points`], and if the model is given nothing.
+    pub fn read_given(&self, path: &Path, dialect: &Dialect) -> Result<Table> {
+        let (given, names) = (self.space().given, self.given_names());
+        if given == 0 {
+            return Err(Error::invalid("the model is given nothing; a table of what is given has no use"));
+        }
+        let Text { table, columns, .. } = self.read_table(path, dialect, &[names])?;
+        let values = if columns.is_plain() { table.values } else { columns.expand(&table.values) };
+        let table = Table::new(self.names()[..given].to_vec(), values)?;
+        let row = table.values.chunks_exact(given).position(|row| self.at(row).is_err());
+        match row {
+            None => Ok(table),
+            Some(row) => {
+                let fault = self.at(table.row(row)).err().map_or(String::new(), |fault| fault.to_string());
+                Err(Error::input(path, format!("row {}: {fault}", row + 1)))
+            }
+        }
+    }
+
     /// Reads a table with the first of the lists of columns `ways` that it has.
     fn read_table(&self, path: &Path, dialect: &Dialect, ways: &[Vec<String>]) -> Result<Text> {
         let of = |names: &[String]| {
-            if names == self.columns().names() {
-                self.columns().clone()
+            let all = self.columns().names();
+            if !names.is_empty() && names == &all[..names.len().min(all.len())] {
+                Columns(self.columns().0[..names.len()].to_vec())
             } else {
                 Columns::default()
             }

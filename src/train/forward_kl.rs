@@ -1,5 +1,6 @@
 //! Forward KL of a sampler: its mean surprise at draws from elsewhere.
 
+use super::contexts::Contexts;
 use super::objective::weighted_mean;
 use super::{Agreement, Epochs, Objective, Outcome, LOOK_ROWS};
 use crate::error::Result;
@@ -21,6 +22,7 @@ pub enum Draws<'a> {
 /// once: there is no unrolled tape.
 pub struct ForwardKl<'a> {
     draws: Draws<'a>,
+    contexts: Option<Contexts>,
     standardisation: Standardisation,
     batch: usize,
     validation: Vec<f64>,
@@ -43,6 +45,7 @@ impl<'a> ForwardKl<'a> {
         };
         Self {
             draws,
+            contexts: None,
             standardisation,
             batch,
             validation: Vec::new(),
@@ -54,6 +57,11 @@ impl<'a> ForwardKl<'a> {
             log_jacobian: Vec::new(),
             log_q: Vec::new(),
         }
+    }
+
+    /// The same averaged over what fresh draws are given, where the flow has columns that are.
+    pub fn among(self, contexts: Option<Contexts>) -> Self {
+        Self { contexts, ..self }
     }
 
     /// The same with rows kept aside (row-major, in the user's units) that decide when to stop.
@@ -89,6 +97,9 @@ impl Objective for ForwardKl<'_> {
             }
             Draws::Fresh(teacher, stream) => {
                 let first = self.since.1 + (step - self.since.0) * batch as u64;
+                if let Some(contexts) = &self.contexts {
+                    contexts.fill_users(first, 1, points, dim);
+                }
                 teacher.draw(Method::Cached, stream, first, points, log_q);
             }
         }
@@ -126,7 +137,11 @@ impl Objective for ForwardKl<'_> {
         let Draws::Fresh(teacher, stream) = &self.draws else { return Ok(None) };
         let mut points = vec![0.0; rows * flow.dim()];
         let [mut log_p, mut log_q, mut log_jacobian] = [(); 3].map(|()| vec![0.0; rows]);
-        teacher.draw(Method::Cached, &stream.child("looks"), look * LOOK_ROWS as u64, &mut points, &mut log_p);
+        let first = look * LOOK_ROWS as u64;
+        if let Some(contexts) = &self.contexts {
+            contexts.fill_users(u64::MAX / 2 + first, 1, &mut points, flow.dim());
+        }
+        teacher.draw(Method::Cached, &stream.child("looks"), first, &mut points, &mut log_p);
         self.standardisation.apply(&mut points, &mut log_jacobian);
         flow.freeze::<f32>().log_prob(&points, &mut log_q);
         let log_weights = log_p.iter().zip(&log_jacobian).zip(&log_q).map(|((p, jacobian), q)| p + jacobian - q);

@@ -1,6 +1,7 @@
 //! Objectives, schedule and the one training loop. Concrete in `f32` on the CPU.
 
 mod annealing;
+mod contexts;
 mod divergence;
 mod epochs;
 mod forward_kl;
@@ -16,6 +17,7 @@ mod until;
 mod weighted_sum;
 
 pub use annealing::{AnnealConfig, Annealing};
+pub use contexts::Contexts;
 pub use divergence::Divergence;
 pub use epochs::Epochs;
 pub use forward_kl::{Draws, ForwardKl};

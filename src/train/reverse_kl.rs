@@ -1,10 +1,11 @@
 //! Reverse KL against an unnormalized target, which may be a frozen teacher.
 
 use super::annealing::{ess, Annealing};
+use super::contexts::{Contexts, TOGETHER};
 use super::replay::{Again, Paid};
 use super::{Agreement, Objective, Outcome, Replay, LOOK_ROWS};
 use crate::error::{Error, Result};
-use crate::flow::{Flow, Method, Pass, Standardisation};
+use crate::flow::{fresh_noise, Flow, Method, Pass, Standardisation};
 use crate::seed::Stream;
 use crate::target::{evaluate_in_pieces, Density, Faults};
 use dfdx::prelude::Cpu;
@@ -33,6 +34,7 @@ pub struct ReverseKl<'a> {
     /// The step since which batches have that size, and the rows before it.
     since: (u64, u64),
     stream: Stream,
+    contexts: Option<Contexts>,
     gradient: Gradient,
     annealing: Option<Annealing>,
     replay: Option<Replay>,
@@ -69,6 +71,7 @@ impl<'a> ReverseKl<'a> {
             batch,
             since: (0, 0),
             stream,
+            contexts: None,
             gradient: Gradient::Total,
             annealing: None,
             replay: None,
@@ -83,6 +86,16 @@ impl<'a> ReverseKl<'a> {
     /// The same by another gradient.
     pub fn by(self, gradient: Gradient) -> Self {
         Self { gradient, ..self }
+    }
+
+    /// The same averaged over what the draws are given, where the flow has columns that are.
+    pub fn among(self, contexts: Option<Contexts>) -> Self {
+        Self { contexts, ..self }
+    }
+
+    /// Whether weights of draws that are given different things can be compared: not where each context has a normaliser of its own.
+    fn comparable(&self) -> bool {
+        self.contexts.is_none() || self.target.log_normalizer().is_some()
     }
 
     /// The same with an annealed target. The loss and the ESS that are reported are those of the target itself.
@@ -105,7 +118,7 @@ impl<'a> ReverseKl<'a> {
 
     /// A step over kept draws; none where there are too few, or the flow is no longer near those that drew them.
     fn step_again(&mut self, flow: &Flow<f32, Cpu>, step: u64, gradients: &mut [Vec<f32>]) -> Result<Option<Outcome>> {
-        let (batch, dim) = (self.batch, flow.dim());
+        let (batch, dim, comparable) = (self.batch, flow.dim(), self.comparable());
         if self.paid.rows() < batch {
             return Ok(None);
         }
@@ -130,7 +143,8 @@ impl<'a> ReverseKl<'a> {
         let log_weights = || again.values.iter().zip(&*log_q).map(|(value, log_q)| value - log_q);
         let loss: f64 = log_weights().zip(&again.shares).map(|(log_weight, share)| -share * log_weight).sum();
         let loss = loss / again.shares.iter().sum::<f64>();
-        Ok(Some(Outcome { loss, ess: Some(ess(log_weights())), ..Outcome::default() }))
+        let ess = comparable.then(|| ess(log_weights()));
+        Ok(Some(Outcome { loss, ess, ..Outcome::default() }))
     }
 }
 
@@ -148,13 +162,16 @@ impl Objective for ReverseKl<'_> {
             }
         }
         let (batch, dim, width) = (self.batch, flow.dim(), flow.noise_width());
+        let (given, comparable) = (flow.space().given, self.comparable());
         let Memory { noise, draws, log_q, points, log_jacobian, values, slopes, scores, to_target, to_base, shares } =
             &mut self.memory;
-        noise.resize(batch * width, 0.0);
         [&mut *draws, points, slopes, scores].into_iter().for_each(|rows| rows.resize(batch * dim, 0.0));
         [&mut *log_q, log_jacobian, values, shares].into_iter().for_each(|sums| sums.resize(batch, 0.0));
         let first = self.since.1 + (step - self.since.0) * batch as u64;
-        self.stream.normals(first, width, noise);
+        if let Some(contexts) = &self.contexts {
+            contexts.fill_flows(first, 1, draws, dim);
+        }
+        fresh_noise(&self.stream, first, (draws, dim, given), width, noise);
         let strata = flow.base().strata(batch);
         if let Some(strata) = &strata {
             strata.fix(noise, width);
@@ -163,6 +180,10 @@ impl Objective for ReverseKl<'_> {
 
         points.copy_from_slice(draws);
         self.standardisation.undo(points, log_jacobian);
+        if let Some(contexts) = &self.contexts {
+            // As they are in the table, to the last bit.
+            contexts.fill_users(first, 1, points, dim);
+        }
         let mut faults = Faults::default();
         let asked = std::time::Instant::now();
         evaluate_in_pieces(self.target, points, values, Some(slopes), &mut faults)
@@ -250,7 +271,7 @@ impl Objective for ReverseKl<'_> {
         self.pass.add_gradients_of_push(slopes, shares, gradients);
         Ok(Outcome {
             loss: loss / share_in_use,
-            ess: Some(ess(to_target.iter().copied())),
+            ess: comparable.then(|| ess(to_target.iter().copied())),
             failed_rows: batch - usable,
             beta: self.annealing.as_ref().map(|_| beta),
             target_seconds,
@@ -265,17 +286,32 @@ impl Objective for ReverseKl<'_> {
 
     /// Over draws of the flow; those that the target cannot evaluate have the weight zero.
     fn agreement(&mut self, flow: &Flow<f32, Cpu>, look: u64, rows: usize) -> Result<Option<Agreement>> {
-        let mut points = vec![0.0; rows * flow.dim()];
+        let dim = flow.dim();
+        let mut points = vec![0.0; rows * dim];
         let [mut log_q, mut log_jacobian, mut values] = [(); 3].map(|()| vec![0.0; rows]);
         let (stream, first) = (self.stream.child("looks"), look * LOOK_ROWS as u64);
+        // Other contexts than those of any step.
+        let apart = u64::MAX / 2 + first;
+        if let Some(contexts) = &self.contexts {
+            contexts.fill_flows(apart, TOGETHER, &mut points, dim);
+        }
         flow.freeze::<f32>().draw(Method::Cached, &stream, first, &mut points, &mut log_q);
         self.standardisation.undo(&mut points, &mut log_jacobian);
+        if let Some(contexts) = &self.contexts {
+            contexts.fill_users(apart, TOGETHER, &mut points, dim);
+        }
         let mut faults = Faults::default();
         evaluate_in_pieces(self.target, &points, &mut values, None, &mut faults)
             .map_err(|fatal| Error::Target(fatal.0))?;
         faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
         let log_weights =
             values.iter().zip(&log_jacobian).zip(&log_q).map(|((value, jacobian), q)| value + jacobian - q);
-        Ok(Some(Agreement::of(ess(log_weights), rows)))
+        if self.comparable() {
+            return Ok(Some(Agreement::of(ess(log_weights), rows)));
+        }
+        let log_weights: Vec<f64> = log_weights.collect();
+        let of_contexts = log_weights.chunks(TOGETHER).map(|log_weights| ess(log_weights.iter().copied()));
+        let mean = of_contexts.sum::<f64>() / log_weights.chunks(TOGETHER).len() as f64;
+        Ok(Some(Agreement::of(mean, rows)))
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn memory(plan: &Plan) -> f64 {
     let batch = plan.stages.iter().filter_map(StagePlan::settings).map(widest).max().unwrap_or(0);
     let of_flow = |flow: &FlowConfig| {
         let widths: usize = flow.shapes().iter().map(|l| l.made.hidden.iter().sum::<usize>() + 4 * plan.dim).sum();
-        (flow.parameters(plan.dim) * 4 * 10 + batch * widths * 4 * 3) as f64
+        (flow.parameters(plan.space()) * 4 * 10 + batch * widths * 4 * 3) as f64
     };
     let flows: f64 = plan.teacher.iter().chain(&plan.student).map(of_flow).sum();
     let rows = super::rows(plan).map_or(0, |rows| rows.iter().sum::<usize>() * plan.dim);
@@ -42,7 +42,7 @@ pub(super) fn seconds(plan: &Plan) -> Result<Option<f64>> {
             StagePlan::FitTeacher(_) => &plan.teacher,
             StagePlan::TrainStudent(..) => &plan.student,
         };
-        let work = flow.as_ref().map_or(0, |flow| flow.multiplications(plan.dim)) * settings.batch;
+        let work = flow.as_ref().map_or(0, |flow| flow.multiplications(plan.space())) * settings.batch;
         if work > MOST_WORK_TO_TRY {
             return Ok(None);
         }

@@ -18,7 +18,7 @@ pub use partition::Partition;
 pub use sides::Sides;
 
 use super::certificate::Verdict;
-use super::draws::draws_of;
+use super::draws::draws_beside;
 use super::regions::Cells;
 use crate::flow::FrozenModel;
 use crate::seed::Stream;
@@ -72,14 +72,15 @@ const DRAWS: [usize; 2] = [4_000, 20_000];
 const CELLS: [usize; 3] = [4, 16, 64];
 
 /// Compares `model` with `rows` of its coordinates, row-major, that had no part in its fit. Where its columns are on grids both sides are put
-/// onto them.
+/// onto them. Draws are given what the rows have where the model is given something: the rows together with what they are given are
+/// compared with draws together with the same.
 pub fn certify_on_rows(model: &FrozenModel<f64>, rows: &[f64], stream: &Stream) -> DataCertificate {
     let dim = model.dim();
     let every = (rows.len() / dim).div_ceil(MOST_ROWS).max(1);
     let mut rows: Vec<f64> = rows.chunks_exact(dim).step_by(every).flatten().copied().collect();
     let n = rows.len() / dim;
     let m = (DRAWS_TO_A_ROW * n).clamp(DRAWS[0], DRAWS[1]).max(n);
-    let mut draws = draws_of(model, m, &stream.child("draws"));
+    let mut draws = draws_beside(model, &rows, m, &stream.child("draws"));
     model.snap(&mut rows);
     model.snap(&mut draws);
     let log_prob = |points: &[f64]| {

@@ -1,7 +1,30 @@
 //! A base beside columns that are given, which it passes on.
 
 use super::{Base, Strata};
+use crate::seed::Stream;
 use std::sync::Arc;
+
+/// The noise of draws from rows `first ..` of `stream`, `width` numbers to a row: the first `given` columns of rows of `dim`, and standard
+/// normals.
+pub fn fresh_noise(
+    stream: &Stream,
+    first: u64,
+    (points, dim, given): (&[f64], usize, usize),
+    width: usize,
+    noise: &mut Vec<f64>,
+) {
+    let (rows, normals) = (points.len() / dim, width - given);
+    noise.resize(rows * width, 0.0);
+    stream.normals(first, normals, &mut noise[..rows * normals]);
+    if given == 0 {
+        return;
+    }
+    // From the last row on, so that nothing is overwritten before it has been moved.
+    for (row, point) in points.chunks_exact(dim).enumerate().rev() {
+        noise.copy_within(row * normals..(row + 1) * normals, row * width + given);
+        noise[row * width..][..given].copy_from_slice(&point[..given]);
+    }
+}
 
 /// The density of another base over all but the first `given` columns of a row, whatever those are. The noise of a draw begins with the
 /// columns that are given.

@@ -11,6 +11,7 @@ mod strata;
 mod student_t;
 mod taped;
 
+pub(crate) use beside::fresh_noise;
 use beside::Beside;
 pub use config::BaseConfig;
 pub use limited::Limited;
