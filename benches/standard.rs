@@ -134,7 +134,7 @@ impl Bench {
     /// The unmasked weights of the matrices.
     fn weights(&self) -> usize {
         let flow = self.flow(Orientation::Density);
-        flow.layers().iter().map(|layer| layer.conditioner().network().weights()).sum()
+        flow.config().multiplications(flow.space())
     }
 
     /// Prints one line, if it was asked for; `floor` is the time that the unmasked arithmetic takes at the peak of `gemm`.

@@ -14,7 +14,7 @@ use flowdistill::transformer::Transformer;
 
 /// What the adjoint sweep of a layer makes of the gradient `g_x` of log q at `x`: the gradient at the images, and those of the weights.
 fn adjoint<E: Real>(
-    layer: &flowdistill::bijection::Autoregressive<E, Cpu>,
+    layer: &flowdistill::bijection::Layer<E, Cpu>,
     x: &[f64],
     g_x: &[f64],
     dim: usize,

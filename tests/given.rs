@@ -22,11 +22,7 @@ const NOISE: f64 = 0.5;
 fn posterior(responses: &[f64]) -> ([f64; 2], [[f64; 2]; 2]) {
     let weight = 1.0 / (NOISE * NOISE);
     let sum = |f: &dyn Fn(usize) -> f64| (0..4).map(f).sum::<f64>();
-    let (a, b, c) = (
-        1.0 + 4.0 * weight,
-        weight * sum(&|i| PLACES[i]),
-        1.0 + weight * sum(&|i| PLACES[i] * PLACES[i]),
-    );
+    let (a, b, c) = (1.0 + 4.0 * weight, weight * sum(&|i| PLACES[i]), 1.0 + weight * sum(&|i| PLACES[i] * PLACES[i]));
     let det = a * c - b * b;
     let covariance = [[c / det, -b / det], [-b / det, a / det]];
     let (u, v) = (weight * sum(&|i| responses[i]), weight * sum(&|i| PLACES[i] * responses[i]));
@@ -141,6 +137,7 @@ fn posteriors_of_a_conjugate_regression_are_learned_from_pairs_and_distilled() {
         r#"(
             name: "pairs",
             data: (source: Csv(path: "pairs.csv"), given: ["y0", "y1", "y2", "y3"]),
+            whitening: Draws,
             teacher: (layers: 2, hidden: [16]),
             student: Flow(layers: 2, hidden: [16]),
             stages: [
@@ -307,7 +304,11 @@ fn objectives_over_what_is_given_have_the_gradients_of_their_losses() {
                 objective.evaluate(&flow, 3, &mut scratch).expect("evaluated").loss
             };
             let difference = (at(2e-3) - at(-2e-3)) / 4e-3;
-            assert!(disagreement([f64::from(gradient[i])], [difference]) < 5e-3, "{name}: {t}: {} {difference}", gradient[i]);
+            assert!(
+                disagreement([f64::from(gradient[i])], [difference]) < 5e-3,
+                "{name}: {t}: {} {difference}",
+                gradient[i]
+            );
         }
     }
     // The path gradient has the same mean: over many draws it is near the total one.

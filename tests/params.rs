@@ -83,6 +83,7 @@ fn a_frozen_model_has_the_gradient_of_its_density_behind_links_too() {
         links: vec![Link::Identity, Link::Above(2.0), Link::Between(-1.0, 3.0)],
         tails: vec![],
         factor: vec![1.0, 0.0, 0.0, -0.6, 0.8, 0.0, 0.3, 0.2, 1.1],
+        given: 0,
     };
     let flow = random_flow::<f32>(3, &config, Orientation::Density);
     let model = Model {

@@ -134,8 +134,14 @@ fn a_standardised_target_has_the_gradient_and_the_normaliser_of_its_own() {
     let funnel = Funnel::new(3).expect("a funnel");
     let links = vec![Link::Identity, Link::Above(-30.0), Link::Between(-50.0, 40.0)];
     let factor = vec![1.0, 0.0, 0.0, -0.6, 0.8, 0.0, 0.3, 0.2, 1.1];
-    let standardisation =
-        Standardisation { shift: vec![0.1, 3.0, 0.0], scale: vec![1.0, 0.1, 0.3], links, tails: vec![], factor, given: 0 };
+    let standardisation = Standardisation {
+        shift: vec![0.1, 3.0, 0.0],
+        scale: vec![1.0, 0.1, 0.3],
+        links,
+        tails: vec![],
+        factor,
+        given: 0,
+    };
     let standardised = Standardised { target: &funnel, standardisation: &standardisation };
     let value = |z: &[f64]| {
         let mut value = [0.0];

@@ -2,14 +2,18 @@
 
 mod autoregressive;
 mod chain;
+mod layer;
+mod linear;
 
 pub use autoregressive::Autoregressive;
 pub use chain::Chain;
+pub use layer::{Kind, Layer};
+pub use linear::Linear;
 
 use crate::error::{Error, Result};
 use crate::ops::real::Real;
 use crate::ops::{Kernels, Mapped, Points, Rows};
-use crate::params::Parameters;
+use crate::params::{values, Parameters};
 use dfdx::prelude::*;
 
 /// A bijection of R^d. Value and log |det J| are always computed together.
@@ -45,6 +49,11 @@ pub trait Bijection<E: Real, D: Kernels<E>>: Parameters<E, D> {
     /// # Errors
     /// If the tensor library fails.
     fn inverse(&self, y: &Points<E, D>) -> Result<Mapped<E, D>>;
+}
+
+/// The values of a tensor in precision `F`.
+fn copied<E: Real, D: Kernels<E>, F: Real>(tensor: &Rows<E, D>) -> Vec<F> {
+    values(tensor).into_iter().map(|value: E| F::of(value.widen())).collect()
 }
 
 fn tensor_error(error: impl std::fmt::Debug) -> Error {

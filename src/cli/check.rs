@@ -6,7 +6,7 @@ use super::Global;
 use crate::data::look::{Finding, Severity};
 use crate::error::{Error, Result};
 use crate::experiment::{Against, Auto, Plan, SourceSpec, StagePlan};
-use crate::flow::FlowConfig;
+use crate::flow::{FlowConfig, LayerShape};
 use crate::seed::Stream;
 use crate::target::{evaluate_in_pieces, Density, Faults};
 use serde::Serialize;
@@ -247,9 +247,10 @@ fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     for (name, flow) in [("teacher", &plan.teacher), ("student", &plan.student)] {
         let Some(flow) = flow else { continue };
-        let narrow = flow.shapes().into_iter().find_map(|shape| {
+        let shapes = flow.shapes();
+        let narrow = shapes.iter().filter_map(LayerShape::masked).find_map(|shape| {
             let groups = shape.groups(plan.space()).sizes.len();
-            shape.made.hidden.into_iter().find(|&width| width + 1 < groups).map(|width| (width, groups))
+            shape.made.hidden.iter().find(|&&width| width + 1 < groups).map(|&width| (width, groups))
         });
         if let Some((width, groups)) = narrow {
             warnings.push(format!(
@@ -280,7 +281,11 @@ fn describe(findings: &Findings) -> String {
     let (given, variables) = findings.coordinates.split_at(findings.given);
     line(format!("  coordinates  {} ({})", variables.len(), shorten(variables)));
     if let Some([train, judged]) = findings.given_rows {
-        line(format!("  given        {} ({}): {train} rows in training, {judged} for the verdict", given.len(), shorten(given)));
+        line(format!(
+            "  given        {} ({}): {train} rows in training, {judged} for the verdict",
+            given.len(),
+            shorten(given)
+        ));
     }
     if let Some(native) = &findings.native {
         line(format!("  native       allowed to {native}"));

@@ -148,14 +148,17 @@ fn given_to(model: &FrozenModel<f64>, options: &Options) -> Result<Option<Table>
     match &options.given {
         Some(path) => {
             let table = model.read_given(path, &Dialect::default())?;
-            if table.len() == 0 {
+            if table.is_empty() {
                 return Err(Error::input(path, "has no rows; one, at least, is right"));
             }
             Ok(Some(table))
         }
         None if model.space().given > 0 => Err(Error::input(
             &options.model,
-            format!("its draws depend on what is given; `--given TABLE` with {} is right", model.given_names().join(", ")),
+            format!(
+                "its draws depend on what is given; `--given TABLE` with {} is right",
+                model.given_names().join(", ")
+            ),
         )),
         None => Ok(None),
     }

@@ -23,8 +23,10 @@ const JUDGED: usize = 6;
 pub struct Judged {
     /// The row, from 1, among those that are held out.
     pub row: usize,
-    /// What is given.
+    /// What is given, in the model's coordinates.
     pub given: Vec<f64>,
+    /// The same as the user writes it.
+    pub cells: Vec<String>,
     /// The certificate there.
     pub certificate: Certificate,
 }
@@ -67,7 +69,8 @@ pub(super) fn certify(
         let (log_weights, _) =
             log_weights_of_draws(&student.at(given)?, &At::new(density, given), DRAWS, &stream(k).child("survey"))?;
         let scores = weights::reverse(&log_weights);
-        let (ess, kl) = if scores.ess.is_nan() { (0.0, f64::INFINITY) } else { (scores.ess, scores.log_z - scores.elbo) };
+        let kl = scores.log_z - scores.elbo;
+        let (ess, kl) = if kl.is_finite() { (scores.ess, kl) } else { (0.0, f64::INFINITY) };
         found.push((k, ess, kl));
     }
     let mean = |value: &dyn Fn(&(usize, f64, f64)) -> f64| found.iter().map(value).sum::<f64>() / count as f64;
@@ -85,16 +88,30 @@ pub(super) fn certify(
         let (at, stream) = (student.at(given)?, stream(k));
         let coordinates = Some(at.standardisation());
         let here = Looking { coordinates, stream: &stream, ..*looking };
-        let at_hand = teacher.map(|teacher| Ok::<_, Error>(of_teacher(&teacher.at(given)?, here.draws, &stream))).transpose()?;
+        let at_hand =
+            teacher.map(|teacher| Ok::<_, Error>(of_teacher(&teacher.at(given)?, here.draws, &stream))).transpose()?;
         let (certificate, _) = here.certify(&at, &At::new(density, given), at_hand, None)?;
-        judged.push(Judged { row: place(k) + 1, given: given.to_vec(), certificate });
+        let cells = cells(student, given);
+        judged.push(Judged { row: place(k) + 1, given: given.to_vec(), cells, certificate });
     }
     judged.sort_by(|a, b| {
         let of = |judged: &Judged| (judged.certificate.verdict, judged.certificate.reverse.ess);
         of(a).0.cmp(&of(b).0).then(of(a).1.total_cmp(&of(b).1))
     });
-    let names = student.names()[..rows.columns].to_vec();
-    Ok(Among { names, rows: count, mean_ess, worst_ess, mean_kl, judged })
+    Ok(Among { names: student.given_names(), rows: count, mean_ess, worst_ess, mean_kl, judged })
+}
+
+/// What is given to `model` as its table has it.
+fn cells(model: &FrozenModel<f64>, given: &[f64]) -> Vec<String> {
+    let columns = model.columns();
+    if columns.is_plain() {
+        // Five digits tell rows apart.
+        let short = |value: &f64| format!("{value:.4e}").parse::<f64>().unwrap_or(*value).to_string();
+        return given.iter().map(short).collect();
+    }
+    let mut row = given.to_vec();
+    row.resize(model.dim(), 0.0);
+    columns.0.iter().zip(columns.collapse(&row)).map(|(column, number)| column.cell(number)).collect()
 }
 
 /// Values of what is given that are shown.
@@ -106,14 +123,14 @@ impl Among {
         let worst = self.judged.first()?;
         let place = self.place(worst);
         let mut certificate = worst.certificate.clone();
-        certificate.reasons.iter_mut().for_each(|reason| *reason = format!("{place}: {reason}"));
+        certificate.reasons.iter_mut().for_each(|reason| *reason = format!("given {place}: {reason}"));
         Some(certificate)
     }
 
     fn place(&self, judged: &Judged) -> String {
-        let values = self.names.iter().zip(&judged.given).take(SHOWN).map(|(name, value)| format!("{name} = {value:.4}"));
+        let values = self.names.iter().zip(&judged.cells).take(SHOWN).map(|(name, cell)| format!("{name} = {cell}"));
         let more = if self.names.len() > SHOWN { ", …" } else { "" };
-        format!("given {}{more}", values.collect::<Vec<_>>().join(", "))
+        format!("{}{more}", values.collect::<Vec<_>>().join(", "))
     }
 
     /// For programs.
@@ -150,7 +167,8 @@ impl Among {
             let Judged { row, certificate, .. } = judged;
             let (verdict, own) = (certificate.verdict.words(), &certificate.reverse);
             let place = self.place(judged);
-            let _ = writeln!(out, "| {row} | {place} | {verdict} | {:.4} | {:.4} | {:.4} |", own.ess, own.elbo, own.log_z);
+            let _ =
+                writeln!(out, "| {row} | {place} | {verdict} | {:.4} | {:.4} | {:.4} |", own.ess, own.elbo, own.log_z);
         }
         out
     }

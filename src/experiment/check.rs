@@ -1,8 +1,8 @@
 //! From what was written to what can be run: every fault of an experiment, found before anything is trained.
 
 use super::data_spec::SourceSpec;
-use super::default_fit::DefaultFit;
 use super::default_fit::stages_of_given;
+use super::default_fit::DefaultFit;
 use super::faults::{faults_of_flows, faults_of_header, faults_of_stages, faults_of_strata, refuse, resolve_flows};
 use super::given_rows::{self, GivenRows};
 use super::native::Native;
@@ -13,7 +13,7 @@ use super::stages::{Auto, Stages};
 use super::whiten::{self, whiten, whiten_given, Whitened};
 use crate::data::{self, Columns, Table};
 use crate::error::{Error, Result};
-use crate::flow::{FlowConfig, Space, Standardisation, MOST_WHITENED};
+use crate::flow::{FlowConfig, Space, Standardisation};
 use crate::seed::Seed;
 use crate::target::{Counted, Density, Survey};
 use crate::train::{Divergence, Gradient, Settings};
@@ -313,21 +313,17 @@ impl<'t> Plan<'t> {
             (Some(data), Some(given)) => Some(GivenRows::of(given, data, dim)),
             _ => contexts,
         };
-        let standardised = spec.data.as_ref().is_some_and(|data| data.standardise) && dim <= MOST_WHITENED;
         let train = data.as_ref().map(|data| data.by_weight(dim));
         let starts = if most_draws == usize::MAX { whiten::STARTS } else { 1 };
         // Draws that a stage is still to make are whitened by then.
         let sampled = spec.stages.iter().any(|stage| matches!(stage, StageSpec::Sample { .. }));
         let whitening = if train.is_none() && sampled && spec.whitening == Whitening::Draws {
             Whitening::None
-        } else if given_rows.is_some() && spec.whitening == Whitening::Auto && data.is_some() && standardised {
-            // Their joint covariance has the regression on what is given.
-            Whitening::Draws
         } else {
             spec.whitening
         };
         let Whitened { standardisation, note: whitening_note, survey } = match (is_given, &given_rows) {
-            (Some(target), Some(rows)) => whiten_given(whitening, target, &rows.train, seed)?,
+            (Some(target), Some(rows)) => whiten_given(whitening, target, rows, seed)?,
             _ => whiten(whitening, standardisation, density(&target), train.as_deref(), &names, (seed, starts))?,
         };
         drop(train);

@@ -101,7 +101,9 @@ impl ExpressionSpec {
                 _ => false,
             };
             if !plain {
-                return Err(format!("given `{name}` is {support:?}; `Real` or `Vector(n)` is right, since values are given as they are"));
+                return Err(format!(
+                    "given `{name}` is {support:?}; `Real` or `Vector(n)` is right, since values are given as they are"
+                ));
             }
         }
         let all = self.given.0.iter().chain(&self.parameters.0);

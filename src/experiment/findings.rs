@@ -18,7 +18,10 @@ impl Rows {
         if numbers.is_empty() {
             return Vec::new();
         }
-        let linked = |name: &String| data.transforms.iter().any(|transform| transform.column() == name);
+        // Of what is given there are no draws, which could be beyond its bounds.
+        let linked = |name: &String| {
+            data.given.contains(name) || data.transforms.iter().any(|transform| transform.column() == name)
+        };
         let table = self.table.columns(&numbers);
         let known = Known {
             grids: numbers.iter().map(|&i| grid(&self.columns.0[i].kind).flatten()).collect(),

@@ -2,12 +2,12 @@
 
 use super::check::Plan;
 use super::data_spec::{DataSpec, SourceSpec};
-use super::prepare::Divided;
+use super::prepare::{self, Divided};
 use super::rows::Rows;
 use super::spec::{Against, Spec, StageSpec};
 use crate::data::{Column, Columns, Kind, Split, Table};
 use crate::error::{Error, Result};
-use crate::flow::Space;
+use crate::flow::{Link, Space, Standardisation};
 use crate::seed::{Seed, Stream};
 use crate::target::Density;
 use crate::train::Contexts;
@@ -17,6 +17,8 @@ use crate::train::Contexts;
 pub struct GivenRows {
     /// The number of columns.
     pub columns: usize,
+    /// How flows see them, where `data.transforms` says so.
+    pub links: Vec<Link>,
     /// What draws are given in training.
     pub train: Vec<f64>,
     /// What they are given for the verdict.
@@ -28,7 +30,7 @@ impl GivenRows {
     pub fn of(columns: usize, data: &Divided, dim: usize) -> Self {
         let cut = |rows: &[f64]| rows.chunks_exact(dim).flat_map(|row| &row[..columns]).copied().collect::<Vec<f64>>();
         let judged = if data.test.is_empty() { &data.validation } else { &data.test };
-        Self { columns, train: cut(&data.train), judged: cut(judged) }
+        Self { columns, train: cut(&data.train), judged: cut(judged), links: Vec::new() }
     }
 
     /// Row `row` of those that are judged.
@@ -101,7 +103,6 @@ pub(super) fn faults_of_target(spec: &Spec, target: &dyn Density, faults: &mut V
         faults.push(format!("data.given names columns, but the target says that {names} are given; leave it out"));
     }
     for (field, there) in [
-        ("transforms", !data.transforms.is_empty()),
         ("weights", data.weights.is_some()),
         ("categories", !data.categories.is_empty()),
         ("dates", !data.dates.is_empty()),
@@ -156,21 +157,26 @@ pub(super) fn contexts(rows: Rows, target: &dyn Density, data: &DataSpec, seed: 
         None if table.dim() == right.len() => (0..right.len()).collect(),
         None => {
             let (found, right) = (table.dim(), right.join(", "));
-            return Err(Error::invalid(format!("data has {found} columns; what the target is given is right: {right}")));
+            return Err(Error::invalid(format!(
+                "data has {found} columns; what the target is given is right: {right}"
+            )));
         }
     };
-    let pick = |row: usize| places.iter().map(move |&place| (row, place));
-    let all = |rows: &[usize]| -> Vec<f64> {
-        rows.iter().flat_map(|&row| pick(row)).map(|(row, place)| table.row(row)[place]).collect()
-    };
+    let wanted = places.iter().map(|&place| table.values.iter().skip(place).step_by(table.dim()).copied());
+    let turned: Vec<Vec<f64>> = wanted.map(Iterator::collect).collect();
+    let values = (0..table.len()).flat_map(|row| turned.iter().map(move |column| column[row])).collect();
+    let table = Table::new(right.to_vec(), values)?;
+    let links = prepare::links(data, &table, &columns)?;
+    Standardisation { links: links.clone(), ..Standardisation::identity(right.len()) }.check(&table.values, right)?;
+    let all = |rows: &[usize]| -> Vec<f64> { rows.iter().flat_map(|&row| table.row(row)).copied().collect() };
     if table.len() < FEW {
         let every: Vec<usize> = (0..table.len()).collect();
         let rows = all(&every);
-        return Ok(GivenRows { columns: right.len(), train: rows.clone(), judged: rows });
+        return Ok(GivenRows { columns: right.len(), links, train: rows.clone(), judged: rows });
     }
     // Nothing but the steps decides when to stop, so that rows to validate are as good as others.
     let Split { mut train, validation, test } =
         Split::new(table.len(), data.validation, data.test, &seed.stream("data/split"))?;
     train.extend(validation);
-    Ok(GivenRows { columns: right.len(), train: all(&train), judged: all(&test) })
+    Ok(GivenRows { columns: right.len(), links, train: all(&train), judged: all(&test) })
 }

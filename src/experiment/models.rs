@@ -226,7 +226,8 @@ impl Plan<'_> {
             let forward = match (against, teacher, &self.data) {
                 (Against::Teacher, Some(teacher), _) => {
                     let draws = Draws::Fresh(teacher, stream("teacher"));
-                    ForwardKl::new(draws, standardisation.clone(), batch).among(self.contexts(stream("given to the teacher")))
+                    ForwardKl::new(draws, standardisation.clone(), batch)
+                        .among(self.contexts(stream("given to the teacher")))
                 }
                 (Against::Target, _, Some(data)) => {
                     let epochs = Epochs::new(data.train.len() / self.dim, batch, stream("batches"));

@@ -100,9 +100,8 @@ pub(super) struct Prepared {
     pub notes: Vec<String>,
 }
 
-/// Dithers what is on places, divides the rows, and fits the standardisation to those that will be fitted.
-pub(super) fn prepare(data: &DataSpec, rows: Rows, seed: Seed) -> Result<Prepared> {
-    let Rows { mut table, columns, given, weights, dropped, mut notes, findings } = rows;
+/// The links that `data.transforms` names, for the columns of `table`.
+pub(super) fn links(data: &DataSpec, table: &Table, columns: &Columns) -> Result<Vec<Link>> {
     let mut links = vec![Link::Identity; if data.transforms.is_empty() { 0 } else { table.dim() }];
     for transform in &data.transforms {
         let column = transform.column();
@@ -136,6 +135,13 @@ pub(super) fn prepare(data: &DataSpec, rows: Rows, seed: Seed) -> Result<Prepare
             bounded => bounded,
         };
     }
+    Ok(links)
+}
+
+/// Dithers what is on places, divides the rows, and fits the standardisation to those that will be fitted.
+pub(super) fn prepare(data: &DataSpec, rows: Rows, seed: Seed) -> Result<Prepared> {
+    let Rows { mut table, columns, given, weights, dropped, mut notes, findings } = rows;
+    let links = links(data, &table, &columns)?;
     let mut bounds: Vec<(f64, f64)> = links
         .iter()
         .map(|link| match *link {

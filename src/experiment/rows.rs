@@ -134,11 +134,13 @@ pub(super) fn read(
             what.join(", ")
         )));
     }
-    let described: Vec<String> = rows.columns.0.iter().filter_map(Column::describe).collect();
+    let described: Vec<String> = rows.columns.0.iter().skip(data.given.len()).filter_map(Column::describe).collect();
     if !described.is_empty() {
         let list = described.join(", ");
         rows.notes
             .push(format!("dithered within their cells for the fit, and drawn back onto them by `sample`: {list}"));
+    }
+    if !rows.columns.is_plain() {
         let values = rows.columns.expand(&rows.table.values);
         rows.table = Table::new(rows.columns.coordinate_names(), values)?;
     } else {

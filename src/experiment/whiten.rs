@@ -1,8 +1,9 @@
 //! The affine map between the user's coordinates and the flows', by what the experiment asks for.
 
+use super::given_rows::GivenRows;
 use super::spec::Whitening;
 use crate::error::{Error, Result};
-use crate::flow::{Standardisation, Standardised, MOST_WHITENED};
+use crate::flow::{Link, Standardisation, Standardised, MOST_WHITENED};
 use crate::seed::{Seed, Stream};
 use crate::target::{laplace, survey, Approximation, At, Density, Survey};
 
@@ -46,7 +47,11 @@ pub(super) fn whiten(
         Whitening::Draws => {
             let rows = train.ok_or_else(|| Error::invalid("whitening is `Draws` but there is no `data`"))?;
             let (standardisation, ridge) = Standardisation::whitening_of(rows, names, fitted.links)?;
-            (standardisation.beside(fitted.given), ridge, format!("whitened by mean and covariance of {} rows", rows.len() / dim))
+            (
+                standardisation.beside(fitted.given),
+                ridge,
+                format!("whitened by mean and covariance of {} rows", rows.len() / dim),
+            )
         }
         Whitening::Laplace => {
             let target = target.ok_or_else(|| Error::invalid("whitening is `Laplace` but there is no `target`"))?;
@@ -146,10 +151,16 @@ const GIVEN: [usize; 3] = [12, 3, 100];
 
 /// The standardisation of a target that is given columns, of which `rows` are some: by the joint moments of what is given and of the normal
 /// approximations there, so that what is linear in the one and normal in the other is a standard normal in the flow's coordinates.
-pub(super) fn whiten_given(whitening: Whitening, target: &dyn Density, rows: &[f64], seed: Seed) -> Result<Whitened> {
-    let (given, dim) = (target.given(), target.dim());
+pub(super) fn whiten_given(
+    whitening: Whitening,
+    target: &dyn Density,
+    rows: &GivenRows,
+    seed: Seed,
+) -> Result<Whitened> {
+    let (given, dim, GivenRows { train: rows, links, .. }) = (target.given(), target.dim(), rows);
     let names = target.names();
-    let mut scaled = Standardisation::fit(rows, &names[..given], Vec::new(), true)?;
+    let mut scaled = Standardisation::fit(rows, &names[..given], links.clone(), true)?;
+    scaled.links.resize(if links.is_empty() { 0 } else { dim }, Link::Identity);
     scaled.shift.resize(dim, 0.0);
     scaled.scale.resize(dim, 1.0);
     scaled.tails.resize(if scaled.tails.is_empty() { 0 } else { dim }, None);
@@ -187,13 +198,18 @@ pub(super) fn whiten_given(whitening: Whitening, target: &dyn Density, rows: &[f
         }
     }
     let count = found.len();
-    let (tails, note) = (scaled.tails.clone(), format!("whitened by the moments of {count} rows of what is given and of normal approximations there"));
+    let (tails, note) = (
+        scaled.tails.clone(),
+        format!("whitened by the moments of {count} rows of what is given and of normal approximations there"),
+    );
     match after(scaled.clone(), mean, &covariance) {
         Ok(whitened) => {
             let standardisation = Standardisation { tails, ..whitened }.beside(given);
             Ok(Whitened { standardisation, note: Some(note), survey: None })
         }
-        Err(fault) => Ok(Whitened { standardisation: scaled, note: Some(format!("not whitened: {fault}")), survey: None }),
+        Err(fault) => {
+            Ok(Whitened { standardisation: scaled, note: Some(format!("not whitened: {fault}")), survey: None })
+        }
     }
 }
 

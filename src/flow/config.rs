@@ -1,6 +1,6 @@
 //! The shape of a flow as people write it and as model files carry it.
 
-use super::layers::{LayerShape, Layers, MaskedSpec};
+use super::layers::{LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec};
 use super::{BaseConfig, Space};
 use crate::conditioner::{Activation, Groups, MadeConfig, Order, Structure};
 use crate::ops::network::Network;
@@ -62,18 +62,27 @@ impl FlowConfig {
     /// Each layer, all of it.
     pub fn shapes(&self) -> Vec<LayerShape> {
         match &self.layers {
-            Layers::Count(count) => (0..*count).map(|l| self.shape(l, &MaskedSpec::default())).collect(),
+            Layers::Count(count) => {
+                (0..*count).map(|l| LayerShape::Masked(self.masked(l, &MaskedSpec::default()))).collect()
+            }
             Layers::Listed(_) => {
-                self.layers.each().into_iter().enumerate().map(|(l, given)| self.shape(l, given)).collect()
+                // The orders go by the masked layers, whatever is between them.
+                let mut masked = 0..;
+                let shape = |layer: &LayerSpec| match layer {
+                    LayerSpec::Masked(given) => LayerShape::Masked(self.masked(masked.next().unwrap_or(0), given)),
+                    LayerSpec::Linear(matrix) => LayerShape::Linear(*matrix),
+                    LayerSpec::Repeat(..) => unreachable!("repetitions are written out"),
+                };
+                self.layers.each().into_iter().map(shape).collect()
             }
         }
     }
 
-    /// Layer `l`, of which so much is said.
-    fn shape(&self, l: usize, given: &MaskedSpec) -> LayerShape {
+    /// Masked layer `l`, of which so much is said.
+    fn masked(&self, l: usize, given: &MaskedSpec) -> MaskedShape {
         let MaskedSpec { structure, order, transformer, hidden, activation, residual, skip } = given.clone();
         let next = self.orders.get(l % self.orders.len().max(1)).copied();
-        LayerShape {
+        MaskedShape {
             structure: structure.unwrap_or_else(|| self.structure.clone()),
             order: order.or(next).unwrap_or(Order::Ascending),
             transformer: transformer.unwrap_or(self.transformer),
@@ -92,7 +101,8 @@ impl FlowConfig {
         match &self.layers {
             layers if layers.count() > MOST_LAYERS => self.clone(),
             Layers::Count(_) => {
-                let orders = self.shapes().into_iter().rev().map(|shape| shape.order).collect();
+                let count = self.layers.count();
+                let orders = (0..count).rev().map(|l| self.masked(l, &MaskedSpec::default()).order).collect();
                 Self { orders, ..self.clone() }
             }
             Layers::Listed(_) => {
@@ -105,21 +115,20 @@ impl FlowConfig {
     /// Steps that the sequential direction takes on a space, in the layer that has most: a group of variables in each.
     pub fn steps(&self, space: impl Into<Space>) -> usize {
         let space = space.into();
-        self.shapes().iter().map(|shape| shape.groups(space).sizes.len()).max().unwrap_or(0)
+        self.shapes().iter().map(|shape| shape.steps(space)).max().unwrap_or(0)
     }
 
     /// The number of trainable values on a space.
     pub fn parameters(&self, space: impl Into<Space>) -> usize {
         let space = space.into();
         let base = self.base.tensors(space.variables).into_iter().map(|(_, len)| len).sum::<usize>();
-        let of_layer = |shape: &LayerShape| shape.network(space).tensors().iter().map(|tensor| tensor.len).sum::<usize>();
-        self.sum(of_layer) + base
+        self.sum(|shape| shape.parameters(space)) + base
     }
 
     /// The number of multiplications by unmasked weights for one row of a space.
     pub fn multiplications(&self, space: impl Into<Space>) -> usize {
         let space = space.into();
-        self.sum(|shape| shape.network(space).weights())
+        self.sum(|shape| shape.multiplications(space))
     }
 
     /// The sum over all layers, of which most are alike.
@@ -159,7 +168,10 @@ impl FlowConfig {
             true if right => self.shapes(),
             true => Vec::new(),
             // They differ by their orders only.
-            false => (0..self.orders.len().max(1)).map(|l| self.shape(l, &MaskedSpec::default())).collect(),
+            false => {
+                let shape = |l| LayerShape::Masked(self.masked(l, &MaskedSpec::default()));
+                (0..self.orders.len().max(1)).map(shape).collect()
+            }
         };
         for (l, shape) in shapes.iter().enumerate() {
             let of_layer = shape.faults(dim.max(1));
@@ -183,6 +195,45 @@ fn is_autoregressive(structure: &Structure) -> bool {
 }
 
 impl LayerShape {
+    /// The layer, if it has a masked network.
+    pub fn masked(&self) -> Option<&MaskedShape> {
+        match self {
+            LayerShape::Masked(shape) => Some(shape),
+            LayerShape::Linear(_) => None,
+        }
+    }
+
+    /// Steps of the direction that is not the one-pass direction.
+    fn steps(&self, space: Space) -> usize {
+        match self {
+            LayerShape::Masked(shape) => shape.groups(space).sizes.len(),
+            LayerShape::Linear(_) => 1,
+        }
+    }
+
+    fn parameters(&self, space: Space) -> usize {
+        match self {
+            LayerShape::Masked(shape) => shape.network(space).tensors().iter().map(|tensor| tensor.len).sum(),
+            LayerShape::Linear(matrix) => matrix.tensors(space.variables).into_iter().map(|(_, len)| len).sum(),
+        }
+    }
+
+    fn multiplications(&self, space: Space) -> usize {
+        match self {
+            LayerShape::Masked(shape) => shape.network(space).weights(),
+            LayerShape::Linear(_) => space.variables * space.variables,
+        }
+    }
+
+    fn faults(&self, dim: usize) -> Vec<String> {
+        match self {
+            LayerShape::Masked(shape) => shape.faults(dim),
+            LayerShape::Linear(matrix) => matrix.fault().into_iter().collect(),
+        }
+    }
+}
+
+impl MaskedShape {
     /// The groups of its columns on a space; those that are given come first.
     pub fn groups(&self, space: Space) -> Groups {
         self.structure.groups(self.order, space.variables).beside(space.given)

@@ -2,8 +2,9 @@
 
 use super::base::fresh_noise;
 use super::{Base, Flow, Orientation};
-use crate::ops::autoregressive::{AutoregressiveMap, Buffers, Record};
+use crate::ops::autoregressive::{Buffers, Record};
 use crate::ops::chunks::{chunk_rows, for_each_piece, to_lanes, to_rows, Chunk};
+use crate::ops::map::Map;
 use crate::ops::pool::{Lent, Pool};
 use crate::ops::real::Real;
 use crate::ops::Kernels;
@@ -29,7 +30,7 @@ pub struct FrozenFlow<F> {
     given: usize,
     orientation: Orientation,
     base: Arc<dyn Base>,
-    maps: Vec<AutoregressiveMap<F, Transformer>>,
+    maps: Vec<Map<F, Transformer>>,
     scratch: Pool<Scratch<F>>,
 }
 
@@ -188,7 +189,7 @@ impl<F: Real> FrozenFlow<F> {
 
     /// The elementary operations for one row, roughly.
     fn work(&self) -> usize {
-        self.maps.iter().map(AutoregressiveMap::work).sum()
+        self.maps.iter().map(Map::work).sum()
     }
 
     /// Fills `log_prob` and its gradient at the rows of `points`: by a pass and its way back in the `Density` orientation, by a sequential
@@ -218,7 +219,7 @@ impl<F: Real> FrozenFlow<F> {
             // The gradient of the base's log density starts the way back.
             self.score(chunk, z, gradient);
             if forward {
-                buffers.backward(&self.maps, chunk, records, gradient);
+                buffers.backward(&self.maps, chunk.stride(), records, gradient);
             } else {
                 buffers.adjoint(&self.maps, chunk.stride(), records, gradient);
             }

@@ -1,6 +1,7 @@
 //! The layers of a flow as people write them, and each of them written out.
 
 use crate::conditioner::{Activation, MadeConfig, Order, Structure};
+use crate::ops::linear::Matrix;
 use crate::transformer::Transformer;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -24,6 +25,8 @@ pub enum LayerSpec {
     Repeat(usize, Vec<LayerSpec>),
     /// A layer that transforms variables by what a masked network makes of others.
     Masked(MaskedSpec),
+    /// A linear map of all variables.
+    Linear(Matrix),
 }
 
 /// A masked layer; what is not said is as the flow says it. Its order is the next of the flow's where it has none.
@@ -53,9 +56,18 @@ pub struct MaskedSpec {
     pub skip: Option<bool>,
 }
 
+/// A layer, all of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LayerShape {
+    /// A masked layer.
+    Masked(MaskedShape),
+    /// A linear map.
+    Linear(Matrix),
+}
+
 /// A masked layer, all of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LayerShape {
+pub struct MaskedShape {
     /// Which variables see which.
     pub structure: Structure,
     /// The order of the variables.
@@ -82,7 +94,7 @@ impl Layers {
     }
 
     /// The entries of a list with repetitions written out.
-    pub(super) fn each(&self) -> Vec<&MaskedSpec> {
+    pub(super) fn each(&self) -> Vec<&LayerSpec> {
         let mut all = Vec::new();
         if let Layers::Listed(list) = self {
             list.iter().for_each(|layer| layer.add_to(&mut all));
@@ -94,16 +106,16 @@ impl Layers {
 impl LayerSpec {
     fn count(&self) -> usize {
         match self {
-            LayerSpec::Masked(_) => 1,
+            LayerSpec::Masked(_) | LayerSpec::Linear(_) => 1,
             LayerSpec::Repeat(times, list) => {
                 list.iter().map(LayerSpec::count).fold(0, usize::saturating_add).saturating_mul(*times)
             }
         }
     }
 
-    fn add_to<'a>(&'a self, all: &mut Vec<&'a MaskedSpec>) {
+    fn add_to<'a>(&'a self, all: &mut Vec<&'a LayerSpec>) {
         match self {
-            LayerSpec::Masked(layer) => all.push(layer),
+            LayerSpec::Masked(_) | LayerSpec::Linear(_) => all.push(self),
             // Nothing is nothing however often.
             LayerSpec::Repeat(..) if self.count() == 0 => {}
             LayerSpec::Repeat(times, list) => {
@@ -116,7 +128,10 @@ impl LayerSpec {
 impl LayerShape {
     /// The same as an entry of a list that leaves nothing to the flow.
     pub(super) fn spec(self) -> LayerSpec {
-        let LayerShape { structure, order, transformer, made } = self;
+        let MaskedShape { structure, order, transformer, made } = match self {
+            LayerShape::Masked(shape) => shape,
+            LayerShape::Linear(matrix) => return LayerSpec::Linear(matrix),
+        };
         let MadeConfig { hidden, activation, residual, skip } = made;
         LayerSpec::Masked(MaskedSpec {
             structure: Some(structure),
@@ -165,6 +180,13 @@ mod tests {
     use super::*;
     use crate::conditioner::Split;
 
+    fn masked(shape: &LayerShape) -> &MaskedShape {
+        match shape {
+            LayerShape::Masked(shape) => shape,
+            LayerShape::Linear(_) => panic!("{shape:?}"),
+        }
+    }
+
     fn of(text: &str) -> FlowConfig {
         let extensions =
             ron::extensions::Extensions::IMPLICIT_SOME | ron::extensions::Extensions::UNWRAP_VARIANT_NEWTYPES;
@@ -175,7 +197,7 @@ mod tests {
     fn layers_are_counted_or_listed_and_take_from_the_flow_what_they_do_not_say() {
         let plain = of("(layers: 3, hidden: [8])").shapes();
         assert_eq!(
-            plain.iter().map(|shape| shape.order).collect::<Vec<_>>(),
+            plain.iter().map(|shape| masked(shape).order).collect::<Vec<_>>(),
             [Order::Ascending, Order::Descending, Order::Ascending]
         );
         let flow = of("(hidden: [8], structure: Coupling(Parity), layers: [
@@ -184,10 +206,10 @@ mod tests {
         ])");
         let shapes = flow.shapes();
         assert_eq!((flow.layers.count(), shapes.len()), (5, 5));
-        assert_eq!(shapes[0].structure, Structure::Coupling(Split::Parity));
-        assert_eq!((shapes[1].order, &shapes[1].structure), (Order::Shuffled(3), &Structure::Autoregressive));
-        assert_eq!((shapes[2].order, &shapes[2].made.hidden), (Order::Ascending, &vec![8]));
-        assert_eq!((shapes[4].transformer, shapes[4].made.skip), (Transformer::Additive, false));
+        assert_eq!(masked(&shapes[0]).structure, Structure::Coupling(Split::Parity));
+        assert_eq!((masked(&shapes[1]).order, &masked(&shapes[1]).structure), (Order::Shuffled(3), &Structure::Autoregressive));
+        assert_eq!((masked(&shapes[2]).order, &masked(&shapes[2]).made.hidden), (Order::Ascending, &vec![8]));
+        assert_eq!((masked(&shapes[4]).transformer, masked(&shapes[4]).made.skip), (Transformer::Additive, false));
         let mut backwards = flow.reversed().shapes();
         backwards.reverse();
         assert_eq!(backwards, shapes);

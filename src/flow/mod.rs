@@ -19,7 +19,7 @@ pub(crate) use base::fresh_noise;
 pub use base::{Base, BaseConfig, Limited, Mixture, Normal, Strata, StudentT};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
-pub use layers::{LayerShape, LayerSpec, Layers, MaskedSpec};
+pub use layers::{LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec};
 pub use link::Link;
 pub use model::{FrozenModel, Model, MOST_HELD_OUT};
 pub use pass::Pass;
@@ -28,7 +28,7 @@ pub use standardisation::{Standardisation, MOST_WHITENED};
 pub use standardised::Standardised;
 pub use tail::Tail;
 
-use crate::bijection::{Autoregressive, Bijection, Chain};
+use crate::bijection::{Autoregressive, Bijection, Chain, Kind, Layer, Linear};
 use crate::conditioner::Made;
 use crate::error::{Error, Result};
 use crate::ops::real::Real;
@@ -60,7 +60,7 @@ pub struct Flow<E: Real, D: Kernels<E>> {
     config: FlowConfig,
     orientation: Orientation,
     base: LearnedBase<E, D>,
-    chain: Chain<Autoregressive<E, D>>,
+    chain: Chain<Layer<E, D>>,
 }
 
 impl<E: Real, D: Kernels<E>> Flow<E, D> {
@@ -81,9 +81,16 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
         }
         let links = config.shapes().into_iter().enumerate().map(|(l, shape)| {
             let layer = stream.child(&format!("layers.{l}"));
-            let groups = shape.groups(space);
-            let conditioner = Made::new(device, groups, shape.transformer.per_variable(), &shape.made, &layer)?;
-            Ok(Autoregressive::new(conditioner, shape.transformer))
+            Ok(Layer::from(match shape {
+                LayerShape::Masked(shape) => {
+                    let (groups, per_variable) = (shape.groups(space), shape.transformer.per_variable());
+                    let conditioner = Made::new(device, groups, per_variable, &shape.made, &layer)?;
+                    Kind::Masked(Autoregressive::new(conditioner, shape.transformer))
+                }
+                LayerShape::Linear(matrix) => {
+                    Kind::Linear(Linear::new(device, matrix, (space.given..space.columns()).collect(), &layer)?)
+                }
+            }))
         });
         let chain = Chain::new(links.collect::<Result<Vec<_>>>()?)?;
         let base = LearnedBase::new(device, space, (config.base, config.tail_limit), &stream.child("base"))?;
@@ -129,7 +136,8 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
             return Ok(());
         }
         let x = rows.iter().map(|&value| E::of(value)).collect();
-        let x: Points<E, D> = tensor_result(self.device().try_tensor_from_vec(x, (rows.len() / self.dim(), self.dim())))?;
+        let x: Points<E, D> =
+            tensor_result(self.device().try_tensor_from_vec(x, (rows.len() / self.dim(), self.dim())))?;
         let (z, _) = match self.orientation {
             Orientation::Density => self.chain.forward(x)?,
             Orientation::Sampling => self.chain.inverse(&x)?,
@@ -140,11 +148,11 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
 
     /// Where its weights are.
     pub fn device(&self) -> &D {
-        self.chain.links()[0].conditioner().tensors()[0].device()
+        self.chain.links()[0].tensors()[0].device()
     }
 
     /// The layers, in the order in which the one-pass direction applies them.
-    pub fn layers(&self) -> &[Autoregressive<E, D>] {
+    pub fn layers(&self) -> &[Layer<E, D>] {
         self.chain.links()
     }
 

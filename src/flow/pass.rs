@@ -1,10 +1,10 @@
 //! A batch of rows on its way through a flow that still learns, on slices and with a record: what objectives for a sampler are made of.
 
 use super::{Base, Flow, Normal, Orientation};
-use crate::bijection::Autoregressive;
+use crate::bijection::{Kind, Layer};
 use crate::error::{Error, Result};
-use crate::ops::autoregressive::AutoregressiveMap;
 use crate::ops::batch::Batch;
+use crate::ops::map::Map;
 use crate::ops::real::Real;
 use crate::ops::Kernels;
 use crate::params::copy_values;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Slices are row-major and in the flow's coordinates.
 #[derive(Debug)]
 pub struct Pass<E> {
-    maps: Vec<AutoregressiveMap<E, Transformer>>,
+    maps: Vec<Map<E, Transformer>>,
     base: Arc<dyn Base>,
     /// The lengths of the base's tensors, which come after those of the maps.
     base_tensors: Vec<usize>,
@@ -170,18 +170,21 @@ impl<E: Real> Pass<E> {
             return Err(Error::invalid("a pass of draws needs a flow in the Sampling orientation"));
         }
         self.base = flow.base();
-        self.base_tensors = flow.config().base.tensors(flow.space().variables).into_iter().map(|(_, len)| len).collect();
-        let is_of = |(map, layer): (&AutoregressiveMap<E, Transformer>, &Autoregressive<E, D>)| {
-            Arc::ptr_eq(map.network().network(), layer.conditioner().network())
+        self.base_tensors =
+            flow.config().base.tensors(flow.space().variables).into_iter().map(|(_, len)| len).collect();
+        let is_of = |(map, layer): (&Map<E, Transformer>, &Layer<E, D>)| match (map, layer.kind()) {
+            (Map::Masked(map), Kind::Masked(layer)) => {
+                Arc::ptr_eq(map.network().network(), layer.conditioner().network())
+            }
+            (Map::Linear(map), Kind::Linear(layer)) => layer.is(map),
+            _ => false,
         };
         if self.maps.len() != flow.layers().len() || !self.maps.iter().zip(flow.layers()).all(is_of) {
             self.maps = flow.layers().iter().map(|layer| layer.on_slices(false)).collect();
             return Ok(());
         }
         for (map, layer) in self.maps.iter_mut().zip(flow.layers()) {
-            for (values, tensor) in map.tensors_mut().zip(layer.conditioner().tensors()) {
-                copy_values(tensor, values);
-            }
+            map.overwrite(|t, values| copy_values(&layer.tensors()[t], values));
         }
         Ok(())
     }

@@ -367,7 +367,10 @@ impl Standardisation {
             ));
         }
         if self.given >= dim.max(1) {
-            return Err(Error::invalid(format!("a standardisation of {dim} columns, of which {} are given", self.given)));
+            return Err(Error::invalid(format!(
+                "a standardisation of {dim} columns, of which {} are given",
+                self.given
+            )));
         }
         self.validate_factor(dim)
     }

@@ -30,8 +30,8 @@ pub struct Record<E> {
 pub struct Buffers<E> {
     record: Record<E>,
     pub(super) sorted: Vec<E>,
-    ones: Vec<E>,
-    gradients: Gradients<E>,
+    pub(super) ones: Vec<E>,
+    pub(super) gradients: Gradients<E>,
     pub(super) scratch: Scratch<E>,
     rows: Vec<E>,
     pub(super) log_det: Vec<f64>,
@@ -210,42 +210,5 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
         for (lanes, &column) in variables.chunks_exact(stride).zip(self.order.iter()) {
             columns[column * stride..][..stride].copy_from_slice(lanes);
         }
-    }
-}
-
-impl<E: Real> Buffers<E> {
-    /// Carries the gradient of Σ (log-det) + Σ gradient · image back through `maps`, whose records are those of the chunk, to the points.
-    pub fn backward<M: Transform>(
-        &mut self,
-        maps: &[AutoregressiveMap<E, M>],
-        chunk: &Chunk<E>,
-        records: &[Record<E>],
-        gradient: &mut [E],
-    ) {
-        let (mut ones, mut gradients) = (std::mem::take(&mut self.ones), std::mem::take(&mut self.gradients));
-        ones.clear();
-        ones.resize(chunk.stride(), E::ONE);
-        for (map, record) in maps.iter().zip(records).rev() {
-            map.backward(chunk.stride(), record, &mut gradients, gradient, &ones, self);
-        }
-        (self.ones, self.gradients) = (ones, gradients);
-    }
-
-    /// Carries the gradient of log q at the points of the first of `maps` on to that at the images of the last; see
-    /// [`AutoregressiveMap::adjoint`].
-    pub fn adjoint<M: Transform>(
-        &mut self,
-        maps: &[AutoregressiveMap<E, M>],
-        stride: usize,
-        records: &[Record<E>],
-        gradient: &mut [E],
-    ) {
-        let (mut ones, mut gradients) = (std::mem::take(&mut self.ones), std::mem::take(&mut self.gradients));
-        ones.clear();
-        ones.resize(stride, E::ONE);
-        for (map, record) in maps.iter().zip(records) {
-            map.adjoint(stride, record, &mut gradients, gradient, &ones, self);
-        }
-        (self.ones, self.gradients) = (ones, gradients);
     }
 }

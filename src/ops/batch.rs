@@ -1,7 +1,7 @@
 //! A batch of rows on its way through maps, there and back, in chunks on all threads and without a tape: what a training step is made of.
 
-use super::autoregressive::AutoregressiveMap;
 use super::chunks::{for_each_piece, to_lanes, to_rows};
+use super::map::Map;
 use super::real::Real;
 use super::taped::{add_weight_gradients, are_near, backward, even_chunks};
 use super::transform::Transform;
@@ -25,7 +25,7 @@ impl<E: Real> Batch<E> {
     /// If the slices are not of one number of rows.
     pub fn forward<M: Transform>(
         &mut self,
-        maps: &[AutoregressiveMap<E, M>],
+        maps: &[Map<E, M>],
         points: &[f64],
         images: &mut [f64],
         log_det: &mut [f64],
@@ -42,7 +42,7 @@ impl<E: Real> Batch<E> {
     /// As [`Batch::forward`].
     pub fn inverse<M: Transform>(
         &mut self,
-        maps: &[AutoregressiveMap<E, M>],
+        maps: &[Map<E, M>],
         images: &[f64],
         points: &mut [f64],
         log_det: &mut [f64],
@@ -56,11 +56,11 @@ impl<E: Real> Batch<E> {
 
     fn transport<M: Transform>(
         &mut self,
-        maps: &[AutoregressiveMap<E, M>],
+        maps: &[Map<E, M>],
         from: &[f64],
         to: &mut [f64],
         log_det: &mut [f64],
-        carry: impl Fn(&[AutoregressiveMap<E, M>], &mut Recorded<E>) + Send + Sync,
+        carry: impl Fn(&[Map<E, M>], &mut Recorded<E>) + Send + Sync,
     ) {
         (self.rows, self.dim) = (log_det.len(), from.len() / log_det.len());
         assert!(from.len() == self.rows * self.dim && to.len() == from.len(), "rows × dim numbers");
@@ -83,11 +83,11 @@ impl<E: Real> Batch<E> {
         );
     }
 
-    /// Given the gradient of log q at the points, fills that at the images, parameters held fixed; see [`AutoregressiveMap::adjoint`].
+    /// Given the gradient of log q at the points, fills that at the images, parameters held fixed; see [`Map::adjoint`].
     ///
     /// # Panics
     /// If the slices are not as long as the points.
-    pub fn adjoint<M: Transform>(&mut self, maps: &[AutoregressiveMap<E, M>], d_points: &[f64], d_images: &mut [f64]) {
+    pub fn adjoint<M: Transform>(&mut self, maps: &[Map<E, M>], d_points: &[f64], d_images: &mut [f64]) {
         let (dim, chunk_rows) = (self.dim, even_chunks(self.rows));
         assert!(d_points.len() == self.rows * dim && d_images.len() == d_points.len(), "rows × dim numbers");
         let rows = d_points.chunks(chunk_rows * dim).zip(d_images.chunks_mut(chunk_rows * dim));
@@ -112,7 +112,7 @@ impl<E: Real> Batch<E> {
     /// If the slices are not of the batch's size, or the tensors not those of the maps.
     pub fn add_adjoint_weight_gradients<M: Transform>(
         &mut self,
-        maps: &[AutoregressiveMap<E, M>],
+        maps: &[Map<E, M>],
         d_points: &[f64],
         shares: &[f64],
         tensors: &mut [Vec<E>],
@@ -139,7 +139,7 @@ impl<E: Real> Batch<E> {
                     }
                 },
             );
-            let count = turn.iter().map(|map| map.network().tensors().len()).sum();
+            let count = turn.iter().map(|map| map.tensor_count()).sum();
             let (here, after) = tensors.split_at_mut(count);
             add_weight_gradients(turn, start, chunks, here, work * turn.len());
             (tensors, start) = (after, end);
@@ -152,7 +152,7 @@ impl<E: Real> Batch<E> {
     /// As [`Batch::add_adjoint_weight_gradients`].
     pub fn add_weight_gradients<M: Transform>(
         &mut self,
-        maps: &[AutoregressiveMap<E, M>],
+        maps: &[Map<E, M>],
         d_images: &[f64],
         d_log_det: &[f64],
         tensors: &mut [Vec<E>],
@@ -194,6 +194,6 @@ impl<E: Real> Batch<E> {
 }
 
 /// The elementary operations of one way of `rows` rows through `maps`, roughly.
-fn work<E: Real, M: Transform>(maps: &[AutoregressiveMap<E, M>], rows: usize) -> usize {
-    rows * maps.iter().map(AutoregressiveMap::work).sum::<usize>()
+fn work<E: Real, M: Transform>(maps: &[Map<E, M>], rows: usize) -> usize {
+    rows * maps.iter().map(Map::work).sum::<usize>()
 }

@@ -13,6 +13,8 @@ pub mod batch;
 pub mod chunks;
 pub mod elementwise;
 pub mod lanes;
+pub mod linear;
+pub mod map;
 mod masked_linear;
 pub mod network;
 mod packed;
@@ -33,6 +35,7 @@ pub use workspace::Workspace;
 
 use crate::error::Result;
 use dfdx::prelude::*;
+use linear::Matrix;
 use network::Network;
 use real::Real;
 use std::sync::Arc;
@@ -56,25 +59,46 @@ pub trait Kernels<E: Real>: Device<E> {
     ///
     /// # Errors
     /// If the tensor library fails.
-    fn autoregressive<T: Tape<E, Self>, M: Transform>(
+    fn maps<T: Tape<E, Self>, M: Transform>(
         links: &[Link<'_, E, Self, M>],
         x: Points<E, Self, T>,
         _workspace: &Workspace<E>,
     ) -> Result<Mapped<E, Self, T>> {
-        stock::autoregressive(links, x)
+        stock::maps(links, x)
     }
 }
 
-/// One masked autoregressive map, as [`Kernels::autoregressive`] takes it.
-pub struct Link<'a, E: Real, D: Device<E>, M> {
-    /// The structure of the conditioner.
-    pub network: &'a Arc<Network>,
-    /// The weights of the conditioner, in the order of [`Network::tensors`].
-    pub tensors: Vec<&'a Rows<E, D>>,
-    /// `order[i]` is the column of `x` that is input `i` of the network.
-    pub order: &'a Arc<[usize]>,
-    /// What is done to each variable.
-    pub transform: M,
+/// One map with its trainable tensors, as [`Kernels::maps`] takes it.
+pub enum Link<'a, E: Real, D: Device<E>, M> {
+    /// Variables transformed by what a masked network makes of others.
+    Masked {
+        /// The structure of the conditioner.
+        network: &'a Arc<Network>,
+        /// The weights of the conditioner, in the order of [`Network::tensors`].
+        tensors: Vec<&'a Rows<E, D>>,
+        /// `order[i]` is the column of `x` that is input `i` of the network.
+        order: &'a Arc<[usize]>,
+        /// What is done to each variable.
+        transform: M,
+    },
+    /// A linear map.
+    Linear {
+        /// What its matrix is made of.
+        matrix: Matrix,
+        /// Their values, in the order of [`Matrix::tensors`].
+        tensors: Vec<&'a Rows<E, D>>,
+        /// The columns that it maps.
+        columns: &'a Arc<[usize]>,
+    },
+}
+
+impl<'a, E: Real, D: Device<E>, M> Link<'a, E, D, M> {
+    /// The trainable tensors.
+    pub fn tensors(&self) -> &[&'a Rows<E, D>] {
+        match self {
+            Link::Masked { tensors, .. } | Link::Linear { tensors, .. } => tensors,
+        }
+    }
 }
 
 impl Kernels<f64> for Cpu {}

@@ -2,6 +2,8 @@
 
 use super::autoregressive::{AutoregressiveMap, Buffers};
 use super::chunks::{for_each_piece, to_lanes, to_rows, CHUNK};
+use super::linear::LinearMap;
+use super::map::Map;
 use super::real::Real;
 use super::transform::Transform;
 use super::weight_gradient::Shared;
@@ -12,7 +14,7 @@ use crate::error::Result;
 use dfdx::prelude::*;
 
 impl Kernels<f32> for Cpu {
-    fn autoregressive<T: Tape<f32, Self>, M: Transform>(
+    fn maps<T: Tape<f32, Self>, M: Transform>(
         links: &[Link<'_, f32, Self, M>],
         x: Points<f32, Self, T>,
         workspace: &Workspace<f32>,
@@ -21,7 +23,7 @@ impl Kernels<f32> for Cpu {
         let (rows, dim) = *x.shape();
         let mut memory = workspace.take();
         let maps = take_weights(links, &mut memory);
-        let work = rows * maps.iter().map(AutoregressiveMap::work).sum::<usize>();
+        let work = rows * maps.iter().map(Map::work).sum::<usize>();
 
         let mut points = std::mem::take(&mut memory.points);
         points.resize(rows * dim, 0.0);
@@ -60,7 +62,7 @@ impl Kernels<f32> for Cpu {
             return Ok((y.put_tape(tape), log_det.put_tape(T::default())));
         }
         let (x_ghost, y_ghost, log_det_ghost) = (x.ghost(), y.ghost(), log_det.ghost());
-        let tensors: Vec<_> = links.iter().flat_map(|link| &link.tensors).map(|tensor| tensor.ghost()).collect();
+        let tensors: Vec<_> = links.iter().flat_map(Link::tensors).map(|tensor| tensor.ghost()).collect();
         let workspace = workspace.share();
         tape.add_backward_op(move |gradients| {
             exchange(&mut memory.points, gradients.get_or_alloc_mut(&y_ghost)?);
@@ -89,36 +91,40 @@ impl Kernels<f32> for Cpu {
 fn take_weights<M: Transform>(
     links: &[Link<'_, f32, Cpu, M>],
     memory: &mut Memory<f32>,
-) -> Vec<AutoregressiveMap<f32, M>> {
+) -> Vec<Map<f32, M>> {
     let mut kept = std::mem::take(&mut memory.tensors);
     kept.resize_with(links.len(), Vec::new);
     let mut copied: Vec<_> = links.iter().zip(kept).collect();
     for (link, values) in &mut copied {
-        values.resize_with(link.tensors.len(), Vec::new);
-        for (values, tensor) in values.iter_mut().zip(&link.tensors) {
+        values.resize_with(link.tensors().len(), Vec::new);
+        for (values, tensor) in values.iter_mut().zip(link.tensors()) {
             values.resize(tensor.shape().num_elements(), 0.0);
             tensor.copy_into(values);
         }
     }
-    let map = |(link, values): (&Link<'_, f32, Cpu, M>, _)| {
-        AutoregressiveMap::new(link.order.clone(), link.transform, WeightedNetwork::new(link.network, values), false)
+    let map = |(link, values): (&Link<'_, f32, Cpu, M>, _)| match link {
+        Link::Masked { network, order, transform, .. } => {
+            let network = WeightedNetwork::new(network, values);
+            Map::Masked(AutoregressiveMap::new((*order).clone(), *transform, network, false))
+        }
+        Link::Linear { matrix, columns, .. } => Map::Linear(LinearMap::new(*matrix, (*columns).clone(), values)),
     };
     copied.into_iter().map(map).collect()
 }
 
 fn give_back<M: Transform>(
-    maps: Vec<AutoregressiveMap<f32, M>>,
+    maps: Vec<Map<f32, M>>,
     mut memory: Box<Memory<f32>>,
     workspace: &Workspace<f32>,
 ) {
-    memory.tensors = maps.into_iter().map(|map| map.into_network().into_tensors()).collect();
+    memory.tensors = maps.into_iter().map(|map| map.into_tensors()).collect();
     workspace.put(memory);
 }
 
 /// Carries the gradients back through every chunk: those of the images and log-dets are in `memory.points` and `memory.sums`, those
 /// of the points end in the chunks, those of the tensors are added to `tensors`.
 pub(super) fn backward<E: Real, M: Transform>(
-    maps: &[AutoregressiveMap<E, M>],
+    maps: &[Map<E, M>],
     memory: &mut Memory<E>,
     tensors: &mut [Vec<E>],
     chunk_rows: usize,
@@ -141,7 +147,7 @@ pub(super) fn backward<E: Real, M: Transform>(
         while start > 0 && are_near(&maps[start - 1..end], rows) {
             start -= 1;
         }
-        let first_tensor = maps[..start].iter().map(|map| map.network().tensors().len()).sum();
+        let first_tensor = maps[..start].iter().map(|map| map.tensor_count()).sum();
         let (before, here) = tensors.split_at_mut(first_tensor);
         turn(&maps[start..end], start, chunks, here, work * (end - start) / maps.len());
         (tensors, end) = (before, start);
@@ -152,13 +158,13 @@ pub(super) fn backward<E: Real, M: Transform>(
 const NEAR: usize = 2_000_000;
 
 /// Whether what `maps` leave of a batch of `rows` for their weight gradients stays near.
-pub(super) fn are_near<E: Real, M: Transform>(maps: &[AutoregressiveMap<E, M>], rows: usize) -> bool {
-    rows * maps.iter().map(|map| map.network().network().units()).sum::<usize>() < NEAR
+pub(super) fn are_near<E: Real, M: Transform>(maps: &[Map<E, M>], rows: usize) -> bool {
+    rows * maps.iter().map(|map| map.units()).sum::<usize>() < NEAR
 }
 
 /// The backward pass of consecutive `maps`, of which the first is number `first`: first through every chunk, then for every weight.
 fn turn<E: Real, M: Transform>(
-    maps: &[AutoregressiveMap<E, M>],
+    maps: &[Map<E, M>],
     first: usize,
     chunks: &mut [Recorded<E>],
     tensors: &mut [Vec<E>],
@@ -176,7 +182,7 @@ fn turn<E: Real, M: Transform>(
 
 /// Adds the weight gradients of consecutive `maps`, of which the first is number `first`, after their turn through every chunk.
 pub(super) fn add_weight_gradients<E: Real, M: Transform>(
-    maps: &[AutoregressiveMap<E, M>],
+    maps: &[Map<E, M>],
     first: usize,
     chunks: &[Recorded<E>],
     tensors: &mut [Vec<E>],
@@ -187,9 +193,9 @@ pub(super) fn add_weight_gradients<E: Real, M: Transform>(
     let mut jobs = Vec::new();
     let mut shared = Vec::new();
     for (l, map) in maps.iter().enumerate() {
-        let count = map.network().tensors().len();
+        let count = map.tensor_count();
         shared.push(tensors.by_ref().take(count).map(|tensor| Shared::new(tensor)).collect::<Vec<_>>());
-        jobs.extend(map.network().gradient_jobs().into_iter().map(|job| (l, job)));
+        jobs.extend(map.gradient_jobs().into_iter().map(|job| (l, job)));
     }
     let shared = &shared;
     for_each_piece(jobs, work, Vec::new, |buffer, (l, job)| {

@@ -47,6 +47,21 @@ impl<'a, E> Shared<'a, E> {
     }
 }
 
+/// Adds `values`, one to each, to a tensor.
+///
+/// # Safety
+/// No other call for the same tensor may overlap in time.
+///
+/// # Panics
+/// If there are not as many values as the tensor has.
+pub unsafe fn add_all<E: Real>(gradient: &Shared<'_, E>, values: &[f64]) {
+    assert_eq!(values.len(), gradient.len, "a value for each");
+    // SAFETY: `start` and `len` are those of a slice that is borrowed mutably for as long as `gradient` lives, and by the caller's promise
+    // nobody else uses it now.
+    let gradient = unsafe { std::slice::from_raw_parts_mut(gradient.start, gradient.len) };
+    gradient.iter_mut().zip(values).for_each(|(gradient, value)| *gradient += E::of(*value));
+}
+
 /// `dW_jk += Σ_rows dy_j x_k` for inputs `k` in block `block` (the inputs `BLOCK · block ..`) and all outputs `j` that see them. `buffer` is
 /// scratch space.
 ///

@@ -5,7 +5,7 @@ use super::chunks::Chunk;
 use super::weighted::Gradients;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A place where the buffers of [`super::Kernels::autoregressive`] wait for the next step, so that training allocates nothing once
+/// A place where the buffers of [`super::Kernels::maps`] wait for the next step, so that training allocates nothing once
 /// it is under way. A clone starts with a place of its own, which is empty.
 #[derive(Debug, Default)]
 pub struct Workspace<E>(Arc<Mutex<Option<Box<Memory<E>>>>>);

@@ -4,6 +4,7 @@
 use dfdx::prelude::*;
 use flowdistill::conditioner::{Activation, Groups, Order, Split, Structure};
 use flowdistill::flow::{BaseConfig, Flow, FlowConfig, LayerShape, LayerSpec, Layers, MaskedSpec, Orientation, Space};
+use flowdistill::ops::linear::Matrix;
 use flowdistill::ops::real::Real;
 use flowdistill::ops::Kernels;
 use flowdistill::params::Parameters;
@@ -17,8 +18,7 @@ pub const SINGLE: f64 = 1e-3;
 /// The dimensions at which laws are tested.
 pub const DIMS: [usize; 4] = [1, 2, 5, 17];
 /// The same with columns that are given, and without.
-pub const SPACES: [Space; 7] =
-    [of(0, 1), of(0, 2), of(0, 5), of(0, 17), of(2, 1), of(1, 2), of(3, 5)];
+pub const SPACES: [Space; 7] = [of(0, 1), of(0, 2), of(0, 5), of(0, 17), of(2, 1), of(1, 2), of(3, 5)];
 const fn of(given: usize, variables: usize) -> Space {
     Space { given, variables }
 }
@@ -140,6 +140,26 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             FlowConfig { base: BaseConfig::Mixture { components: 3 }, tail_limit: Some(3.0), ..base.clone() },
         ),
         (
+            "linear maps among masked layers",
+            FlowConfig {
+                layers: Layers::Listed(vec![
+                    LayerSpec::Linear(Matrix::Qr { reflections: 3 }),
+                    LayerSpec::Masked(MaskedSpec::default()),
+                    LayerSpec::Linear(Matrix::Lu),
+                    LayerSpec::Linear(Matrix::Diagonal),
+                ]),
+                ..base.clone()
+            },
+        ),
+        ("a triangle", FlowConfig { layers: Layers::Listed(vec![LayerSpec::Linear(Matrix::Triangular)]), ..base.clone() }),
+        (
+            "an orthogonal map",
+            FlowConfig {
+                layers: Layers::Listed(vec![LayerSpec::Linear(Matrix::Orthogonal { reflections: 2 })]),
+                ..base.clone()
+            },
+        ),
+        (
             "five layers",
             FlowConfig {
                 layers: 5.into(),
@@ -153,6 +173,7 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
 
 /// The entries (j, i) of the Jacobian that must be zero: y_j sees x_j and, if it is transformed, the columns of groups before its own.
 pub fn forbidden(shape: &LayerShape, space: Space) -> Vec<(usize, usize)> {
+    let Some(shape) = shape.masked() else { return Vec::new() };
     let (Groups { columns, given, sizes }, dim) = (shape.groups(space), space.columns());
     let mut group = vec![0; given];
     sizes.iter().enumerate().for_each(|(g, &size)| group.extend(vec![g + 1; size]));
@@ -166,7 +187,8 @@ where
     Cpu: Kernels<E>,
 {
     let space = space.into();
-    let mut flow = Flow::new(&Cpu::default(), space, config, orientation, &Seed(1).stream("init")).expect("a valid flow");
+    let mut flow =
+        Flow::new(&Cpu::default(), space, config, orientation, &Seed(1).stream("init")).expect("a valid flow");
     // Smaller with the number of terms in a sum: five layers that each saturate at |s| = 2 would be chaotic.
     let scale = 0.4 * 4.0 / space.columns().max(4) as f64;
     let mut snapshot = flow.snapshot();

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::experiment::{Against, Plan, StagePlan};
-use crate::flow::{FlowConfig, Orientation};
+use crate::flow::{FlowConfig, LayerShape, Orientation};
 use crate::train::{Objective, Settings};
 use std::time::Instant;
 
@@ -11,7 +11,8 @@ pub(super) fn memory(plan: &Plan) -> f64 {
     let widest = |settings: &Settings| settings.rounds().iter().map(|round| round.batch).max().unwrap_or(0);
     let batch = plan.stages.iter().filter_map(StagePlan::settings).map(widest).max().unwrap_or(0);
     let of_flow = |flow: &FlowConfig| {
-        let widths: usize = flow.shapes().iter().map(|l| l.made.hidden.iter().sum::<usize>() + 4 * plan.dim).sum();
+        let hidden = |l: &LayerShape| l.masked().map_or(0, |l| l.made.hidden.iter().sum::<usize>());
+        let widths: usize = flow.shapes().iter().map(|l| hidden(l) + 4 * plan.dim).sum();
         (flow.parameters(plan.space()) * 4 * 10 + batch * widths * 4 * 3) as f64
     };
     let flows: f64 = plan.teacher.iter().chain(&plan.student).map(of_flow).sum();

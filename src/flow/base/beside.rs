@@ -36,7 +36,7 @@ pub struct Beside {
 
 impl Beside {
     /// `base` beside so many columns; itself where there are none.
-    pub fn new(given: usize, base: Arc<dyn Base>) -> Arc<dyn Base> {
+    pub fn columns(given: usize, base: Arc<dyn Base>) -> Arc<dyn Base> {
         if given == 0 {
             base
         } else {

@@ -1,6 +1,6 @@
 //! The base of a flow that learns: its tensors, and its draws and log densities on a tape.
 
-use super::{Base, Beside, BaseConfig, Limited};
+use super::{Base, BaseConfig, Beside, Limited};
 use crate::error::{Error, Result};
 use crate::flow::{Space, HALF_LOG_TAU};
 use crate::ops::real::Real;
@@ -56,7 +56,7 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
             Some(limit) => Arc::new(Limited::new(self.unlimited(), limit)),
             None => self.unlimited(),
         };
-        Beside::new(self.space.given, base)
+        Beside::columns(self.space.given, base)
     }
 
     /// That of the variables, without the limit of its tails.
