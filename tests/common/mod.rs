@@ -153,6 +153,13 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         ),
         ("a triangle", FlowConfig { layers: Layers::Listed(vec![LayerSpec::Linear(Matrix::Triangular)]), ..base.clone() }),
         (
+            "a map of low rank",
+            FlowConfig {
+                layers: Layers::Listed(vec![LayerSpec::Linear(Matrix::LowRank { rank: 2 })]),
+                ..base.clone()
+            },
+        ),
+        (
             "an orthogonal map",
             FlowConfig {
                 layers: Layers::Listed(vec![LayerSpec::Linear(Matrix::Orthogonal { reflections: 2 })]),

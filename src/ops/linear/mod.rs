@@ -3,6 +3,7 @@
 mod bounded;
 pub mod dense;
 mod diagonal;
+mod low_rank;
 mod lu;
 mod qr;
 
@@ -10,6 +11,7 @@ use super::chunks::Chunk;
 use super::real::Real;
 use super::weight_gradient::{add_all, Shared};
 use diagonal::Diagonal;
+use low_rank::LowRank;
 use lu::Lu;
 use qr::Qr;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,12 @@ pub enum Matrix {
         #[serde(default = "four")]
         reflections: usize,
     },
+    /// Scales of the variables, and some directions.
+    LowRank {
+        /// The number of directions.
+        #[serde(default = "four")]
+        rank: usize,
+    },
     /// Reflections alone.
     Orthogonal {
         /// Their number.
@@ -43,8 +51,8 @@ fn four() -> usize {
     4
 }
 
-/// More reflections than this are taken for a slip of the pen.
-const MOST_REFLECTIONS: usize = 1_024;
+/// More reflections or directions than this are taken for a slip of the pen.
+const MOST_DIRECTIONS: usize = 1_024;
 
 /// A family of invertible matrices A(θ), row-major in double precision.
 pub trait Parametrisation {
@@ -68,15 +76,19 @@ impl Matrix {
             Matrix::Triangular => Box::new(Lu { upper: false }),
             Matrix::Lu => Box::new(Lu { upper: true }),
             Matrix::Qr { reflections } => Box::new(Qr { reflections, orthogonal: false }),
+            Matrix::LowRank { rank } => Box::new(LowRank { rank }),
             Matrix::Orthogonal { reflections } => Box::new(Qr { reflections, orthogonal: true }),
         }
     }
 
     /// What is wrong with its constants.
     pub fn fault(self) -> Option<String> {
-        let (Matrix::Qr { reflections } | Matrix::Orthogonal { reflections }) = self else { return None };
-        (!(1..=MOST_REFLECTIONS).contains(&reflections))
-            .then(|| format!("reflections is {reflections}; 1 to {MOST_REFLECTIONS} is right"))
+        let (name, count) = match self {
+            Matrix::Diagonal | Matrix::Triangular | Matrix::Lu => return None,
+            Matrix::LowRank { rank } => ("rank", rank),
+            Matrix::Qr { reflections } | Matrix::Orthogonal { reflections } => ("reflections", reflections),
+        };
+        (!(1..=MOST_DIRECTIONS).contains(&count)).then(|| format!("{name} is {count}; 1 to {MOST_DIRECTIONS} is right"))
     }
 
     /// The names and lengths of its tensors for `dim` variables, those without values left out; the shift b at last.
