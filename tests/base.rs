@@ -192,7 +192,7 @@ fn a_mixture_is_fitted_to_draws_of_its_like() {
         let mut flow =
             Flow::<f32, dfdx::prelude::Cpu>::new(&Default::default(), 2, &config, orientation, &Seed(1).stream("init"))
                 .expect("a flow");
-        flow.fit_base(&draws, &Seed(1).stream("fit")).expect("fitted");
+        flow.start(&draws, &Seed(1).stream("fit")).expect("fitted");
         let snapshot = flow.snapshot();
         let [means, log_scales, logits] = &snapshot[snapshot.len() - 3..] else { panic!("three tensors") };
         for (k, weight) in [0.3, 0.2, 0.4, 0.1].into_iter().enumerate() {

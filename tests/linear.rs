@@ -110,3 +110,27 @@ fn hostile_steps_leave_every_matrix_invertible() {
         assert!(condition(&a, dim) <= bound, "{matrix:?}: {:e}", condition(&a, dim));
     }
 }
+
+#[test]
+fn act_norm_starts_from_the_rows_that_come_to_it_in_either_orientation() {
+    use flowdistill::flow::{Flow, FlowConfig, LayerSpec, Layers, MaskedSpec, Orientation};
+    let layers = vec![
+        LayerSpec::Linear(Matrix::ActNorm),
+        LayerSpec::Masked(MaskedSpec::default()),
+        LayerSpec::Linear(Matrix::ActNorm),
+    ];
+    let config = FlowConfig { layers: Layers::Listed(layers), hidden: vec![5], ..FlowConfig::default() };
+    let rows: Vec<f64> =
+        normal_rows(500, 3, "rows").iter().enumerate().map(|(i, z)| [40.0, 0.02, 3.0][i % 3] * z - 7.0).collect();
+    for orientation in [Orientation::Density, Orientation::Sampling] {
+        let mut flow: Flow<f64, dfdx::prelude::Cpu> =
+            Flow::new(&Default::default(), 3, &config, orientation, &Seed(1).stream("init")).expect("a flow");
+        flow.start(&rows, &Seed(1).stream("start")).expect("started");
+        // What comes to the base is standardised: the log density of a row is that of a standard normal and the scales.
+        let mut log_prob = vec![0.0; 500];
+        flow.freeze::<f64>().log_prob(&rows, &mut log_prob);
+        let mean = log_prob.iter().sum::<f64>() / 500.0;
+        let right = -1.5 * (1.0 + std::f64::consts::TAU.ln()) - (40.0f64 * 0.02 * 3.0).ln();
+        assert!((mean - right).abs() < 0.1, "{orientation:?}: {mean} {right}");
+    }
+}

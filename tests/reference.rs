@@ -113,6 +113,8 @@ fn every_target_source_and_transform_is_on_the_page() {
         "(name: \"x\", stages: [], data: (source: Draws(rows: 1), transforms: [Zzz()]))",
         "(name: \"x\", stages: [Zzz()])",
         "(name: \"x\", stages: [], teacher: (transformer: Zzz()))",
+        "(name: \"x\", stages: [], teacher: (layers: [Linear(Zzz())]))",
+        "(name: \"x\", stages: [], teacher: (layers: [Zzz()]))",
     ] {
         let error = Spec::parse(text).expect_err("an unknown variant");
         let legal = error.rsplit("expected").next().expect("the legal names").lines().next().expect("a line");

@@ -29,6 +29,11 @@ impl<B> Chain<B> {
     pub fn links(&self) -> &[B] {
         &self.links
     }
+
+    /// The links, to be changed.
+    pub fn links_mut(&mut self) -> &mut [B] {
+        &mut self.links
+    }
 }
 
 impl<E: Real, D: Kernels<E>, B: Bijection<E, D>> Bijection<E, D> for Chain<B> {

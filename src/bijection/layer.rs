@@ -55,6 +55,14 @@ impl<E: Real, D: Kernels<E>> Layer<E, D> {
         }
     }
 
+    /// Looks at the rows of `x` that come to it, on the way that it applies forward or on the other, and starts from them if it is of a kind that
+    /// does.
+    pub fn start(&mut self, x: &Points<E, D>, forward: bool) {
+        if let Kind::Linear(layer) = &mut self.kind {
+            layer.start(x, forward);
+        }
+    }
+
     fn link(&self) -> Link<'_, E, D, Transformer> {
         match &self.kind {
             Kind::Masked(layer) => layer.link(),

@@ -4,9 +4,10 @@ use crate::error::Result;
 use crate::ops::linear::{LinearMap, Matrix};
 use crate::ops::real::Real;
 use crate::ops::transform::Transform;
-use crate::ops::{Kernels, Link, Rows};
+use crate::ops::{Kernels, Link, Points, Rows};
 use crate::params::{self, Parameters};
 use crate::seed::Stream;
+use dfdx::prelude::*;
 use std::sync::Arc;
 
 /// y = A x + b, log |det ∂y/∂x| = ln |det A|; its other direction is one product, too.
@@ -39,6 +40,28 @@ impl<E: Real, D: Kernels<E>> Linear<E, D> {
             tensors.push(params::tensor(device, values)?);
         }
         Ok(Self { matrix, columns: columns.into(), tensors })
+    }
+
+    /// Starts from the rows of `x`, if the matrix is one that does: they leave it standardised, forward or the other way.
+    pub(super) fn start(&mut self, x: &Points<E, D>, forward: bool) {
+        let (rows, dim) = *x.shape();
+        let all: Vec<f64> = x.as_vec().into_iter().map(E::widen).collect();
+        let of_column = |&column: &usize| {
+            let column = || all.iter().skip(column).step_by(dim);
+            let mean = column().sum::<f64>() / rows as f64;
+            let variance = column().map(|x| (x - mean).powi(2)).sum::<f64>() / rows as f64;
+            let log_deviation = 0.5 * variance.max(f64::MIN_POSITIVE).ln();
+            if forward {
+                (-log_deviation, -mean * (-log_deviation).exp())
+            } else {
+                (log_deviation, mean)
+            }
+        };
+        let (log_scales, shift): (Vec<f64>, Vec<f64>) = self.columns.iter().map(of_column).unzip();
+        if let Some(started) = self.matrix.started(&log_scales, shift) {
+            let started = started.map(|values| values.into_iter().map(E::of).collect::<Vec<E>>());
+            self.restore(&started);
+        }
     }
 
     /// The same map on slices in precision `F`, with a copy of the values.

@@ -150,11 +150,11 @@ impl Plan<'_> {
         };
         let config = config.as_ref().ok_or_else(|| Error::invalid("a stage without its flow"))?;
         let mut flow = Flow::new(&Cpu::default(), self.space(), config, orientation, &self.seed.stream(stream))?;
-        if let Some(data) = self.data.as_ref().filter(|_| config.base.is_fitted()) {
+        if let Some(data) = self.data.as_ref().filter(|_| config.starts_from_data()) {
             let mut rows = data.by_weight(self.dim).into_owned();
             let mut log_jacobian = vec![0.0; rows.len() / self.dim];
             self.standardisation.apply(&mut rows, &mut log_jacobian);
-            flow.fit_base(&rows, &self.seed.stream(stream).child("base/fit"))?;
+            flow.start(&rows, &self.seed.stream(stream).child("base/fit"))?;
         }
         Ok(Model {
             flow,

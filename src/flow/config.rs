@@ -3,6 +3,7 @@
 use super::layers::{LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec};
 use super::{BaseConfig, Space};
 use crate::conditioner::{Activation, Groups, MadeConfig, Order, Structure};
+use crate::ops::linear::Matrix;
 use crate::ops::network::Network;
 use crate::ops::transform::Transform;
 use crate::transformer::Transformer;
@@ -110,6 +111,12 @@ impl FlowConfig {
                 Self { layers: Layers::Listed(list), ..self.clone() }
             }
         }
+    }
+
+    /// Whether a layer or the base is fitted to data before it learns.
+    pub fn starts_from_data(&self) -> bool {
+        let of_layer = |shape: &LayerShape| *shape == LayerShape::Linear(Matrix::ActNorm);
+        self.base.is_fitted() || self.shapes().iter().any(of_layer)
     }
 
     /// Steps that the sequential direction takes on a space, in the layer that has most: a group of variables in each.

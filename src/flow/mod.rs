@@ -127,22 +127,26 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
         self.space.given + self.config.base.noise_width(self.space.variables)
     }
 
-    /// Fits a base that is fitted to draws, which are `rows` (row-major) carried to the base; leaves any other as it is.
+    /// Looks at `rows` (row-major) once before anything learns: layers that start from data are made to standardise what comes to them on the way
+    /// to the base, and a base that is fitted to draws is fitted to what arrives there. All else stays as it is.
     ///
     /// # Errors
     /// If the tensor library fails.
-    pub fn fit_base(&mut self, rows: &[f64], stream: &Stream) -> Result<()> {
-        if !self.config.base.is_fitted() || rows.is_empty() {
+    pub fn start(&mut self, rows: &[f64], stream: &Stream) -> Result<()> {
+        if !self.config.starts_from_data() || rows.is_empty() {
             return Ok(());
         }
         let x = rows.iter().map(|&value| E::of(value)).collect();
-        let x: Points<E, D> =
-            tensor_result(self.device().try_tensor_from_vec(x, (rows.len() / self.dim(), self.dim())))?;
-        let (z, _) = match self.orientation {
-            Orientation::Density => self.chain.forward(x)?,
-            Orientation::Sampling => self.chain.inverse(&x)?,
-        };
-        self.base.fit(&z.as_vec().into_iter().map(E::widen).collect::<Vec<_>>(), stream);
+        let shape = (rows.len() / self.dim(), self.dim());
+        let mut x: Points<E, D> = tensor_result(self.device().try_tensor_from_vec(x, shape))?;
+        let to_base = self.orientation == Orientation::Density;
+        let count = self.chain.links().len();
+        for l in 0..count {
+            let layer = &mut self.chain.links_mut()[if to_base { l } else { count - 1 - l }];
+            layer.start(&x, to_base);
+            x = if to_base { layer.forward(x)?.0 } else { layer.inverse(&x)?.0 };
+        }
+        self.base.fit(&x.as_vec().into_iter().map(E::widen).collect::<Vec<_>>(), stream);
         Ok(())
     }
 

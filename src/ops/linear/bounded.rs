@@ -17,6 +17,11 @@ pub fn scale(raw: f64) -> (f64, f64) {
     (s.exp(), slope)
 }
 
+/// What gives the log scale `s`, as far as it is within the bounds.
+pub fn raw_log_scale(s: f64) -> f64 {
+    LOG_SCALE * (s / LOG_SCALE).clamp(-0.99, 0.99).atanh()
+}
+
 /// Σ s over the scales of `raw`.
 pub fn log_scales(raw: &[f64]) -> f64 {
     raw.iter().map(|&raw| bounded(raw, LOG_SCALE).0).sum()

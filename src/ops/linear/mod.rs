@@ -23,6 +23,8 @@ use std::sync::{Arc, OnceLock};
 pub enum Matrix {
     /// Scales of the variables.
     Diagonal,
+    /// The same, started so that the first data leave it with mean 0 and standard deviation 1 (Kingma and Dhariwal 2018).
+    ActNorm,
     /// A lower triangle.
     Triangular,
     /// A lower times an upper triangle.
@@ -72,7 +74,7 @@ pub trait Parametrisation {
 impl Matrix {
     fn parametrisation(self) -> Box<dyn Parametrisation> {
         match self {
-            Matrix::Diagonal => Box::new(Diagonal),
+            Matrix::Diagonal | Matrix::ActNorm => Box::new(Diagonal),
             Matrix::Triangular => Box::new(Lu { upper: false }),
             Matrix::Lu => Box::new(Lu { upper: true }),
             Matrix::Qr { reflections } => Box::new(Qr { reflections, orthogonal: false }),
@@ -84,11 +86,16 @@ impl Matrix {
     /// What is wrong with its constants.
     pub fn fault(self) -> Option<String> {
         let (name, count) = match self {
-            Matrix::Diagonal | Matrix::Triangular | Matrix::Lu => return None,
+            Matrix::Diagonal | Matrix::ActNorm | Matrix::Triangular | Matrix::Lu => return None,
             Matrix::LowRank { rank } => ("rank", rank),
             Matrix::Qr { reflections } | Matrix::Orthogonal { reflections } => ("reflections", reflections),
         };
         (!(1..=MOST_DIRECTIONS).contains(&count)).then(|| format!("{name} is {count}; 1 to {MOST_DIRECTIONS} is right"))
+    }
+
+    /// The values of its tensors that stretch and shift each variable so, where it starts from data.
+    pub fn started(self, log_scales: &[f64], shift: Vec<f64>) -> Option<[Vec<f64>; 2]> {
+        (self == Matrix::ActNorm).then(|| [log_scales.iter().map(|&s| bounded::raw_log_scale(s)).collect(), shift])
     }
 
     /// The names and lengths of its tensors for `dim` variables, those without values left out; the shift b at last.
