@@ -176,7 +176,7 @@ fn a_pass_gives_the_scores_and_gradients_of_its_flow() {
                 flow.restore(&moved);
                 loss(&mut pass, &flow)
             };
-            let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
+            let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
             assert!(disagreement([gradient[i]], [difference]) < 1e-6, "{name}: tensor {t}, value {i}");
         }
     });

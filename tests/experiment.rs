@@ -337,7 +337,13 @@ fn a_student_like_its_teacher_has_its_layers_in_the_opposite_order_whatever_they
         student: LikeTeacher, stages: [MaximumLikelihood(), ReverseKl(against: Teacher)])";
     let plan = Plan::new(Spec::parse(text).expect("an experiment"), Path::new("x.ron")).expect("a plan");
     let orders = |flow: &Option<FlowConfig>| -> Vec<Order> {
-        flow.as_ref().expect("a flow").shapes().iter().filter_map(|shape| shape.masked()).map(|shape| shape.order).collect()
+        flow.as_ref()
+            .expect("a flow")
+            .shapes()
+            .iter()
+            .filter_map(|shape| shape.masked())
+            .map(|shape| shape.order)
+            .collect()
     };
     let mut teacher = orders(&plan.teacher);
     teacher.reverse();

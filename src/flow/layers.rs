@@ -207,7 +207,10 @@ mod tests {
         let shapes = flow.shapes();
         assert_eq!((flow.layers.count(), shapes.len()), (5, 5));
         assert_eq!(masked(&shapes[0]).structure, Structure::Coupling(Split::Parity));
-        assert_eq!((masked(&shapes[1]).order, &masked(&shapes[1]).structure), (Order::Shuffled(3), &Structure::Autoregressive));
+        assert_eq!(
+            (masked(&shapes[1]).order, &masked(&shapes[1]).structure),
+            (Order::Shuffled(3), &Structure::Autoregressive)
+        );
         assert_eq!((masked(&shapes[2]).order, &masked(&shapes[2]).made.hidden), (Order::Ascending, &vec![8]));
         assert_eq!((masked(&shapes[4]).transformer, masked(&shapes[4]).made.skip), (Transformer::Additive, false));
         let mut backwards = flow.reversed().shapes();

@@ -156,9 +156,8 @@ impl<E: Real, M: Transform> Map<E, M> {
             // SAFETY: the caller's promise.
             Map::Masked(map) => unsafe { map.add_weight_gradients(job, passes, tensors, buffer) },
             Map::Linear(map) => {
-                let passes = passes.map(|(chunk, record, gradients)| {
-                    (chunk.stride(), record.x.as_slice(), gradients.out.as_slice())
-                });
+                let passes = passes
+                    .map(|(chunk, record, gradients)| (chunk.stride(), record.x.as_slice(), gradients.out.as_slice()));
                 // SAFETY: the caller's promise.
                 unsafe { map.add_weight_gradients(passes, tensors) }
             }

@@ -21,6 +21,7 @@ mod packed;
 mod panels;
 pub mod pool;
 pub mod real;
+pub mod shape;
 pub mod spline;
 pub mod staircase;
 mod stock;

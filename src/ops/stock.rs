@@ -106,8 +106,10 @@ fn linear_map<E: Real, D: Kernels<E>, T: Tape<E, D>>(
         let len = values.len();
         let here: Vec<E> = values.iter().map(|&value| E::of(value)).collect();
         let here: Rows<E, D> = device.try_tensor_from_vec(here, (len,)).map_err(tensor_error)?;
-        let turned: Vec<E> =
-            (0..len).flat_map(|i| (0..=dim * dim).map(move |o| (o, i))).map(|(o, i)| E::of(slopes[o * len + i])).collect();
+        let turned: Vec<E> = (0..len)
+            .flat_map(|i| (0..=dim * dim).map(move |o| (o, i)))
+            .map(|(o, i)| E::of(slopes[o * len + i]))
+            .collect();
         let turned: Points<E, D> = device.try_tensor_from_vec(turned, (len, dim * dim + 1)).map_err(tensor_error)?;
         let moved: Rows<E, D, T> = tensor.retaped::<T>().try_sub(here).map_err(tensor_error)?;
         let moved: Points<E, D, T> = moved.try_reshape_like(&(1, len)).map_err(tensor_error)?;

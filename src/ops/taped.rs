@@ -88,10 +88,7 @@ impl Kernels<f32> for Cpu {
 }
 
 /// The links as maps on slices, with their weights copied into memory that is used again.
-fn take_weights<M: Transform>(
-    links: &[Link<'_, f32, Cpu, M>],
-    memory: &mut Memory<f32>,
-) -> Vec<Map<f32, M>> {
+fn take_weights<M: Transform>(links: &[Link<'_, f32, Cpu, M>], memory: &mut Memory<f32>) -> Vec<Map<f32, M>> {
     let mut kept = std::mem::take(&mut memory.tensors);
     kept.resize_with(links.len(), Vec::new);
     let mut copied: Vec<_> = links.iter().zip(kept).collect();
@@ -112,11 +109,7 @@ fn take_weights<M: Transform>(
     copied.into_iter().map(map).collect()
 }
 
-fn give_back<M: Transform>(
-    maps: Vec<Map<f32, M>>,
-    mut memory: Box<Memory<f32>>,
-    workspace: &Workspace<f32>,
-) {
+fn give_back<M: Transform>(maps: Vec<Map<f32, M>>, mut memory: Box<Memory<f32>>, workspace: &Workspace<f32>) {
     memory.tensors = maps.into_iter().map(|map| map.into_tensors()).collect();
     workspace.put(memory);
 }

@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::ops::additive::Additive;
 use crate::ops::affine::Affine;
 use crate::ops::real::Real;
+use crate::ops::shape::{Bins, ByFormula, Curve, Leaky, MixtureCdf, MonotoneNet, MOST};
 use crate::ops::spline::{Spline, MOST_BINS};
 use crate::ops::transform::Transform;
 use crate::ops::{Kernels, Mapped, Points};
@@ -39,6 +40,61 @@ pub enum Transformer {
         #[serde(default = "default_max_scale")]
         max_scale: f64,
     },
+    /// Straight lines within bins between ±`limit`, the identity outside ([`Bins`]), followed by the affine map.
+    PiecewiseLinear {
+        /// The number of bins.
+        #[serde(default = "default_bins")]
+        bins: usize,
+        /// Where the tails begin.
+        #[serde(default = "default_limit")]
+        limit: f64,
+        /// As for the affine map.
+        #[serde(default = "default_max_scale")]
+        max_scale: f64,
+    },
+    /// The same with sines within the bins.
+    Sinusoid {
+        /// The number of bins.
+        #[serde(default = "default_bins")]
+        bins: usize,
+        /// Where the tails begin.
+        #[serde(default = "default_limit")]
+        limit: f64,
+        /// As for the affine map.
+        #[serde(default = "default_max_scale")]
+        max_scale: f64,
+    },
+    /// The log odds of the distribution function of a mixture of logistic distributions ([`MixtureCdf`]), followed by the affine map.
+    MixtureCdf {
+        /// The number of components.
+        #[serde(default = "default_bins")]
+        components: usize,
+        /// As for the affine map.
+        #[serde(default = "default_max_scale")]
+        max_scale: f64,
+    },
+    /// A network with positive weights ([`MonotoneNet`]), followed by the affine map.
+    MonotoneNet {
+        /// The number of hidden units.
+        #[serde(default = "default_bins")]
+        units: usize,
+        /// As for the affine map.
+        #[serde(default = "default_max_scale")]
+        max_scale: f64,
+    },
+    /// A fixed bend at zero ([`Leaky`]), followed by the affine map.
+    LeakyRelu {
+        /// The slope below zero.
+        #[serde(default = "default_slope")]
+        slope: f64,
+        /// As for the affine map.
+        #[serde(default = "default_max_scale")]
+        max_scale: f64,
+    },
+}
+
+fn default_slope() -> f64 {
+    0.1
 }
 
 fn default_bins() -> usize {
@@ -67,14 +123,38 @@ impl Transformer {
 
     /// What is wrong with its constants.
     pub fn fault(&self) -> Option<String> {
-        let (Transformer::Affine { max_scale } | Transformer::Spline { max_scale, .. }) = self else { return None };
+        let max_scale = match self {
+            Transformer::Additive => return None,
+            Transformer::Affine { max_scale }
+            | Transformer::Spline { max_scale, .. }
+            | Transformer::PiecewiseLinear { max_scale, .. }
+            | Transformer::Sinusoid { max_scale, .. }
+            | Transformer::MixtureCdf { max_scale, .. }
+            | Transformer::MonotoneNet { max_scale, .. }
+            | Transformer::LeakyRelu { max_scale, .. } => max_scale,
+        };
         if !(max_scale.is_finite() && *max_scale > 1.0 && *max_scale <= 1e12) {
             return Some(format!("max_scale is {max_scale}; a number above 1 and at most 1e12 is right"));
         }
-        if let Transformer::Spline { bins, limit, .. } = self {
-            if !(2..=MOST_BINS).contains(bins) {
-                return Some(format!("bins is {bins}; 2 to {MOST_BINS} is right"));
+        let (name, count, most) = match self {
+            Transformer::Spline { bins, .. } => ("bins", *bins, MOST_BINS),
+            Transformer::PiecewiseLinear { bins, .. } | Transformer::Sinusoid { bins, .. } => ("bins", *bins, MOST),
+            Transformer::MixtureCdf { components, .. } => ("components", *components, MOST),
+            Transformer::MonotoneNet { units, .. } => ("units", *units, MOST),
+            _ => ("bins", 2, 2),
+        };
+        if !(2..=most).contains(&count) {
+            return Some(format!("{name} is {count}; 2 to {most} is right"));
+        }
+        if let Transformer::LeakyRelu { slope, .. } = self {
+            if !(slope.is_finite() && *slope >= 1e-3 && *slope <= 1e3) {
+                return Some(format!("slope is {slope}; a number from 0.001 to 1000 is right"));
             }
+        }
+        if let Transformer::Spline { limit, .. }
+        | Transformer::PiecewiseLinear { limit, .. }
+        | Transformer::Sinusoid { limit, .. } = self
+        {
             if !(limit.is_finite() && *limit >= 0.1 && *limit <= 100.0) {
                 return Some(format!("limit is {limit}; a number from 0.1 to 100 is right"));
             }
@@ -97,6 +177,26 @@ macro_rules! transform {
             }
             Transformer::Spline { bins, limit, max_scale } => {
                 let $transform = Spline { bins, limit, bound: max_scale.ln() };
+                $call
+            }
+            Transformer::PiecewiseLinear { bins, limit, max_scale } => {
+                let $transform = ByFormula { shape: Bins { bins, limit, curve: Curve::Line }, bound: max_scale.ln() };
+                $call
+            }
+            Transformer::Sinusoid { bins, limit, max_scale } => {
+                let $transform = ByFormula { shape: Bins { bins, limit, curve: Curve::Sine }, bound: max_scale.ln() };
+                $call
+            }
+            Transformer::MixtureCdf { components, max_scale } => {
+                let $transform = ByFormula { shape: MixtureCdf { components }, bound: max_scale.ln() };
+                $call
+            }
+            Transformer::MonotoneNet { units, max_scale } => {
+                let $transform = ByFormula { shape: MonotoneNet { units }, bound: max_scale.ln() };
+                $call
+            }
+            Transformer::LeakyRelu { slope, max_scale } => {
+                let $transform = ByFormula { shape: Leaky { slope }, bound: max_scale.ln() };
                 $call
             }
         }

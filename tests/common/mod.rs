@@ -36,6 +36,16 @@ pub fn spline() -> Transformer {
     Transformer::Spline { bins: 5, limit: 1.5, max_scale: 2f64.exp() }
 }
 
+/// Bins of straight lines or sines.
+fn of_bins(sines: bool) -> Transformer {
+    let (bins, limit, max_scale) = (4, 1.5, 2f64.exp());
+    if sines {
+        Transformer::Sinusoid { bins, limit, max_scale }
+    } else {
+        Transformer::PiecewiseLinear { bins, limit, max_scale }
+    }
+}
+
 /// One flow of every kind that can be configured.
 pub fn cases() -> Vec<(&'static str, FlowConfig)> {
     let base = FlowConfig {
@@ -139,6 +149,33 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             "mixture base with drawn-in tails",
             FlowConfig { base: BaseConfig::Mixture { components: 3 }, tail_limit: Some(3.0), ..base.clone() },
         ),
+        ("piecewise linear", FlowConfig { transformer: of_bins(false), ..base.clone() }),
+        ("sinusoids", FlowConfig { transformer: of_bins(true), skip: true, ..base.clone() }),
+        (
+            "mixture distribution functions",
+            FlowConfig {
+                transformer: Transformer::MixtureCdf { components: 3, max_scale: 2f64.exp() },
+                ..base.clone()
+            },
+        ),
+        (
+            "monotone networks",
+            FlowConfig { transformer: Transformer::MonotoneNet { units: 3, max_scale: 2f64.exp() }, ..base.clone() },
+        ),
+        (
+            "coupling of monotone networks",
+            FlowConfig {
+                transformer: Transformer::MonotoneNet { units: 2, max_scale: 2f64.exp() },
+                structure: Structure::Coupling(Split::Parity),
+                layers: 2.into(),
+                orders: vec![Order::Ascending, Order::Descending],
+                ..base.clone()
+            },
+        ),
+        (
+            "leaky rectifiers",
+            FlowConfig { transformer: Transformer::LeakyRelu { slope: 0.3, max_scale: 2f64.exp() }, ..base.clone() },
+        ),
         (
             "linear maps among masked layers",
             FlowConfig {
@@ -151,13 +188,13 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
                 ..base.clone()
             },
         ),
-        ("a triangle", FlowConfig { layers: Layers::Listed(vec![LayerSpec::Linear(Matrix::Triangular)]), ..base.clone() }),
+        (
+            "a triangle",
+            FlowConfig { layers: Layers::Listed(vec![LayerSpec::Linear(Matrix::Triangular)]), ..base.clone() },
+        ),
         (
             "a map of low rank",
-            FlowConfig {
-                layers: Layers::Listed(vec![LayerSpec::Linear(Matrix::LowRank { rank: 2 })]),
-                ..base.clone()
-            },
+            FlowConfig { layers: Layers::Listed(vec![LayerSpec::Linear(Matrix::LowRank { rank: 2 })]), ..base.clone() },
         ),
         (
             "an orthogonal map",

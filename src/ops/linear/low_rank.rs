@@ -35,7 +35,8 @@ impl Parametrisation for LowRank {
         values[0].iter().enumerate().for_each(|(i, &raw)| known[i * dim + i] = 1.0 / scale(raw).0);
         let mut total = log_scales(&values[0]);
         for u in Self::directions(&values[1]).chunks_exact(dim) {
-            let through: Vec<f64> = known.chunks_exact(dim).map(|row| row.iter().zip(u).map(|(a, u)| a * u).sum()).collect();
+            let through: Vec<f64> =
+                known.chunks_exact(dim).map(|row| row.iter().zip(u).map(|(a, u)| a * u).sum()).collect();
             let factor = 1.0 + through.iter().zip(u).map(|(a, u)| a * u).sum::<f64>();
             total += factor.ln();
             (0..dim * dim).for_each(|cell| known[cell] -= through[cell / dim] * through[cell % dim] / factor);

@@ -1,0 +1,117 @@
+//! The maps of one variable that are given by formulas: derivatives, inverses, and what happens far out.
+
+mod common;
+
+use common::{disagreement, normal_rows};
+use flowdistill::ops::shape::{Bins, Curve, Leaky, MixtureCdf, MonotoneNet, Shape};
+
+/// Calls `law` with every shape and random parameters of size `scale`.
+fn for_all(scale: f64, mut law: impl FnMut(&str, &dyn Fn(f64, &[f64]) -> (f64, f64), &dyn Law, &[f64])) {
+    let random = |len: usize| normal_rows(len.max(1), 1, "theta").into_iter().take(len).map(|z| scale * z).collect();
+    macro_rules! each {
+        ($($name:literal => $shape:expr),* $(,)?) => {
+            $( let shape = $shape;
+               let theta: Vec<f64> = random(shape.parameters());
+               law($name, &|x, theta| shape.at(x, theta), &shape, &theta); )*
+        };
+    }
+    each!(
+        "lines" => Bins { bins: 5, limit: 2.0, curve: Curve::Line },
+        "sines" => Bins { bins: 5, limit: 2.0, curve: Curve::Sine },
+        "mixture" => MixtureCdf { components: 4 },
+        "one component" => MixtureCdf { components: 1 },
+        "network" => MonotoneNet { units: 4 },
+        "leaky" => Leaky { slope: 0.2 },
+    );
+}
+
+/// What a law needs beside the value: an object-safe view of a shape.
+trait Law {
+    fn slopes_at(&self, x: f64, theta: &[f64]) -> (Vec<f64>, Vec<f64>, (f64, f64, f64));
+    fn solved(&self, y: f64, theta: &[f64]) -> f64;
+}
+
+impl<S: Shape> Law for S {
+    fn slopes_at(&self, x: f64, theta: &[f64]) -> (Vec<f64>, Vec<f64>, (f64, f64, f64)) {
+        let (mut value, mut log) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
+        let found = self.slopes(x, theta, &mut value, &mut log);
+        (value, log, found)
+    }
+
+    fn solved(&self, y: f64, theta: &[f64]) -> f64 {
+        self.solve(y, theta)
+    }
+}
+
+#[test]
+fn slopes_are_central_differences() {
+    for_all(0.8, |name, at, shape, theta| {
+        // Away from the knots of bins and bends.
+        for x in [-5.0, -1.9, -1.1, -0.33, 0.05, 0.7, 1.5, 1.99, 7.0] {
+            let (by_theta, log_by_theta, (value, log_slope, bend)) = shape.slopes_at(x, theta);
+            assert_eq!((value, log_slope), at(x, theta), "{name}");
+            let h = 1e-6;
+            let (up, down) = (at(x + h, theta), at(x - h, theta));
+            assert!(disagreement([log_slope.exp()], [(up.0 - down.0) / (2.0 * h)]) < 1e-7, "{name} at {x}");
+            assert!(disagreement([bend], [(up.1 - down.1) / (2.0 * h)]) < 1e-7, "{name} at {x}: {bend}");
+            for k in 0..theta.len() {
+                let moved = |shift: f64| {
+                    let mut theta = theta.to_vec();
+                    theta[k] += shift;
+                    at(x, &theta)
+                };
+                let (up, down) = (moved(h), moved(-h));
+                assert!(disagreement([by_theta[k]], [(up.0 - down.0) / (2.0 * h)]) < 1e-7, "{name} at {x}: {k}");
+                assert!(disagreement([log_by_theta[k]], [(up.1 - down.1) / (2.0 * h)]) < 1e-7, "{name} at {x}: {k}");
+            }
+        }
+    });
+}
+
+#[test]
+fn inverses_are_right_to_the_last_bits_however_far_out() {
+    for scale in [0.3, 3.0, 30.0] {
+        for_all(scale, |name, at, shape, theta| {
+            let far = [1e-300, 1e-9, 0.3, 1.0, 1.999, 2.0, 17.0, 1e3, 1e6, 1e12];
+            for x in far.into_iter().flat_map(|x| [-x, x]) {
+                let (y, log_slope) = at(x, theta);
+                assert!(y.is_finite() && log_slope.is_finite(), "{name} of {scale} at {x}: {y}, {log_slope}");
+                let back = shape.solved(y, theta);
+                // What rounding of y is worth in x.
+                let worth =
+                    4.0 * f64::EPSILON * (1.0 + y.abs()) * (-log_slope).exp().max(1.0) + 1e-12 * (1.0 + x.abs());
+                assert!((back - x).abs() <= worth, "{name} of {scale} at {x}: {back}");
+                let (_, by, (_, _, bend)) = shape.slopes_at(x, theta);
+                assert!(bend.is_finite() && by.iter().all(|by| by.is_finite()), "{name} of {scale} at {x}");
+            }
+            // They increase.
+            let mut before = f64::NEG_INFINITY;
+            for i in -400..400 {
+                let (y, _) = at(0.0171 * f64::from(i), theta);
+                assert!(y >= before, "{name} of {scale}");
+                before = y;
+            }
+        });
+    }
+}
+
+#[test]
+fn problems_16_8_and_16_9_five_bins() {
+    // Shares 0.1, 0.2, 0.5, 0.1, 0.1 on [0, 1], here on [−½, ½]; every share is drawn a hundredth towards an even one.
+    let shares = [0.1, 0.2, 0.5, 0.1, 0.1];
+    let drawn = |share: f64| 0.01 / 5.0 + 0.99 * share;
+    let theta: Vec<f64> = shares.iter().map(|share: &f64| share.ln()).collect();
+    let lines = Bins { bins: 5, limit: 0.5, curve: Curve::Line };
+    let before = drawn(0.1) + drawn(0.2);
+    // h = 0.5 is in the middle of the third bin, where the slope is K φ₃.
+    let (y, log_slope) = lines.at(0.0, &theta);
+    assert!((y + 0.5 - before - 0.5 * drawn(0.5)).abs() < 1e-14);
+    assert!((log_slope - (5.0 * drawn(0.5)).ln()).abs() < 1e-14);
+    // The inverse within bin b: h = (b + (h' − what is before)/φ_b)/K.
+    let h = lines.solve(before + 0.25 * drawn(0.5) - 0.5, &theta) + 0.5;
+    assert!((h - (2.0 + 0.25) / 5.0).abs() < 1e-14);
+    let sines = Bins { curve: Curve::Sine, ..lines };
+    let (y, _) = sines.at(0.0, &theta);
+    let within = 0.1 * 0.5 + 0.9 * std::f64::consts::FRAC_PI_4.sin();
+    assert!((y + 0.5 - before - within * drawn(0.5)).abs() < 1e-14);
+}
