@@ -10,7 +10,7 @@ use flowdistill::flow::{Flow, FlowConfig, Method, Orientation};
 use flowdistill::ops::activation::{activate, Activation};
 use flowdistill::ops::affine::Affine;
 use flowdistill::ops::lanes::{forward, input_gradient, Start};
-use flowdistill::ops::network::Network;
+use flowdistill::ops::network::{Inputs, Network};
 use flowdistill::ops::spline::Spline;
 use flowdistill::ops::transform::Transform;
 use flowdistill::ops::weight_gradient::{add_block, Part, Shared, BLOCK};
@@ -27,7 +27,8 @@ fn numbers(len: usize) -> Vec<f32> {
 
 fn masked_layers(c: &mut Criterion) {
     for (dim, hidden) in [(43, 512), (21, 512), (6, 100)] {
-        let network = Network::new(0, &vec![1; dim], 2, &[hidden, hidden], Activation::Relu, false, false);
+        let network =
+            Network::new(Inputs::single(0, &vec![1; dim]), 2, &[hidden, hidden], Activation::Relu, false, false);
         for (layer, stairs) in
             [("input", &network.hidden()[0]), ("hidden", &network.hidden()[1]), ("output", network.output())]
         {

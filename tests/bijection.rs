@@ -14,7 +14,7 @@ fn round_trips() {
         let dim = space.columns();
         for (name, config) in cases() {
             for rows in BATCHES {
-                let x = normal_rows(rows, dim, "x");
+                let x = rows_of(&config, space, rows, "x");
                 let flow = random_flow::<f64>(space, &config, Orientation::Density);
                 for layer in flow.layers() {
                     let (y, up) = layer.forward(tensor::<f64>(&x, dim)).expect("forward");
@@ -39,7 +39,7 @@ fn log_dets_are_those_of_the_jacobian_and_forbidden_entries_are_exactly_zero() {
     for space in SPACES {
         let dim = space.columns();
         for (name, config) in cases() {
-            let x = normal_rows(7, dim, "x");
+            let x = rows_of(&config, space, 7, "x");
             let flow = random_flow::<f64>(space, &config, Orientation::Density);
             for (l, layer) in flow.layers().iter().enumerate() {
                 let forbidden = forbidden(&config.shapes()[l], space);
@@ -69,7 +69,7 @@ fn kernels_agree_with_stock_ops() {
         let dim = space.columns();
         for (name, config) in cases() {
             for rows in BATCHES {
-                let x = normal_rows(rows, dim, "x");
+                let x = rows_of(&config, space, rows, "x");
                 let flow = random_flow::<f32>(space, &config, Orientation::Density);
                 let oracle = random_flow::<f64>(space, &config, Orientation::Density);
                 for (layer, oracle) in flow.layers().iter().zip(oracle.layers()) {
@@ -89,7 +89,7 @@ fn forbidden_entries_are_exactly_zero_in_the_kernels_too() {
     for space in SPACES {
         let dim = space.columns();
         for (name, config) in cases() {
-            let x = normal_rows(7, dim, "x");
+            let x = rows_of(&config, space, 7, "x");
             let flow = random_flow::<f32>(space, &config, Orientation::Density);
             for (l, layer) in flow.layers().iter().enumerate() {
                 let forbidden = forbidden(&config.shapes()[l], space);

@@ -122,7 +122,7 @@ fn parameter_gradients_are_central_differences() {
 fn frozen_equals_taped_by_either_method() {
     for_all(|name, config, space, orientation| {
         let dim = space.columns();
-        let rows = normal_rows(67, dim, "rows");
+        let rows = rows_of(config, space, 67, "rows");
         let flow = random_flow::<f32>(space, config, orientation);
         let oracle = random_flow::<f64>(space, config, orientation);
         let width = oracle.noise_width();
@@ -237,13 +237,15 @@ fn densities_of_one_variable_integrate_to_one_whatever_is_given() {
         for orientation in ORIENTATIONS {
             let frozen = random_flow::<f64>(Space { given: 1, variables: 1 }, &config, orientation).freeze::<f64>();
             for given in [-1.5, 0.0, 2.0] {
-                // x = sinh t on a grid of t: tails are long.
-                let (n, limit) = (12_000, 12.0);
+                // x = sinh t on a grid of t, where tails are long.
+                let half = config.domain().half_length();
+                let (n, limit) = (12_000, half.unwrap_or(12.0));
                 let t = |i: usize| -limit + 2.0 * limit * (i as f64 + 0.5) / n as f64;
-                let rows: Vec<f64> = (0..n).flat_map(|i| [given, t(i).sinh()]).collect();
+                let at = |i: usize| if half.is_some() { (t(i), 1.0) } else { (t(i).sinh(), t(i).cosh()) };
+                let rows: Vec<f64> = (0..n).flat_map(|i| [given, at(i).0]).collect();
                 let mut log_prob = vec![0.0; n];
                 frozen.log_prob(&rows, &mut log_prob);
-                let total: f64 = log_prob.iter().enumerate().map(|(i, l)| l.exp() * t(i).cosh()).sum();
+                let total: f64 = log_prob.iter().enumerate().map(|(i, l)| l.exp() * at(i).1).sum();
                 let total = total * 2.0 * limit / n as f64;
                 assert!((total - 1.0).abs() < 0.01, "{name}, {orientation:?}, given {given}: {total}");
             }
@@ -261,6 +263,9 @@ fn densities_integrate_to_one() {
             let (mut points, mut log_prob) = (vec![0.0; 40_000], vec![0.0; 20_000]);
             frozen.push(&noise, &mut points, &mut log_prob);
             let range = |axis: usize| {
+                if let Some(half) = config.domain().half_length() {
+                    return (-half, half);
+                }
                 let mut values: Vec<f64> = points.iter().skip(axis).step_by(2).copied().collect();
                 values.sort_by(f64::total_cmp);
                 let (low, high) = (values[0], values[values.len() - 1]);

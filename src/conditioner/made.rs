@@ -31,17 +31,22 @@ pub struct Made<E: Real, D: Kernels<E>> {
 }
 
 impl<E: Real, D: Kernels<E>> Made<E, D> {
-    /// A MADE over `groups` with `per_variable` outputs for each variable, started from `stream`.
+    /// A MADE over `groups` with `each` inputs and `per_variable` outputs for each variable, started from `stream`.
     ///
     /// Hidden weights are normal with variance g / fan-in (g = 2 for ReLU, else 1; He et al. 2015), counting only the inputs that the
     /// mask lets a unit see; the output layer starts near zero, so that a flow starts near its base.
     ///
     /// # Errors
     /// If the device cannot hold the weights.
-    pub fn new(device: &D, groups: Groups, per_variable: usize, config: &MadeConfig, stream: &Stream) -> Result<Self> {
+    pub fn new(
+        device: &D,
+        groups: Groups,
+        (each, per_variable): (usize, usize),
+        config: &MadeConfig,
+        stream: &Stream,
+    ) -> Result<Self> {
         let MadeConfig { hidden, activation, residual, skip } = config;
-        let network =
-            Arc::new(Network::new(groups.given, &groups.sizes, per_variable, hidden, *activation, *residual, *skip));
+        let network = Arc::new(Network::new(groups.inputs(each), per_variable, hidden, *activation, *residual, *skip));
         let mut tensors = Vec::new();
         for (t, shape) in network.tensors().iter().enumerate() {
             let values = initial_values(&shape.role, shape.len, *activation, stream, t as u64);

@@ -1,6 +1,7 @@
 //! Which variables of a layer see which.
 
 use super::Order;
+use crate::ops::network::Inputs;
 use serde::{Deserialize, Serialize};
 
 /// Groups of variables, of which each sees those before it. How many there are is what the sequential direction takes in steps.
@@ -35,15 +36,22 @@ pub struct Groups {
     pub columns: Vec<usize>,
     /// How many are given: they stay as they are.
     pub given: usize,
+    /// How many of those, the first ones, are not variables of the space.
+    pub beside: usize,
     /// The sizes of the groups.
     pub sizes: Vec<usize>,
 }
 
 impl Groups {
+    /// What a network that sees variables as `each` inputs sees of them.
+    pub fn inputs(&self, each: usize) -> Inputs<'_> {
+        Inputs { plain: self.beside, each, given: self.given, groups: &self.sizes }
+    }
+
     /// The same beside so many columns before them, all of which are given too.
     pub fn beside(self, given: usize) -> Self {
         let columns = (0..given).chain(self.columns.into_iter().map(|column| given + column)).collect();
-        Self { columns, given: given + self.given, sizes: self.sizes }
+        Self { columns, given: given + self.given, beside: given + self.beside, sizes: self.sizes }
     }
 }
 
@@ -51,12 +59,14 @@ impl Structure {
     /// The groups in a layer of this order on R^`dim`.
     pub fn groups(&self, order: Order, dim: usize) -> Groups {
         match self {
-            Structure::Autoregressive => Groups { columns: order.variables(dim), given: 0, sizes: vec![1; dim] },
+            Structure::Autoregressive => {
+                Groups { columns: order.variables(dim), given: 0, beside: 0, sizes: vec![1; dim] }
+            }
             Structure::Blocks(blocks) => {
                 let blocks = (*blocks).clamp(1, dim);
                 let end = |block: usize| block * dim / blocks;
                 let sizes = (0..blocks).map(|block| end(block + 1) - end(block)).collect();
-                Groups { columns: order.variables(dim), given: 0, sizes }
+                Groups { columns: order.variables(dim), given: 0, beside: 0, sizes }
             }
             Structure::Coupling(split) => {
                 let mut parts = split.parts(order, dim);
@@ -68,7 +78,7 @@ impl Structure {
                     parts.swap(0, 1);
                 }
                 let [given, rest] = parts;
-                Groups { given: given.len(), sizes: vec![rest.len()], columns: [given, rest].concat() }
+                Groups { given: given.len(), beside: 0, sizes: vec![rest.len()], columns: [given, rest].concat() }
             }
         }
     }
@@ -141,7 +151,7 @@ mod tests {
         for dim in [1, 2, 5, 17] {
             for structure in &structures {
                 for order in [Order::Ascending, Order::Descending, Order::Shuffled(4)] {
-                    let Groups { mut columns, given, sizes } = structure.groups(order, dim);
+                    let Groups { mut columns, given, sizes, .. } = structure.groups(order, dim);
                     assert_eq!(given + sizes.iter().sum::<usize>(), dim, "{structure:?}");
                     assert!(!sizes.contains(&0) && (given == 0 || sizes.len() == 1));
                     columns.sort_unstable();

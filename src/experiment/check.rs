@@ -3,6 +3,7 @@
 use super::data_spec::SourceSpec;
 use super::default_fit::stages_of_given;
 use super::default_fit::DefaultFit;
+use super::domain;
 use super::faults::{faults_of_flows, faults_of_header, faults_of_stages, faults_of_strata, refuse, resolve_flows};
 use super::given_rows::{self, GivenRows};
 use super::native::Native;
@@ -209,7 +210,7 @@ impl<'t> Plan<'t> {
                 None
             }
         });
-        let target = target.map(|target| Arc::new(Counted::new(target)));
+        let target = target.map(|target| Arc::new(Counted::new(domain::within(&spec, target))));
         let is_given = density(&target).filter(|target| target.given() > 0);
         if let Some(target) = is_given {
             if matches!(spec.stages, Stages::Auto(_)) || says_nothing(&spec.stages) {
@@ -233,6 +234,7 @@ impl<'t> Plan<'t> {
             spec.stages = DefaultFit::of(1, 1).stages().into();
             spec.student.get_or_insert(StudentSpec::LikeTeacher);
         }
+        domain::faults(&spec, &mut faults);
         faults_of_header(&spec, has_target, &mut faults);
         faults_of_stages(&spec, has_target, &mut faults);
         let target_dim = target.as_ref().map(|target| target.dim());
@@ -314,14 +316,15 @@ impl<'t> Plan<'t> {
             _ => contexts,
         };
         let train = data.as_ref().map(|data| data.by_weight(dim));
+        if let Some(data) = &data {
+            let rows = [&data.train, &data.validation, &data.test];
+            rows.iter().try_for_each(|rows| domain::check_rows(&spec, rows, &names))?;
+        }
         let starts = if most_draws == usize::MAX { whiten::STARTS } else { 1 };
         // Draws that a stage is still to make are whitened by then.
         let sampled = spec.stages.iter().any(|stage| matches!(stage, StageSpec::Sample { .. }));
-        let whitening = if train.is_none() && sampled && spec.whitening == Whitening::Draws {
-            Whitening::None
-        } else {
-            spec.whitening
-        };
+        let later = train.is_none() && sampled && spec.whitening == Whitening::Draws;
+        let whitening = if later || domain::is_bounded(&spec) { Whitening::None } else { spec.whitening };
         let Whitened { standardisation, note: whitening_note, survey } = match (is_given, &given_rows) {
             (Some(target), Some(rows)) => whiten_given(whitening, target, rows, seed)?,
             _ => whiten(whitening, standardisation, density(&target), train.as_deref(), &names, (seed, starts))?,

@@ -7,6 +7,7 @@ mod check;
 mod course;
 mod data_spec;
 mod default_fit;
+mod domain;
 mod evaluation;
 mod evidence;
 mod expression_spec;

@@ -6,7 +6,7 @@ use crate::conditioner::{Activation, Groups, MadeConfig, Order, Structure};
 use crate::ops::linear::Matrix;
 use crate::ops::network::Network;
 use crate::ops::transform::Transform;
-use crate::transformer::Transformer;
+use crate::transformer::{Domain, Transformer};
 use serde::{Deserialize, Serialize};
 
 /// A stack of layers over a base.
@@ -154,6 +154,23 @@ impl FlowConfig {
         total
     }
 
+    /// Where its variables are: all of its layers and its base say the same of a flow without faults.
+    pub fn domain(&self) -> Domain {
+        self.base.domain()
+    }
+
+    fn fault_of_domains(&self, shapes: &[LayerShape]) -> Option<String> {
+        let base = self.base.domain();
+        let other = shapes.iter().map(domain_of).find(|&domain| domain != base);
+        let right = "Circular with the bases Circle or VonMises, Interval with the base Interval of the same limit, and all others with those of \
+                     the line are right";
+        match other {
+            Some(layer) => Some(format!("base: its draws are on {base}, and a layer maps {layer}; {right}")),
+            None => (base != Domain::Line && self.tail_limit.is_some())
+                .then(|| format!("tail_limit is given, and the variables are on {base}; leave it out")),
+        }
+    }
+
     /// Everything that is wrong with it on a space, each fault naming its field, its value and what would be right.
     pub fn faults(&self, space: impl Into<Space>) -> Vec<String> {
         let space = space.into();
@@ -186,6 +203,7 @@ impl FlowConfig {
             faults.extend(of_layer.into_iter().map(name).filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());
         }
         faults.extend(self.base.fault().map(|fault| format!("base: {fault}")));
+        faults.extend(self.fault_of_domains(&shapes));
         if let Some(limit) = self.tail_limit.filter(|limit| !(1.0..=1e6).contains(limit)) {
             faults.push(format!("tail_limit is {limit}; 1 to 1000000, in scales of the base, is right"));
         }
@@ -195,6 +213,11 @@ impl FlowConfig {
         }
         faults
     }
+}
+
+/// Where the variables of a layer are.
+fn domain_of(shape: &LayerShape) -> Domain {
+    shape.masked().map_or(Domain::Line, |shape| shape.transformer.domain())
 }
 
 fn is_autoregressive(structure: &Structure) -> bool {
@@ -250,7 +273,7 @@ impl MaskedShape {
         let groups = self.groups(space);
         let MadeConfig { hidden, activation, residual, skip } = &self.made;
         let per_variable = self.transformer.per_variable();
-        Network::new(groups.given, &groups.sizes, per_variable, hidden, *activation, *residual, *skip)
+        Network::new(groups.inputs(self.transformer.inputs()), per_variable, hidden, *activation, *residual, *skip)
     }
 
     fn faults(&self, dim: usize) -> Vec<String> {

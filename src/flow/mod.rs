@@ -16,7 +16,7 @@ mod standardised;
 mod tail;
 
 pub(crate) use base::fresh_noise;
-pub use base::{Base, BaseConfig, Limited, Mixture, Normal, Strata, StudentT};
+pub use base::{Base, BaseConfig, Limited, Mixture, Normal, Strata, StudentT, Uniform, VonMises};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
 pub use layers::{LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec};
@@ -83,7 +83,8 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
             let layer = stream.child(&format!("layers.{l}"));
             Ok(Layer::from(match shape {
                 LayerShape::Masked(shape) => {
-                    let (groups, per_variable) = (shape.groups(space), shape.transformer.per_variable());
+                    let (groups, transformer) = (shape.groups(space), &shape.transformer);
+                    let per_variable = (transformer.inputs(), transformer.per_variable());
                     let conditioner = Made::new(device, groups, per_variable, &shape.made, &layer)?;
                     Kind::Masked(Autoregressive::new(conditioner, shape.transformer))
                 }

@@ -17,8 +17,8 @@ use std::ops::Range;
 impl<E: Real> WeightedNetwork<E> {
     /// One sweep through the groups from the last to the first, using every weight once, after a recorded pass left `trace`.
     ///
-    /// Calls `solve(inputs, c, d_parameters)` for each group: `c` is what the gradients at the outputs of all later groups give to
-    /// its inputs, and `solve` fills the gradients at its own outputs; at last for those that are given, which have none. `gradients` then are
+    /// Calls `solve(columns, c, d_parameters)` for each group: `c` is what the gradients at the outputs of all later groups give to
+    /// the inputs of its columns, and `solve` fills the gradients at its own outputs; at last for those that are given, which have none. `gradients` then are
     /// those of a backward pass.
     pub fn adjoint_sweep(
         &self,
@@ -68,10 +68,11 @@ impl<E: Real> WeightedNetwork<E> {
                     multiply(&trace.slopes[l][places], d_z);
                 }
             }
-            let inputs = if degree == 0 { 0..network.given() } else { network.inputs_of(degree - 1) };
-            if inputs.is_empty() {
+            let columns = if degree == 0 { 0..network.given() } else { network.columns_of(degree - 1) };
+            if columns.is_empty() {
                 continue;
             }
+            let inputs = network.inputs_of(&columns);
             reset(below, inputs.len() * stride);
             if layers == 0 {
                 input_gradient_of(output.stairs, output.weights, inputs.clone(), d_out, stride, below);
@@ -80,10 +81,10 @@ impl<E: Real> WeightedNetwork<E> {
                 input_gradient_of(map.stairs, map.weights, inputs.clone(), &d_hidden[0], stride, below);
             }
             if let Some(map) = &skip {
-                input_gradient_of(map.stairs, map.weights, inputs.clone(), d_out, stride, below);
+                input_gradient_of(map.stairs, map.weights, inputs, d_out, stride, below);
             }
-            let outputs = if degree == 0 { 0..0 } else { network.outputs_of(&inputs) };
-            solve(inputs, below, &mut d_out[outputs.start * stride..outputs.end * stride]);
+            let outputs = if degree == 0 { 0..0 } else { network.outputs_of(&columns) };
+            solve(columns, below, &mut d_out[outputs.start * stride..outputs.end * stride]);
         }
     }
 }
@@ -103,16 +104,20 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
         buffers: &mut Buffers<E>,
     ) {
         let Buffers { sorted, scratch, .. } = buffers;
-        let Record { x, trace, kept } = record;
+        let Record { x, turned, trace, kept } = record;
         self.gather(gradient, stride, sorted);
         let per_kept = self.transform.kept() * stride;
         let given = self.network.network().given();
-        self.network.adjoint_sweep(trace, gradients, stride, scratch, |inputs, c, d_parameters| {
-            let lanes = inputs.start * stride..inputs.end * stride;
+        self.network.adjoint_sweep(trace, gradients, stride, scratch, |columns, c, d_parameters| {
+            let lanes = columns.start * stride..columns.end * stride;
             let d_x = &mut sorted[lanes.clone()];
-            subtract(c, d_x);
-            if inputs.start >= given {
-                let kept = &kept[(inputs.start - given) * per_kept..(inputs.end - given) * per_kept];
+            if self.turns() {
+                self.gradient_of_angles(stride, &columns, turned, c, |d_x, c| *d_x -= c, d_x);
+            } else {
+                subtract(c, d_x);
+            }
+            if columns.start >= given {
+                let kept = &kept[(columns.start - given) * per_kept..(columns.end - given) * per_kept];
                 self.transform.adjoint_lanes(stride, &x[lanes], kept, d_x, d_log_det, d_parameters);
             }
         });
@@ -122,8 +127,8 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
     /// [`AutoregressiveMap::inverse`], leaving the record that a forward pass from the points found would leave.
     pub fn inverse_recorded(&self, chunk: &mut Chunk<E>, record: &mut Record<E>, buffers: &mut Buffers<E>) {
         let stride = chunk.stride();
-        let Record { x, trace, kept } = record;
-        self.solve(chunk, x, trace, true);
+        let Record { x, turned, trace, kept } = record;
+        self.solve(chunk, (x, turned), trace, true);
         // The images are known; what is wanted is what the transform keeps on the way to them.
         let variables = &x[self.network.network().given() * stride..];
         kept.resize(self.transform.kept() * variables.len(), E::ZERO);

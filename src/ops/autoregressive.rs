@@ -20,7 +20,10 @@ pub struct AutoregressiveMap<E, M> {
 /// What one map's forward pass over a chunk leaves for its backward pass.
 #[derive(Debug, Clone, Default)]
 pub struct Record<E> {
+    /// The columns in the map's order.
     pub(super) x: Vec<E>,
+    /// What the network sees of them, where that is something else.
+    pub(super) turned: Vec<E>,
     pub(super) trace: Trace<E>,
     pub(super) kept: Vec<E>,
 }
@@ -34,11 +37,13 @@ pub struct Buffers<E> {
     pub(super) gradients: Gradients<E>,
     pub(super) scratch: Scratch<E>,
     rows: Vec<E>,
+    /// Gradients at what the network sees.
+    inputs: Vec<E>,
     pub(super) log_det: Vec<f64>,
 }
 
 impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
-    /// A map whose network's input `i` is column `order[i]`. With `packed`, its weights are also laid out for chunks of few rows.
+    /// A map whose network sees column `order[i]` as its `i`th. With `packed`, its weights are also laid out for chunks of few rows.
     pub fn new(order: Arc<[usize]>, transform: M, network: WeightedNetwork<E>, packed: bool) -> Self {
         let packed = packed.then(|| PackedNetwork::pack(&network));
         Self { order, transform, network, packed }
@@ -77,7 +82,14 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
         match &self.packed {
             Some(packed) if chunk.rows() <= FEW => {
                 self.gather(&chunk.points, chunk.stride(), &mut record.x);
-                packed.forward(chunk.rows(), &record.x, chunk.stride(), rows, &mut record.trace.out);
+                let Record { x, turned, trace, .. } = record;
+                packed.forward(
+                    chunk.rows(),
+                    self.seen(chunk.stride(), x, turned),
+                    chunk.stride(),
+                    rows,
+                    &mut trace.out,
+                );
                 self.transform(chunk, record, false);
             }
             _ => self.pass(chunk, record, false),
@@ -91,7 +103,8 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
 
     fn pass(&self, chunk: &mut Chunk<E>, record: &mut Record<E>, keep: bool) {
         self.gather(&chunk.points, chunk.stride(), &mut record.x);
-        self.network.forward(&record.x, chunk.stride(), &mut record.trace, keep);
+        let Record { x, turned, trace, .. } = record;
+        self.network.forward(self.seen(chunk.stride(), x, turned), chunk.stride(), trace, keep);
         self.transform(chunk, record, keep);
     }
 
@@ -122,13 +135,21 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
         d_log_det: &[E],
         buffers: &mut Buffers<E>,
     ) {
-        let Buffers { sorted, scratch, .. } = buffers;
-        let Record { x, trace, kept } = record;
+        let Buffers { sorted, scratch, inputs, .. } = buffers;
+        let Record { x, turned, trace, kept } = record;
         self.gather(gradient, stride, sorted);
         gradients.out.resize(trace.out.len(), E::ZERO);
         let given = self.network.network().given() * stride;
         self.transform.backward_lanes(stride, &x[given..], kept, &mut sorted[given..], d_log_det, &mut gradients.out);
-        self.network.backward(trace, gradients, stride, sorted, scratch);
+        if self.turns() {
+            let network = self.network.network();
+            reset(inputs, network.inputs() * stride);
+            self.network.backward(trace, gradients, stride, inputs, scratch);
+            let columns = 0..self.order.len();
+            self.gradient_of_angles(stride, &columns, turned, inputs, |d_x, c| *d_x += c, sorted);
+        } else {
+            self.network.backward(trace, gradients, stride, sorted, scratch);
+        }
         self.scatter(sorted, stride, gradient);
     }
 
@@ -145,7 +166,8 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
         buffer: &mut Vec<E>,
     ) {
         let passes = passes.map(|(chunk, record, gradients)| {
-            (chunk.rows(), chunk.stride(), record.x.as_slice(), &record.trace, gradients)
+            let seen = if self.turns() { &record.turned } else { &record.x };
+            (chunk.rows(), chunk.stride(), seen.as_slice(), &record.trace, gradients)
         });
         // SAFETY: the caller's promise.
         unsafe { self.network.add_weight_gradients(job, passes, tensors, buffer) }
@@ -157,24 +179,40 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
         if self.packed.is_some() && self.network.network().groups() == 1 {
             return self.inverse_by_passes(chunk, buffers);
         }
-        let Buffers { record: Record { x, trace, .. }, .. } = buffers;
-        self.solve(chunk, x, trace, false);
+        let Buffers { record: Record { x, turned, trace, .. }, .. } = buffers;
+        self.solve(chunk, (x, turned), trace, false);
         self.scatter(x, chunk.stride(), &mut chunk.points);
     }
 
-    /// Solves for the points `x` (in the map's order) whose images the chunk holds.
-    pub(super) fn solve(&self, chunk: &mut Chunk<E>, x: &mut Vec<E>, trace: &mut Trace<E>, record: bool) {
+    /// Solves for the points `x` (in the map's order, and what the network sees of them) whose images the chunk holds.
+    pub(super) fn solve(
+        &self,
+        chunk: &mut Chunk<E>,
+        (x, turned): (&mut Vec<E>, &mut Vec<E>),
+        trace: &mut Trace<E>,
+        record: bool,
+    ) {
         let stride = chunk.stride();
         self.gather(&chunk.points, stride, x);
         let log_det = &mut chunk.log_det;
-        self.network.sweep(x, stride, trace, record, |_, parameters, x| {
+        if !self.turns() {
+            self.network.sweep(x, stride, trace, record, |_, parameters, x| {
+                self.transform.inverse_lanes(stride, x, parameters, log_det);
+            });
+            return;
+        }
+        // Those that are given are there already.
+        self.seen(stride, x, turned);
+        self.network.sweep(turned, stride, trace, record, |columns, parameters, turned| {
+            let x = &mut x[columns.start * stride..columns.end * stride];
             self.transform.inverse_lanes(stride, x, parameters, log_det);
+            turn(stride, 0, x, turned);
         });
     }
 
     /// The other direction as it is usually computed, by one pass for each group: after pass `i` the first `i + 1` are right.
     pub fn inverse_by_passes(&self, chunk: &mut Chunk<E>, buffers: &mut Buffers<E>) {
-        let Buffers { record: Record { x, trace, .. }, sorted, rows, .. } = buffers;
+        let Buffers { record: Record { x, turned, trace, .. }, sorted, rows, .. } = buffers;
         let stride = chunk.stride();
         let network = self.network.network();
         self.gather(&chunk.points, stride, sorted);
@@ -183,18 +221,64 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
         x[..given].copy_from_slice(&sorted[..given]);
         for group in 0..network.groups() {
             match &self.packed {
-                Some(packed) if chunk.rows() <= FEW => packed.forward(chunk.rows(), x, stride, rows, &mut trace.out),
-                _ => self.network.forward(x, stride, trace, false),
+                Some(packed) if chunk.rows() <= FEW => {
+                    packed.forward(chunk.rows(), self.seen(stride, x, turned), stride, rows, &mut trace.out);
+                }
+                _ => self.network.forward(self.seen(stride, x, turned), stride, trace, false),
             }
-            let inputs = network.inputs_of(group);
-            let outputs = network.outputs_of(&inputs);
-            let places = inputs.start * stride..inputs.end * stride;
+            let columns = network.columns_of(group);
+            let outputs = network.outputs_of(&columns);
+            let places = columns.start * stride..columns.end * stride;
             let lanes = &mut x[places.clone()];
             lanes.copy_from_slice(&sorted[places]);
             let parameters = &trace.out[outputs.start * stride..outputs.end * stride];
             self.transform.inverse_lanes(stride, lanes, parameters, &mut chunk.log_det);
         }
         self.scatter(x, stride, &mut chunk.points);
+    }
+
+    /// Whether the network sees cosine and sine of its columns.
+    pub(super) fn turns(&self) -> bool {
+        self.network.network().each() > 1
+    }
+
+    /// What the network sees of `x`: that itself, or what `turned` is filled with.
+    fn seen<'a>(&self, stride: usize, x: &'a [E], turned: &'a mut Vec<E>) -> &'a [E] {
+        if !self.turns() {
+            return x;
+        }
+        let network = self.network.network();
+        turned.resize(network.inputs() * stride, E::ZERO);
+        turn(stride, network.plain(), x, turned);
+        turned
+    }
+
+    /// Hands the gradients `d_inputs` at what the network sees of these columns over to the columns: those of an angle's cosine and sine by
+    /// −sin and cos.
+    pub(super) fn gradient_of_angles(
+        &self,
+        stride: usize,
+        columns: &std::ops::Range<usize>,
+        turned: &[E],
+        d_inputs: &[E],
+        hand: impl Fn(&mut E, E),
+        d_x: &mut [E],
+    ) {
+        let network = self.network.network();
+        let first = network.inputs_of(columns).start;
+        for (d_x, column) in d_x.chunks_exact_mut(stride).zip(columns.clone()) {
+            let inputs = network.inputs_of(&(column..column + 1));
+            let d_seen = &d_inputs[(inputs.start - first) * stride..(inputs.end - first) * stride];
+            if inputs.len() == 1 {
+                d_x.iter_mut().zip(d_seen).for_each(|(d_x, &c)| hand(d_x, c));
+                continue;
+            }
+            let (cosines, sines) = turned[inputs.start * stride..inputs.end * stride].split_at(stride);
+            let (d_cosines, d_sines) = d_seen.split_at(stride);
+            for (c, d_x) in d_x.iter_mut().enumerate() {
+                hand(d_x, d_sines[c] * cosines[c] - d_cosines[c] * sines[c]);
+            }
+        }
     }
 
     /// The columns in the map's order.
@@ -209,6 +293,20 @@ impl<E: Real, M: Transform> AutoregressiveMap<E, M> {
     pub(super) fn scatter(&self, variables: &[E], stride: usize, columns: &mut [E]) {
         for (lanes, &column) in variables.chunks_exact(stride).zip(self.order.iter()) {
             columns[column * stride..][..stride].copy_from_slice(lanes);
+        }
+    }
+}
+
+/// Fills `turned` with the first `plain` columns of `x`, and cosine and sine of all others.
+fn turn<E: Real>(stride: usize, plain: usize, x: &[E], turned: &mut [E]) {
+    let (columns, angles) = x.split_at(plain * stride);
+    let (kept, turned) = turned.split_at_mut(columns.len());
+    kept.copy_from_slice(columns);
+    for (angles, pair) in angles.chunks_exact(stride).zip(turned.chunks_exact_mut(2 * stride)) {
+        let (cosines, sines) = pair.split_at_mut(stride);
+        for ((cosine, sine), angle) in cosines.iter_mut().zip(sines).zip(angles) {
+            let (s, c) = angle.widen().sin_cos();
+            (*cosine, *sine) = (E::of(c), E::of(s));
         }
     }
 }

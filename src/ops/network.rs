@@ -13,8 +13,12 @@ use std::sync::Arc;
 /// coupling (Dinh, Krueger and Bengio 2015); with one group and none given, constants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// Where groups begin among the inputs; the end at last.
+    /// Where groups begin among the columns; the end at last.
     starts: Vec<usize>,
+    /// How many of the first columns are one input whatever the others are.
+    plain: usize,
+    /// The inputs that each of the others is.
+    each: usize,
     per_variable: usize,
     degrees: Vec<Vec<usize>>,
     hidden: Vec<Arc<Staircase>>,
@@ -22,6 +26,26 @@ pub struct Network {
     skip: Option<Arc<Staircase>>,
     activation: Activation,
     residual: bool,
+}
+
+/// The columns that a [`Network`] sees, and what it sees of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inputs<'a> {
+    /// How many of the first columns are one input each: those that are given with the rows, which are no angles.
+    pub plain: usize,
+    /// The inputs that each other column is: one, or two for the cosine and the sine of an angle.
+    pub each: usize,
+    /// The number of columns that are given, plain ones among them.
+    pub given: usize,
+    /// The sizes of the groups that come after them.
+    pub groups: &'a [usize],
+}
+
+impl<'a> Inputs<'a> {
+    /// So many columns that are given and groups of these sizes, each column one input.
+    pub fn single(given: usize, groups: &'a [usize]) -> Self {
+        Self { plain: 0, each: 1, given, groups }
+    }
 }
 
 /// One trainable tensor of a [`Network`].
@@ -49,20 +73,19 @@ pub enum Role {
 }
 
 impl Network {
-    /// A network over `given` inputs and groups of these sizes, from the widths of its hidden layers, which are left out where there is nothing to
-    /// see.
+    /// A network over these inputs, from the widths of its hidden layers, which are left out where there is nothing to see.
     ///
     /// # Panics
     /// If there is no group, or a size, `per_variable` or a width is 0, or a residual network has unequal widths: all refused on checking.
     pub fn new(
-        given: usize,
-        groups: &[usize],
+        inputs: Inputs,
         per_variable: usize,
         widths: &[usize],
         activation: Activation,
         residual: bool,
         skip: bool,
     ) -> Self {
+        let Inputs { plain, each, given, groups } = inputs;
         assert!(
             per_variable > 0 && !groups.is_empty() && !widths.iter().chain(groups).any(|&size| size == 0),
             "positive sizes"
@@ -77,8 +100,9 @@ impl Network {
         let widths = if seen.is_empty() { &[] } else { widths };
         let degrees: Vec<Vec<usize>> = widths.iter().map(|&width| hidden_degrees(&seen, width)).collect();
         let sizes = || groups.iter().enumerate().map(|(group, &size)| (group + 1, size));
-        let input_degrees: Vec<usize> =
-            std::iter::once((0, given)).chain(sizes()).flat_map(|(degree, size)| vec![degree; size]).collect();
+        let columns = std::iter::once((0, given)).chain(sizes()).flat_map(|(degree, size)| vec![degree; size]);
+        let inputs = |(column, degree)| vec![degree; if column < plain { 1 } else { each }];
+        let input_degrees: Vec<usize> = columns.enumerate().flat_map(inputs).collect();
         let mut hidden = Vec::new();
         let mut below = &input_degrees;
         for layer in &degrees {
@@ -89,15 +113,30 @@ impl Network {
             sizes().flat_map(|(degree, size)| vec![degree - 1; size * per_variable]).collect();
         let output = Arc::new(stairs_between(below, &output_degrees));
         let skip = (skip && !degrees.is_empty()).then(|| Arc::new(stairs_between(&input_degrees, &output_degrees)));
-        Self { starts, per_variable, degrees, hidden, output, skip, activation, residual }
+        Self { starts, plain, each, per_variable, degrees, hidden, output, skip, activation, residual }
     }
 
     /// The number of inputs.
     pub fn inputs(&self) -> usize {
-        self.starts[self.starts.len() - 1]
+        self.input_at(self.starts[self.starts.len() - 1])
     }
 
-    /// The number of inputs that are given; the others are variables.
+    /// How many of the first columns are one input each.
+    pub fn plain(&self) -> usize {
+        self.plain
+    }
+
+    /// The inputs that each other column is.
+    pub fn each(&self) -> usize {
+        self.each
+    }
+
+    fn input_at(&self, column: usize) -> usize {
+        let plain = column.min(self.plain);
+        plain + self.each * (column - plain)
+    }
+
+    /// The number of columns that are given; the others are variables.
     pub fn given(&self) -> usize {
         self.starts[0]
     }
@@ -107,14 +146,19 @@ impl Network {
         self.starts.len() - 1
     }
 
-    /// The inputs of group `group`, from 0, which have the degree `group` + 1.
-    pub fn inputs_of(&self, group: usize) -> std::ops::Range<usize> {
+    /// The columns of group `group`, from 0, which have the degree `group` + 1.
+    pub fn columns_of(&self, group: usize) -> std::ops::Range<usize> {
         self.starts[group]..self.starts[group + 1]
     }
 
-    /// The outputs of these inputs, none of which is given.
-    pub fn outputs_of(&self, inputs: &std::ops::Range<usize>) -> std::ops::Range<usize> {
-        (inputs.start - self.given()) * self.per_variable..(inputs.end - self.given()) * self.per_variable
+    /// The inputs that these columns are.
+    pub fn inputs_of(&self, columns: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+        self.input_at(columns.start)..self.input_at(columns.end)
+    }
+
+    /// The outputs of these columns, none of which is given.
+    pub fn outputs_of(&self, columns: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+        (columns.start - self.given()) * self.per_variable..(columns.end - self.given()) * self.per_variable
     }
 
     /// The number of outputs for each variable.
@@ -220,32 +264,40 @@ mod tests {
 
     #[test]
     fn one_input_has_only_an_output_bias() {
-        let network = Network::new(0, &[1], 2, &[8, 8], Activation::Relu, false, true);
+        let network = Network::new(Inputs::single(0, &[1]), 2, &[8, 8], Activation::Relu, false, true);
         let names: Vec<String> = network.tensors().into_iter().map(|t| t.name).collect();
         assert_eq!(names, ["output.bias"]);
     }
 
     #[test]
     fn outputs_of_a_variable_see_only_earlier_inputs() {
-        let network = Network::new(0, &[1; 4], 2, &[], Activation::Relu, false, false);
+        let network = Network::new(Inputs::single(0, &[1; 4]), 2, &[], Activation::Relu, false, false);
         let reach: Vec<usize> = (0..8).map(|j| network.output().reach(j)).collect();
         assert_eq!(reach, [0, 0, 1, 1, 2, 2, 3, 3]);
     }
 
     #[test]
     fn a_coupling_is_a_dense_network_of_what_is_given() {
-        let network = Network::new(2, &[3], 2, &[7], Activation::Relu, false, true);
+        let network = Network::new(Inputs::single(2, &[3]), 2, &[7], Activation::Relu, false, true);
         let all = |stairs: &Staircase| (0..stairs.outputs()).map(|j| stairs.reach(j)).collect::<Vec<_>>();
         assert_eq!((all(&network.hidden()[0]), all(network.output())), (vec![2; 7], vec![7; 6]));
-        assert_eq!((network.inputs(), network.groups(), network.inputs_of(0), network.outputs()), (5, 1, 2..5, 6));
+        assert_eq!((network.inputs(), network.groups(), network.columns_of(0), network.outputs()), (5, 1, 2..5, 6));
         assert_eq!(network.skip().map(|skip| all(skip)), Some(vec![2; 6]));
     }
 
     #[test]
     fn groups_see_whole_groups_before_them() {
-        let network = Network::new(1, &[2, 2], 1, &[], Activation::Relu, false, false);
+        let network = Network::new(Inputs::single(1, &[2, 2]), 1, &[], Activation::Relu, false, false);
         let reach: Vec<usize> = (0..4).map(|j| network.output().reach(j)).collect();
         assert_eq!(reach, [1, 1, 3, 3]);
-        assert_eq!(network.outputs_of(&network.inputs_of(1)), 2..4);
+        assert_eq!(network.outputs_of(&network.columns_of(1)), 2..4);
+    }
+
+    #[test]
+    fn an_angle_is_two_inputs() {
+        let inputs = Inputs { plain: 1, each: 2, given: 2, groups: &[2] };
+        let network = Network::new(inputs, 1, &[], Activation::Relu, false, false);
+        assert_eq!((network.inputs(), network.columns_of(0), network.inputs_of(&(2..4))), (7, 2..4, 3..7));
+        assert_eq!((network.inputs_of(&(0..2)), network.output().reach(0), network.outputs()), (0..3, 3, 2));
     }
 }

@@ -159,7 +159,8 @@ fn masked_network<E: Real, D: Kernels<E>, T: Tape<E, D>>(
     let (rows, _) = *x.shape();
     let mut tensors = tensors.iter();
     let mut next = || *tensors.next().expect("as many tensors as the network lists");
-    let (x, mut tape) = columns(x, order)?.split_tape();
+    let x = if network.each() > 1 { turned(network, columns(x, order)?)? } else { columns(x, order)? };
+    let (x, mut tape) = x.split_tape();
     let mut h = x.clone();
     for (l, stairs) in network.hidden().iter().enumerate() {
         let z = linear(stairs, Some(next()), Some(next()), h.clone().put_tape(tape), rows)?;
@@ -179,6 +180,27 @@ fn masked_network<E: Real, D: Kernels<E>, T: Tape<E, D>>(
         out = out.try_add(skipped).map_err(tensor_error)?;
     }
     Ok(out)
+}
+
+/// What the network sees of the columns `x`: cosine and sine of those that are angles.
+fn turned<E: Real, D: Kernels<E>, T: Tape<E, D>>(network: &Network, x: Points<E, D, T>) -> Result<Points<E, D, T>> {
+    let ((rows, count), plain) = (*x.shape(), network.plain());
+    let picks: Vec<usize> = (0..plain).chain((plain..count).flat_map(|column| [column, column])).collect();
+    let x = columns(x, &picks)?;
+    let device = x.device().clone();
+    let mask = |part: usize| {
+        let of = |input: usize| if input < plain { 0 } else { 1 + (input - plain) % 2 };
+        let row = (0..picks.len()).map(|input| if of(input) == part { E::ONE } else { E::ZERO });
+        let mask: Points<E, D> = device
+            .try_tensor_from_vec(row.collect::<Vec<_>>().repeat(rows), (rows, picks.len()))
+            .map_err(tensor_error)?;
+        Ok::<_, Error>(mask)
+    };
+    let [of_kept, of_cosines, of_sines] = [mask(0)?, mask(1)?, mask(2)?];
+    let cosines = x.with_empty_tape().try_cos().and_then(|c| c.try_mul(of_cosines)).map_err(tensor_error)?;
+    let sines = x.with_empty_tape().try_sin().and_then(|s| s.try_mul(of_sines)).map_err(tensor_error)?;
+    let kept = x.try_mul(of_kept).map_err(tensor_error)?;
+    kept.try_add(cosines).and_then(|sum| sum.try_add(sines)).map_err(tensor_error)
 }
 
 /// x W + b. The tape of `x` is carried on even where there is no weight.

@@ -7,6 +7,11 @@ use dfdx::prelude::Tape;
 
 /// A monotone scalar map y = τ(x; θ). On slices, variables and their parameters are unit-major: `stride` lanes to each.
 pub trait Transform: Copy + Send + Sync + 'static {
+    /// The inputs that a network sees of one variable: itself, or cosine and sine where it is an angle.
+    fn inputs(&self) -> usize {
+        1
+    }
+
     /// The number of parameters θ of one variable.
     fn per_variable(&self) -> usize;
 

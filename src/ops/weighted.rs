@@ -274,8 +274,8 @@ impl<E: Real> WeightedNetwork<E> {
     /// then the outputs of the next group are complete. A whole inverse so costs the arithmetic of one forward pass, where one
     /// pass for each group (the usual way) costs as many of them.
     ///
-    /// Calls `solve(variables, parameters, x)` for each group in degree order: `parameters` holds the outputs of these inputs, and `solve` fills
-    /// their lanes `x`. The trace is that of a forward pass at the `x` found; with room for a backward pass if `record`.
+    /// Calls `solve(columns, parameters, x)` for each group in degree order: `parameters` holds the outputs of these columns, and `solve` fills
+    /// the lanes `x` of their inputs. The trace is that of a forward pass at the `x` found; with room for a backward pass if `record`.
     pub fn sweep(
         &self,
         x: &mut [E],
@@ -299,7 +299,7 @@ impl<E: Real> WeightedNetwork<E> {
         let (output, skip) = (self.output_map(), self.skip_map());
         for degree in 0..=network.groups() {
             if degree > 0 {
-                let variables = network.inputs_of(degree - 1);
+                let variables = network.columns_of(degree - 1);
                 let outputs = network.outputs_of(&variables);
                 let parameters = &mut out[outputs.start * stride..outputs.end * stride];
                 let last = hidden.last().map_or(&*x, Vec::as_slice);
@@ -308,7 +308,8 @@ impl<E: Real> WeightedNetwork<E> {
                 if let Some(map) = &skip {
                     forward(map.stairs, map.weights, Start::Output, outputs, x, stride, parameters);
                 }
-                let lanes = variables.start * stride..variables.end * stride;
+                let inputs = network.inputs_of(&variables);
+                let lanes = inputs.start * stride..inputs.end * stride;
                 solve(variables, parameters, &mut x[lanes]);
             }
             for l in 0..layers {

@@ -22,6 +22,7 @@ mod rings;
 mod student_t;
 mod support;
 mod survey;
+mod within;
 
 pub use banana::Banana;
 pub use constraint::Constraint;
@@ -44,6 +45,7 @@ pub use rings::Rings;
 pub use student_t::StudentT;
 pub use support::{Parameter, Support};
 pub use survey::{survey, Approximation, Survey};
+pub use within::Within;
 
 use rand::RngCore;
 

@@ -4,7 +4,9 @@ use crate::error::Result;
 use crate::ops::additive::Additive;
 use crate::ops::affine::Affine;
 use crate::ops::real::Real;
-use crate::ops::shape::{Bins, ByFormula, Curve, Leaky, MixtureCdf, MonotoneNet, MOST};
+use crate::ops::shape::{
+    Bins, ByFormula, Curve, Ends, Leaky, MixtureCdf, MonotoneNet, Rational, Shape, ThenAffine, MOST,
+};
 use crate::ops::spline::{Spline, MOST_BINS};
 use crate::ops::transform::Transform;
 use crate::ops::{Kernels, Mapped, Points};
@@ -91,6 +93,62 @@ pub enum Transformer {
         #[serde(default = "default_max_scale")]
         max_scale: f64,
     },
+    /// A rational-quadratic spline of the circle (−π, π], turned at last ([`Rational`]): for flows whose variables are all angles. Networks see cosine
+    /// and sine of an angle, so that nothing happens where a turn begins.
+    Circular {
+        /// The number of bins.
+        #[serde(default = "default_bins")]
+        bins: usize,
+    },
+    /// A rational-quadratic spline of the interval between ±`limit` ([`Rational`]): for flows whose variables all are within it.
+    Interval {
+        /// The number of bins.
+        #[serde(default = "default_bins")]
+        bins: usize,
+        /// Half the length of the interval.
+        #[serde(default = "one")]
+        limit: f64,
+    },
+}
+
+/// Where the variables of a flow are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Domain {
+    /// Anywhere.
+    Line,
+    /// On the circle (−π, π].
+    Circle,
+    /// Between ± this.
+    Interval(f64),
+}
+
+impl Domain {
+    /// Half the length of the stretch in which the variables are, where there is an end to it.
+    pub fn half_length(self) -> Option<f64> {
+        match self {
+            Domain::Line => None,
+            Domain::Circle => Some(std::f64::consts::PI),
+            Domain::Interval(limit) => Some(limit),
+        }
+    }
+}
+
+impl std::fmt::Display for Domain {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Domain::Line => out.write_str("the line"),
+            Domain::Circle => out.write_str("a circle"),
+            Domain::Interval(limit) => write!(out, "the interval from {} to {limit}", -limit),
+        }
+    }
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn affine<S: Shape>(shape: S, max_scale: f64) -> ByFormula<ThenAffine<S>> {
+    ByFormula(ThenAffine { shape, bound: max_scale.ln() })
 }
 
 fn default_slope() -> f64 {
@@ -121,24 +179,41 @@ impl Transformer {
         Transformer::Spline { bins: default_bins(), limit: default_limit(), max_scale: default_max_scale() }
     }
 
-    /// What is wrong with its constants.
-    pub fn fault(&self) -> Option<String> {
-        let max_scale = match self {
-            Transformer::Additive => return None,
+    /// Where the variables are that it maps.
+    pub fn domain(&self) -> Domain {
+        match self {
+            Transformer::Circular { .. } => Domain::Circle,
+            Transformer::Interval { limit, .. } => Domain::Interval(*limit),
+            _ => Domain::Line,
+        }
+    }
+
+    fn max_scale(&self) -> Option<f64> {
+        match self {
+            Transformer::Additive | Transformer::Circular { .. } | Transformer::Interval { .. } => None,
             Transformer::Affine { max_scale }
             | Transformer::Spline { max_scale, .. }
             | Transformer::PiecewiseLinear { max_scale, .. }
             | Transformer::Sinusoid { max_scale, .. }
             | Transformer::MixtureCdf { max_scale, .. }
             | Transformer::MonotoneNet { max_scale, .. }
-            | Transformer::LeakyRelu { max_scale, .. } => max_scale,
-        };
-        if !(max_scale.is_finite() && *max_scale > 1.0 && *max_scale <= 1e12) {
-            return Some(format!("max_scale is {max_scale}; a number above 1 and at most 1e12 is right"));
+            | Transformer::LeakyRelu { max_scale, .. } => Some(*max_scale),
+        }
+    }
+
+    /// What is wrong with its constants.
+    pub fn fault(&self) -> Option<String> {
+        if let Some(max_scale) = self.max_scale() {
+            if !(max_scale.is_finite() && max_scale > 1.0 && max_scale <= 1e12) {
+                return Some(format!("max_scale is {max_scale}; a number above 1 and at most 1e12 is right"));
+            }
         }
         let (name, count, most) = match self {
             Transformer::Spline { bins, .. } => ("bins", *bins, MOST_BINS),
-            Transformer::PiecewiseLinear { bins, .. } | Transformer::Sinusoid { bins, .. } => ("bins", *bins, MOST),
+            Transformer::PiecewiseLinear { bins, .. }
+            | Transformer::Sinusoid { bins, .. }
+            | Transformer::Circular { bins }
+            | Transformer::Interval { bins, .. } => ("bins", *bins, MOST),
             Transformer::MixtureCdf { components, .. } => ("components", *components, MOST),
             Transformer::MonotoneNet { units, .. } => ("units", *units, MOST),
             _ => ("bins", 2, 2),
@@ -153,7 +228,8 @@ impl Transformer {
         }
         if let Transformer::Spline { limit, .. }
         | Transformer::PiecewiseLinear { limit, .. }
-        | Transformer::Sinusoid { limit, .. } = self
+        | Transformer::Sinusoid { limit, .. }
+        | Transformer::Interval { limit, .. } = self
         {
             if !(limit.is_finite() && *limit >= 0.1 && *limit <= 100.0) {
                 return Some(format!("limit is {limit}; a number from 0.1 to 100 is right"));
@@ -180,23 +256,31 @@ macro_rules! transform {
                 $call
             }
             Transformer::PiecewiseLinear { bins, limit, max_scale } => {
-                let $transform = ByFormula { shape: Bins { bins, limit, curve: Curve::Line }, bound: max_scale.ln() };
+                let $transform = affine(Bins { bins, limit, curve: Curve::Line }, max_scale);
                 $call
             }
             Transformer::Sinusoid { bins, limit, max_scale } => {
-                let $transform = ByFormula { shape: Bins { bins, limit, curve: Curve::Sine }, bound: max_scale.ln() };
+                let $transform = affine(Bins { bins, limit, curve: Curve::Sine }, max_scale);
                 $call
             }
             Transformer::MixtureCdf { components, max_scale } => {
-                let $transform = ByFormula { shape: MixtureCdf { components }, bound: max_scale.ln() };
+                let $transform = affine(MixtureCdf { components }, max_scale);
                 $call
             }
             Transformer::MonotoneNet { units, max_scale } => {
-                let $transform = ByFormula { shape: MonotoneNet { units }, bound: max_scale.ln() };
+                let $transform = affine(MonotoneNet { units }, max_scale);
                 $call
             }
             Transformer::LeakyRelu { slope, max_scale } => {
-                let $transform = ByFormula { shape: Leaky { slope }, bound: max_scale.ln() };
+                let $transform = affine(Leaky { slope }, max_scale);
+                $call
+            }
+            Transformer::Circular { bins } => {
+                let $transform = ByFormula(Rational { bins, ends: Ends::Meet });
+                $call
+            }
+            Transformer::Interval { bins, limit } => {
+                let $transform = ByFormula(Rational { bins, ends: Ends::Stay(limit) });
                 $call
             }
         }
@@ -204,6 +288,10 @@ macro_rules! transform {
 }
 
 impl Transform for Transformer {
+    fn inputs(&self) -> usize {
+        transform!(self, transform => transform.inputs())
+    }
+
     fn per_variable(&self) -> usize {
         transform!(self, transform => transform.per_variable())
     }

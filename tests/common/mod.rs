@@ -204,6 +204,30 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             },
         ),
         (
+            "circles",
+            FlowConfig { transformer: Transformer::Circular { bins: 4 }, base: BaseConfig::Circle, ..base.clone() },
+        ),
+        (
+            "two couplings of circles over von Mises angles",
+            FlowConfig {
+                transformer: Transformer::Circular { bins: 3 },
+                base: BaseConfig::VonMises { concentration: 1.5 },
+                structure: Structure::Coupling(Split::Parity),
+                layers: 2.into(),
+                orders: vec![Order::Ascending, Order::Descending],
+                skip: true,
+                ..base.clone()
+            },
+        ),
+        (
+            "intervals",
+            FlowConfig {
+                transformer: Transformer::Interval { bins: 4, limit: 6.0 },
+                base: BaseConfig::Interval { limit: 6.0 },
+                ..base.clone()
+            },
+        ),
+        (
             "five layers",
             FlowConfig {
                 layers: 5.into(),
@@ -218,7 +242,7 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
 /// The entries (j, i) of the Jacobian that must be zero: y_j sees x_j and, if it is transformed, the columns of groups before its own.
 pub fn forbidden(shape: &LayerShape, space: Space) -> Vec<(usize, usize)> {
     let Some(shape) = shape.masked() else { return Vec::new() };
-    let (Groups { columns, given, sizes }, dim) = (shape.groups(space), space.columns());
+    let (Groups { columns, given, sizes, .. }, dim) = (shape.groups(space), space.columns());
     let mut group = vec![0; given];
     sizes.iter().enumerate().for_each(|(g, &size)| group.extend(vec![g + 1; size]));
     let pairs = (0..dim).flat_map(|j| (0..dim).map(move |i| (j, i)));
@@ -256,6 +280,17 @@ pub fn normal_rows(rows: usize, dim: usize, name: &str) -> Vec<f64> {
     let mut out = vec![0.0; rows * dim];
     Seed(3).stream(name).normals(0, dim, &mut out);
     out.iter().map(|&z| f64::from(z as f32)).collect()
+}
+
+/// [`normal_rows`] of a space, with variables that are where the flow's are.
+pub fn rows_of(config: &FlowConfig, space: Space, rows: usize, name: &str) -> Vec<f64> {
+    let dim = space.columns();
+    let mut all = normal_rows(rows, dim, name);
+    if let Some(half) = config.domain().half_length() {
+        let variables = all.iter_mut().enumerate().filter(|(cell, _)| cell % dim >= space.given);
+        variables.for_each(|(_, x)| *x = f64::from((0.95 * half * (*x / half).tanh()) as f32));
+    }
+    all
 }
 
 /// A tensor of these rows.

@@ -10,6 +10,8 @@ mod normal;
 mod strata;
 mod student_t;
 mod taped;
+mod uniform;
+mod von_mises;
 
 pub(crate) use beside::fresh_noise;
 use beside::Beside;
@@ -20,6 +22,8 @@ pub use normal::Normal;
 pub use strata::Strata;
 pub use student_t::StudentT;
 pub(super) use taped::LearnedBase;
+pub use uniform::Uniform;
+pub use von_mises::VonMises;
 
 use std::fmt::Debug;
 

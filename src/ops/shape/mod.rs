@@ -1,17 +1,19 @@
-//! Monotone maps of one variable by formula, each followed by the affine map: value, slope and derivatives of one number at a time, in double
-//! precision.
+//! Monotone maps of one variable by formula: value, slope and derivatives of one number at a time, in double precision.
 
 mod bins;
 mod leaky;
 mod mixture;
 mod monotone;
+mod rational;
+mod then_affine;
 
 pub use bins::{Bins, Curve};
 pub use leaky::Leaky;
 pub use mixture::MixtureCdf;
 pub use monotone::MonotoneNet;
+pub use rational::{Ends, Rational};
+pub use then_affine::ThenAffine;
 
-use super::linear::bounded;
 use super::real::Real;
 use super::transform::Transform;
 use super::{Kernels, Mapped, Points, Rows};
@@ -21,10 +23,15 @@ use dfdx::prelude::*;
 /// The most bins, components or units.
 pub const MOST: usize = 64;
 
-/// A strictly increasing map S of R with parameters θ.
+/// A strictly increasing map S of R, of an interval or of a circle, with parameters θ.
 pub trait Shape: Copy + Send + Sync + 'static {
     /// The number of parameters θ.
     fn parameters(&self) -> usize;
+
+    /// What a network sees of x; see [`Transform::inputs`].
+    fn inputs(&self) -> usize {
+        1
+    }
 
     /// S(x) and ln S′(x).
     fn at(&self, x: f64, theta: &[f64]) -> (f64, f64);
@@ -78,14 +85,9 @@ fn solve(y: f64, f: impl Fn(f64) -> (f64, f64)) -> f64 {
     x
 }
 
-/// y = eˢ S(x; θ) + t, with s bounded softly as in the affine map. The parameters are raw s, t, θ.
+/// A map by its formula, on lanes and on tape.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ByFormula<S> {
-    /// S.
-    pub shape: S,
-    /// The bound of s.
-    pub bound: f64,
-}
+pub struct ByFormula<S>(pub S);
 
 /// What is known of a point.
 struct Point {
@@ -96,18 +98,13 @@ struct Point {
 
 impl<S: Shape> ByFormula<S> {
     fn width(&self) -> usize {
-        2 + self.shape.parameters()
+        self.0.parameters()
     }
 
-    /// Value, log slope and derivatives at `x` of the whole map.
+    /// Value, log slope and derivatives at `x`.
     fn point(&self, x: f64, parameters: &[f64], d_value: &mut [f64], d_log_slope: &mut [f64]) -> Point {
-        let (s, slope) = bounded::bounded(parameters[0], self.bound);
-        let (of_value, of_log) = (&mut d_value[2..], &mut d_log_slope[2..]);
-        let (shape, log_slope, d_log) = self.shape.slopes(x, &parameters[2..], of_value, of_log);
-        of_value.iter_mut().for_each(|d| *d *= s.exp());
-        (d_value[0], d_value[1]) = (shape * s.exp() * slope, 1.0);
-        (d_log_slope[0], d_log_slope[1]) = (slope, 0.0);
-        Point { value: s.exp() * shape + parameters[1], log_slope: s + log_slope, d_log_slope: d_log }
+        let (value, log_slope, d_log_slope) = self.0.slopes(x, parameters, d_value, d_log_slope);
+        Point { value, log_slope, d_log_slope }
     }
 
     /// Calls `f` with each lane's number and its parameters, variable after variable; `values` are numbers of `width` to a lane.
@@ -151,6 +148,10 @@ impl<S: Shape> ByFormula<S> {
 }
 
 impl<S: Shape> Transform for ByFormula<S> {
+    fn inputs(&self) -> usize {
+        self.0.inputs()
+    }
+
     fn per_variable(&self) -> usize {
         self.width()
     }
@@ -169,10 +170,9 @@ impl<S: Shape> Transform for ByFormula<S> {
         keep: Option<&mut [E]>,
     ) {
         Self::each(stride, x.len(), self.width(), parameters, |place, lane, theta| {
-            let (s, _) = bounded::bounded(theta[0], self.bound);
-            let (value, log_slope) = self.shape.at(x[place].widen(), &theta[2..]);
-            x[place] = E::of(s.exp() * value + theta[1]);
-            log_det[lane] += s + log_slope;
+            let (value, log_slope) = self.0.at(x[place].widen(), theta);
+            x[place] = E::of(value);
+            log_det[lane] += log_slope;
         });
         if let Some(keep) = keep {
             keep.copy_from_slice(parameters);
@@ -210,9 +210,8 @@ impl<S: Shape> Transform for ByFormula<S> {
 
     fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]) {
         Self::each(stride, y.len(), self.width(), parameters, |place, lane, theta| {
-            let (s, _) = bounded::bounded(theta[0], self.bound);
-            let x = self.shape.solve((y[place].widen() - theta[1]) * (-s).exp(), &theta[2..]);
-            log_det[lane] -= s + self.shape.at(x, &theta[2..]).1;
+            let x = self.0.solve(y[place].widen(), theta);
+            log_det[lane] -= self.0.at(x, theta).1;
             y[place] = E::of(x);
         });
     }
