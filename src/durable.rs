@@ -5,6 +5,25 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
+/// How the name of a draft begins and ends.
+const DRAFT: (&str, &str) = (".flowdistill-", ".tmp");
+
+/// Whether this is the name of a draft, which stays behind where a process is killed.
+pub fn is_draft(name: &str) -> bool {
+    name.starts_with(DRAFT.0) && name.ends_with(DRAFT.1)
+}
+
+/// Makes what was renamed in a folder durable; where folders cannot be opened it has to do without.
+///
+/// # Errors
+/// If the system refuses.
+pub fn sync_folder(path: &Path) -> Result<()> {
+    match std::fs::File::open(path) {
+        Ok(folder) => folder.sync_all().map_err(|error| Error::output(path, error)),
+        Err(_) => Ok(()),
+    }
+}
+
 /// A file that comes into being with [`Draft::commit`]; dropped before, it leaves nothing behind.
 pub struct Draft {
     path: PathBuf,
@@ -26,7 +45,7 @@ impl Draft {
             _ => Path::new("."),
         };
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".flowdistill-").suffix(".tmp");
+        builder.prefix(DRAFT.0).suffix(DRAFT.1);
         // Temporary files are private by default; this one is to become an ordinary file, as far as the umask allows.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -72,11 +91,8 @@ impl Draft {
         file.as_file().sync_all().map_err(refuse)?;
         let folder = file.path().parent().map(Path::to_path_buf);
         file.persist(&path).map_err(|error| refuse(error.error))?;
-        // The rename itself is durable once the folder is synced; where folders cannot be opened it has to do without.
-        if let Some(folder) = folder.and_then(|folder| std::fs::File::open(folder).ok()) {
-            folder.sync_all().map_err(refuse)?;
-        }
-        Ok(())
+        // The rename itself is durable once the folder is synced.
+        folder.map_or(Ok(()), |folder| sync_folder(&folder))
     }
 }
 

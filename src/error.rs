@@ -43,6 +43,14 @@ pub enum Error {
     /// The user pressed Ctrl-C; what had been reached was kept.
     #[error("interrupted; what had been reached was kept")]
     Interrupted,
+    /// A signal asked for the end.
+    #[error("{message}")]
+    Stopped {
+        /// By what, what was kept, and how to go on.
+        message: String,
+        /// The exit code: 128 and the signal's number.
+        code: u8,
+    },
 }
 
 impl Error {
@@ -61,12 +69,14 @@ impl Error {
         Error::Output { path: path.to_path_buf(), source }
     }
 
-    /// 2 for what the user can mend before a run, 1 for what went wrong under way, 3 for a requirement not met, 130 for Ctrl-C.
+    /// 2 for what the user can mend before a run, 1 for what went wrong under way, 3 for a requirement not met, 130 for
+    /// an interruption, 128 and its number for another signal.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Invalid(_) | Error::Input { .. } => 2,
             Error::Requirement(_) => 3,
             Error::Interrupted => 130,
+            Error::Stopped { code, .. } => *code,
             _ => 1,
         }
     }

@@ -8,6 +8,7 @@ mod new;
 mod run;
 mod sample;
 mod score;
+mod signals;
 mod target;
 mod targets;
 
@@ -22,7 +23,8 @@ use std::path::PathBuf;
 #[command(
     name = "flowdistill",
     version,
-    after_help = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 3 a --require not met, 130 interrupted.\n\
+    after_help = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 3 a --require not met, 130 interrupted,\n\
+                  129 and 143 ended by SIGHUP and SIGTERM.\n\
                   Results go to standard output, everything else to standard error."
 )]
 pub struct Cli {

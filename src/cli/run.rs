@@ -1,12 +1,12 @@
 //! `flowdistill run`: carry out an experiment.
 
-use super::Global;
+use super::{signals, Global};
 use crate::error::{Error, Result};
 use crate::evaluate::requirement::{check_conditions, require};
-use crate::experiment::{self, Folder, STUDENT, TEACHER};
+use crate::experiment::{self, Folder, Keeping, Plan, CHECKPOINTS, RUN_JSON, STUDENT, TEACHER};
 use crate::progress::Console;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  flowdistill run experiments/quickstart.ron\n  \
@@ -20,6 +20,15 @@ pub struct Options {
     /// Replace a run of the same name
     #[arg(long)]
     force: bool,
+    /// Go on with the run that the folder holds, to the same results as if it had never been cut; begin it if there is none
+    #[arg(long, conflicts_with = "force")]
+    resume: bool,
+    /// With --resume: let stages take more steps than when the run began; they go on from their ends
+    #[arg(long, requires = "resume")]
+    extend: bool,
+    /// Seconds of training between two checkpoints
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    checkpoint_every: f64,
     /// Exit with code 3 unless this holds of the verdict and its figures: `ess>=0.9`, `verdict>=correctable`, …
     #[arg(long, value_name = "CONDITION")]
     require: Vec<String>,
@@ -28,11 +37,14 @@ pub struct Options {
     dry_run: bool,
 }
 
-/// Set by the first Ctrl-C; the second ends the process at once.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
     check_conditions(&options.require)?;
+    let every = Duration::try_from_secs_f64(options.checkpoint_every).map_err(|_| {
+        Error::invalid(format!(
+            "--checkpoint-every is {}; a number of seconds from 0 is right",
+            options.checkpoint_every
+        ))
+    })?;
     let (plan, text) = options.source.plan(global, options.dry_run)?;
     if options.dry_run {
         super::check::report(&plan, &options.source.experiment, global)?;
@@ -44,18 +56,24 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         }
         return Ok(());
     }
-    let folder = Folder::create(&options.out, &plan.spec.name, options.force)?;
-    let quiet = global.quiet;
-    ctrlc::set_handler(move || {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+    let folder = match options.resume {
+        true => Folder::own(&options.out, &plan.spec.name)?,
+        false => Folder::create(&options.out, &plan.spec.name, options.force)?,
+    };
+    signals::listen((!global.quiet).then_some(FIRST))?;
+    let keeping = Keeping { every, at_request: Some(&signals::KEEP), resume: options.resume, extend: options.extend };
+    if options.resume && is_over(&plan, &folder, options)? {
+        if !global.quiet {
+            eprintln!("{} is finished: nothing is left to do", folder.path().display());
         }
-        if !quiet {
-            eprintln!("\ninterrupted: finishing this step and keeping what there is (Ctrl-C again ends at once)");
-        }
-    })
-    .map_err(|error| Error::invalid(format!("cannot catch Ctrl-C: {error}")))?;
-    let record = experiment::run(&plan, &text, &folder, &INTERRUPTED, &mut Console::new(global.quiet))?;
+        return Ok(());
+    }
+    let watcher = &mut Console::new(global.quiet);
+    let record = experiment::run_kept(&plan, &text, &folder, keeping, &signals::STOP, watcher);
+    let record = record.map_err(|error| match error {
+        Error::Interrupted => signals::stopped(&format!("what had been reached was kept; go on with: {}", again())),
+        other => other,
+    })?;
     if global.json {
         super::print(&format!("{}\n", record.to_json()))?;
     } else {
@@ -66,6 +84,33 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         Some(judgement) => require(&options.require, judgement.verdict, &record.figures()),
         None => Err(Error::Requirement("there is nothing to judge".into())),
     }
+}
+
+/// What is said at the first signal.
+const FIRST: &str = "finishing this step and keeping what there is (once more ends at once)";
+
+/// Whether the run that a folder holds is finished and is the same as `plan`; one whose result is to meet a requirement is judged again.
+fn is_over(plan: &Plan, folder: &Folder, options: &Options) -> Result<bool> {
+    let Ok(text) = std::fs::read_to_string(folder.file(RUN_JSON)) else { return Ok(false) };
+    if !folder.file(CHECKPOINTS).exists() {
+        let path = folder.path().display();
+        let message =
+            format!("{path} holds a run without checkpoints, which cannot be gone on with; --force replaces it");
+        return Err(Error::invalid(message));
+    }
+    let record: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let finished = record["status"] == "finished" && options.require.is_empty();
+    Ok(finished && experiment::is_run_of(plan, folder, options.extend)?)
+}
+
+/// The command that goes on with this run.
+fn again() -> String {
+    let mut words: Vec<String> = std::env::args().filter(|word| word != "--force").collect();
+    if !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".into());
+    }
+    let quoted = |word: &String| shlex::try_quote(word).map_or_else(|_| word.clone(), |word| word.into_owned());
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// Where the results are and what to do next.

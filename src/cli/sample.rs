@@ -1,7 +1,7 @@
 //! `flowdistill sample`: draws from a model file, in constant memory.
 
 use super::target::target_of;
-use super::Global;
+use super::{signals, Global};
 use crate::data::{Dialect, RowWriter, Table};
 use crate::error::{Error, Result};
 use crate::evaluate::correction::{resample, Chain, Proposal};
@@ -10,6 +10,7 @@ use crate::progress::RowBar;
 use crate::seed::open_unit;
 use crate::target::{Constraint, Density};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
@@ -112,6 +113,9 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     if map.is_none() && !as_coordinates(options, &model) {
         writer = writer.of(model.columns());
     }
+    if options.output.is_some() {
+        signals::listen(None)?;
+    }
     let space = UsersSpace { options, model: &model, map: map.as_deref(), width };
     if let (Some(correction), Some(target)) = (options.correct, &target) {
         return corrected(correction, &space, target.as_ref(), writer, global);
@@ -119,6 +123,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let noise = global.seed().stream("sample");
     let bar = RowBar::new(global.quiet || options.output.is_none(), total);
     for first in (0..total).step_by(ROWS as usize) {
+        go_on()?;
         let rows = ROWS.min(total - first) as usize;
         let (mut points, mut log_prob) = (vec![0.0; rows * dim], vec![0.0; rows]);
         if let Some(given) = &given {
@@ -141,6 +146,14 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         bar.advance(rows as u64);
     }
     writer.finish()
+}
+
+/// An error where a signal has asked for the end; what was drawn so far goes with it.
+fn go_on() -> Result<()> {
+    if signals::STOP.load(Ordering::Relaxed) {
+        return Err(signals::stopped("nothing was written"));
+    }
+    Ok(())
 }
 
 /// What the model is given, which must be said if it is given anything.
@@ -236,6 +249,7 @@ fn corrected(
         chain.advance(dim, &mut points, &log_weights, &uniforms);
     }
     for first in (0..options.n).step_by(ROWS as usize) {
+        go_on()?;
         let rows = ROWS.min(options.n - first) as usize;
         match correction {
             Correction::Imh => {

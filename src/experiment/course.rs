@@ -1,12 +1,14 @@
 //! A run under way: stages carried out and judged, each on disk before the next begins.
 
 use super::check::{Plan, StagePlan};
-use super::evidence::{draw, Evidence};
-use super::folder::{Folder, DRAWS, METRICS, REPORT, RESOLVED, RUN_JSON};
+use super::evidence::{draw, source_of, Evidence};
+use super::folder::{Folder, DRAWS, REPORT, RESOLVED, RUN_JSON};
+use super::journal::{Journal, What};
 use super::models::Models;
 use super::recorder::Recorder;
 use super::report::{Record, StageRecord, Status};
-use super::spec::Spec;
+use super::spec::{MethodSpec, Spec};
+use super::stage_keeper::{add, cost_since, draws_as_parts, spent, StageKeeper};
 use super::watcher::Watcher;
 use crate::error::{Error, Result};
 use crate::evaluate::certificate::Verdict;
@@ -16,34 +18,35 @@ use crate::target::Evaluations;
 use crate::train::{StopReason, Trained};
 use std::borrow::Cow;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 /// A run under way.
 pub(super) struct Course<'a> {
     pub record: Record,
     /// Where it is kept; a run without a folder leaves nothing on disk.
     pub folder: Option<&'a Folder>,
-    pub clock: Instant,
+    pub journal: Journal<'a>,
     pub interrupt: &'a AtomicBool,
     pub watcher: &'a mut dyn Watcher,
     pub models: Models,
     pub evidence: Option<Evidence>,
     /// The student's draws on which its certificate rests.
     pub judged_by: Option<WeightedDraws>,
-    metrics: String,
+    /// Files that are written under their next names, and take their places together with the record.
+    pending: Vec<&'static str>,
 }
 
 impl<'a> Course<'a> {
     pub fn new(
         record: Record,
         folder: Option<&'a Folder>,
-        clock: Instant,
+        journal: Journal<'a>,
         interrupt: &'a AtomicBool,
         watcher: &'a mut dyn Watcher,
     ) -> Self {
-        let (models, metrics) = (Models::default(), String::new());
-        Self { record, folder, clock, interrupt, watcher, models, evidence: None, judged_by: None, metrics }
+        let (models, pending) = (Models::default(), Vec::new());
+        Self { record, folder, journal, interrupt, watcher, models, evidence: None, judged_by: None, pending }
     }
 
     /// Carries out these stages of `plan`.
@@ -54,8 +57,7 @@ impl<'a> Course<'a> {
         for place in places {
             let before = evaluations(plan);
             if let StagePlan::Sample(method, draws) = plan.stages[place] {
-                let path = self.folder.map(|folder| folder.file(DRAWS));
-                let found = draw(plan, (&method, draws), path.as_deref(), self.interrupt, self.watcher);
+                let found = self.draw(plan, &method, draws);
                 let found = self.unless_interrupted(found)?;
                 self.watcher.note(&found.summary());
                 self.put(plan, place, before, None, Some(&found))?;
@@ -91,14 +93,15 @@ impl<'a> Course<'a> {
         let stage = &plan.stages[place];
         self.watcher.begin(stage.name(), stage.settings().map_or(0, |settings| settings.steps));
         let target = plan.target.as_deref();
-        let mut recorder =
-            Recorder { stage: stage.name(), lines: &mut self.metrics, target, watcher: &mut *self.watcher };
-        let trained = self.models.carry_out(plan, stage, self.interrupt, &mut recorder);
+        let metrics = self.journal.metrics.clone();
+        let mut recorder = Recorder { stage: stage.name(), metrics: &metrics, target, watcher: &mut *self.watcher };
+        let mut keeper = StageKeeper::new(&mut self.journal, target);
+        let trained = self.models.carry_out(plan, stage, self.interrupt, &mut recorder, &mut keeper);
         self.watcher.end();
         let trained = trained?;
         if let Some(folder) = self.folder {
-            self.models.save(stage, folder)?;
-            folder.write(METRICS, &self.metrics)?;
+            let saved = self.models.save_next(stage, folder)?;
+            saved.into_iter().for_each(|name| self.pend(name));
         }
         if trained.skipped_steps > 0 {
             let (skipped, lowered) = (trained.skipped_steps, trained.lowered);
@@ -190,19 +193,70 @@ impl<'a> Course<'a> {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&mut self) -> Result<()> {
-        self.record.seconds = self.clock.elapsed().as_secs_f64();
+        self.record.seconds = self.journal.seconds();
         let Some(folder) = self.folder else { return Ok(()) };
-        folder.write(REPORT, &self.record.to_markdown())?;
-        folder.write(RUN_JSON, &format!("{:#}\n", self.record.to_json()))
+        self.journal.metrics.borrow_mut().flush()?;
+        let mut names = std::mem::take(&mut self.pending);
+        for name in &names {
+            self.record.files.insert((*name).into(), checksum_of(&folder.next(name))?);
+        }
+        folder.write_next(REPORT, &self.record.to_markdown())?;
+        folder.write_next(RUN_JSON, &format!("{:#}\n", self.record.to_json()))?;
+        // The record comes last: what it names is there by then.
+        names.extend([REPORT, RUN_JSON]);
+        folder.publish(&names)
     }
 
     /// Keeps the experiment that repeats what is being done.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn keep_spec(&self, spec: &Spec) -> Result<()> {
-        self.folder.map_or(Ok(()), |folder| folder.write(RESOLVED, &spec.to_ron()?))
+    pub fn keep_spec(&mut self, spec: &Spec) -> Result<()> {
+        let Some(folder) = self.folder else { return Ok(()) };
+        folder.write_next(RESOLVED, &spec.to_ron()?)?;
+        self.pend(RESOLVED);
+        Ok(())
     }
+
+    /// Has a file that is written under its next name take its place with the next record.
+    pub fn pend(&mut self, name: &'static str) {
+        if !self.pending.contains(&name) {
+            self.pending.push(name);
+        }
+    }
+
+    /// Draws of the target, or those of before.
+    fn draw(&mut self, plan: &Plan, method: &MethodSpec, draws: usize) -> Result<Evidence> {
+        let target = plan.target.as_deref();
+        let found = match self.journal.recall()? {
+            Some((entry, mut parts)) => {
+                let (What::Sampled(mut drawn), Some(draws)) = (entry.what, parts.doubles.remove("draws")) else {
+                    return Err(Error::invalid("the checkpoints are not those of this run"));
+                };
+                drawn.draws = draws;
+                add(target, (entry.evaluations, entry.nanoseconds));
+                Evidence { source: source_of(method), drawn }
+            }
+            None => {
+                let before = spent(target);
+                let found = draw(plan, (method, draws), self.interrupt, self.watcher)?;
+                let (cost, parts) = (cost_since(target, before), draws_as_parts(&found.drawn.draws));
+                self.journal.put(What::Sampled(found.drawn.clone()), None, &parts, cost)?;
+                found
+            }
+        };
+        if let Some(folder) = self.folder {
+            found.write(plan, &folder.next(DRAWS))?;
+            self.pend(DRAWS);
+        }
+        Ok(found)
+    }
+}
+
+/// The checksum of a file, as it is on record.
+fn checksum_of(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(|error| Error::output(path, error))?;
+    Ok(format!("blake3:{}", blake3::hash(&bytes).to_hex()))
 }
 
 /// How often the plan's target has been asked.

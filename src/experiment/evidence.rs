@@ -30,21 +30,17 @@ pub struct Evidence {
     pub drawn: Drawn,
 }
 
-/// Draws from the plan's target by `method` and writes them to `path`, if there is one.
+/// Draws from the plan's target by `method`.
 pub(super) fn draw(
     plan: &Plan,
     (method, draws): (&MethodSpec, usize),
-    path: Option<&Path>,
     interrupt: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> Result<Evidence> {
     let target = plan.target.as_deref().ok_or_else(|| Error::invalid("a stage that draws, without a target"))?;
     let stream = plan.seed.stream("sample");
     let target = Attended::new(target, interrupt);
-    let source = match method {
-        MethodSpec::Smc(_) => SMC,
-        MethodSpec::Nuts(_) => "the no-U-turn sampler",
-    };
+    let source = source_of(method);
     watcher.begin_open(&format!("{draws} draws of the target, {source}"), target.evaluated());
     let drawn = match method {
         MethodSpec::Smc(settings) => smc_in(plan.coordinates(), &target, settings, draws, &stream),
@@ -59,13 +55,15 @@ pub(super) fn draw(
         return Err(Error::Target(format!("{source} has drawn nothing: {}", drawn.faults.join("; "))));
     }
     drawn.draws = thinned(&drawn.draws, plan.dim, draws);
-    if let Some(path) = path {
-        let rows = drawn.draws.len() / plan.dim;
-        let mut writer = RowWriter::to_path(path, &plan.names, rows as u64)?;
-        writer.write_rows(&drawn.draws, plan.dim)?;
-        writer.finish()?;
-    }
     Ok(Evidence { source, drawn })
+}
+
+/// What a sampler is called.
+pub(super) fn source_of(method: &MethodSpec) -> &'static str {
+    match method {
+        MethodSpec::Smc(_) => SMC,
+        MethodSpec::Nuts(_) => "the no-U-turn sampler",
+    }
 }
 
 /// At most `most` rows, evenly spread.
@@ -78,6 +76,14 @@ fn thinned(points: &[f64], dim: usize, most: usize) -> Vec<f64> {
 }
 
 impl Evidence {
+    /// Writes the draws to `path`.
+    pub fn write(&self, plan: &Plan, path: &Path) -> Result<()> {
+        let rows = self.drawn.draws.len() / plan.dim;
+        let mut writer = RowWriter::to_path(path, &plan.names, rows as u64)?;
+        writer.write_rows(&self.drawn.draws, plan.dim)?;
+        writer.finish()
+    }
+
     /// One line for the person who watches.
     pub fn summary(&self) -> String {
         let log_z = self.drawn.log_z.map_or(String::new(), |(z, error)| format!("log Z {z:.3} ± {error:.3}, "));

@@ -6,6 +6,7 @@ use super::evidence::{certify_student, Evidence};
 use super::folder::{Folder, STUDENT, TEACHER};
 use super::report::Record;
 use super::spec::Against;
+use super::stage_keeper::StageKeeper;
 use super::verdict::{self, AgainstData};
 use super::watcher::Watcher;
 use crate::error::{Error, Result};
@@ -14,8 +15,8 @@ use crate::evaluate::{throughput, typicality::log_densities};
 use crate::flow::{Flow, FrozenModel, Model, Orientation, MOST_HELD_OUT};
 use crate::target::{Constraint, Density};
 use crate::train::{
-    train, weighted_mean, Annealing, Draws, Epochs, ForwardKl, MaximumLikelihood, Objective, Observer, ReverseKl,
-    Trained, WeightedSum,
+    weighted_mean, Annealing, Draws, Epochs, ForwardKl, MaximumLikelihood, Objective, Observer, ReverseKl, Trained,
+    WeightedSum,
 };
 use dfdx::prelude::Cpu;
 use std::sync::atomic::AtomicBool;
@@ -37,13 +38,14 @@ impl Models {
         stage: &StagePlan,
         interrupt: &AtomicBool,
         observer: &mut dyn Observer,
+        keeper: &mut StageKeeper,
     ) -> Result<Trained> {
         match stage {
             StagePlan::Sample(..) => Err(Error::invalid("a stage that draws trains nothing")),
             StagePlan::FitTeacher(settings) => {
                 let mut model = plan.new_model(Orientation::Density)?;
                 let mut objective = plan.likelihood(settings.batch)?;
-                let trained = train(&mut model.flow, &mut objective, settings, interrupt, observer)?;
+                let trained = keeper.train(&mut model.flow, &mut objective, settings, interrupt, observer)?;
                 plan.judge_held_out(&mut model);
                 self.teacher = Some(model);
                 Ok(trained)
@@ -60,7 +62,7 @@ impl Models {
                     _ => return Err(Error::invalid("a stage without the density that it trains against")),
                 };
                 let mut objective = plan.divergence(density, frozen.as_ref(), stage)?;
-                let trained = train(&mut model.flow, objective.as_mut(), settings, interrupt, observer)?;
+                let trained = keeper.train(&mut model.flow, objective.as_mut(), settings, interrupt, observer)?;
                 plan.judge_held_out(&mut model);
                 self.student = Some(model);
                 Ok(trained)
@@ -68,13 +70,15 @@ impl Models {
         }
     }
 
-    pub fn save(&self, stage: &StagePlan, folder: &Folder) -> Result<()> {
+    /// Writes what a stage has made under its next name; the name.
+    pub fn save_next(&self, stage: &StagePlan, folder: &Folder) -> Result<Option<&'static str>> {
         let (model, name) = match stage {
-            StagePlan::Sample(..) => return Ok(()),
+            StagePlan::Sample(..) => return Ok(None),
             StagePlan::FitTeacher(_) => (&self.teacher, TEACHER),
             StagePlan::TrainStudent(..) => (&self.student, STUDENT),
         };
-        model.as_ref().map_or(Ok(()), |model| model.save(&folder.file(name)))
+        let saved = model.as_ref().map(|model| model.save(&folder.next(name)).map(|()| name));
+        saved.transpose()
     }
 
     pub fn score(

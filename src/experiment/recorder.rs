@@ -1,13 +1,15 @@
 //! What is kept of every tenth step: a line of `metrics.jsonl`.
 
+use super::metrics::Metrics;
 use super::watcher::Watcher;
 use crate::target::Counted;
 use crate::train::{Observer, Progress};
+use std::cell::RefCell;
 
 /// Keeps every tenth step for `metrics.jsonl` and passes all of them on.
 pub(super) struct Recorder<'a> {
     pub stage: &'static str,
-    pub lines: &'a mut String,
+    pub metrics: &'a RefCell<Metrics>,
     pub target: Option<&'a Counted<'a>>,
     pub watcher: &'a mut dyn Watcher,
 }
@@ -30,10 +32,10 @@ impl Observer for Recorder<'_> {
                 progress: &'a Progress,
             }
             if let Ok(line) = serde_json::to_string(&Line { stage: self.stage, progress }) {
-                self.lines.push_str(&line);
-                self.lines.push('\n');
+                self.metrics.borrow_mut().push(&line);
             }
         }
+        self.metrics.borrow_mut().tick();
         self.watcher.step(progress);
     }
 }

@@ -12,6 +12,7 @@ use crate::target::Evaluations;
 use crate::train::Trained;
 use serde::Serialize;
 use serde_json::{json, Map, Value};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// How far a run came.
@@ -92,6 +93,8 @@ pub struct Record {
     pub modes: Vec<ModeMass>,
     /// What the student's draws say of each parameter.
     pub parameters: Vec<Parameter>,
+    /// The checksums of the files that belong to it.
+    pub files: BTreeMap<String, String>,
 }
 
 /// An attempt of a run that is left to the program.
@@ -218,6 +221,9 @@ impl Record {
             "target_evaluations": self.evaluations,
         });
         if let Some(map) = run.as_object_mut() {
+            if !self.files.is_empty() {
+                map.insert("files".into(), json!(self.files));
+            }
             if !self.attempts.is_empty() {
                 map.insert("attempts".into(), json!(self.attempts));
             }

@@ -4,6 +4,7 @@ use super::auto;
 use super::check::Plan;
 use super::course::Course;
 use super::folder::{Folder, INPUT, RESOLVED};
+use super::journal::{Journal, Keeping};
 use super::report::{Record, Scores, Status};
 use super::verdict::AgainstData;
 use super::watcher::Watcher;
@@ -11,7 +12,6 @@ use crate::error::Result;
 use crate::flow::Model;
 use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 /// Runs `plan` into `folder`; `input` is the experiment's text. Returns the record that was written.
 ///
@@ -24,26 +24,48 @@ pub fn run(
     interrupt: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> Result<Record> {
+    run_kept(plan, input, folder, Keeping::default(), interrupt, watcher)
+}
+
+/// [`run`] that keeps its state as `keeping` says, and goes on with the run that the folder holds if it says so: with the same results, bit for
+/// bit, as if it had never been cut.
+///
+/// # Errors
+/// As [`run`], and if the folder holds a run that differs, or one that cannot be gone on with.
+pub fn run_kept(
+    plan: &Plan,
+    input: &str,
+    folder: &Folder,
+    keeping: Keeping,
+    interrupt: &AtomicBool,
+    watcher: &mut dyn Watcher,
+) -> Result<Record> {
+    let journal = Journal::open(plan, folder, keeping)?;
+    if let (1.., _) | (_, true) = journal.found() {
+        watcher.note(&format!("going on after {:.0} s; what was done is read, not done again", journal.seconds()));
+    }
     folder.write(INPUT, input)?;
     folder.write(RESOLVED, &plan.spec.to_ron()?)?;
-    Ok(course_of(plan, Some(folder), interrupt, watcher)?.0)
+    Ok(course_of(plan, Some((folder, journal)), interrupt, watcher)?.0)
 }
 
 /// Carries out `plan`, into a folder or nowhere; the record and the student, if there is one.
 pub(super) fn course_of(
     plan: &Plan,
-    folder: Option<&Folder>,
+    kept: Option<(&Folder, Journal)>,
     interrupt: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> Result<(Record, Option<Model>)> {
-    let clock = Instant::now();
-    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let (folder, journal) = match kept {
+        Some((folder, journal)) => (Some(folder), journal),
+        None => (None, Journal::nowhere()),
+    };
     let record = Record {
         name: plan.spec.name.clone(),
         seed: plan.seed.0,
         status: Status::Running,
         threads: rayon::current_num_threads(),
-        started_unix: started.map_or(0, |time| time.as_secs()),
+        started_unix: journal.started_unix,
         seconds: 0.0,
         stages: Vec::new(),
         findings: plan.findings().to_vec(),
@@ -56,6 +78,7 @@ pub(super) fn course_of(
         evaluations: Default::default(),
         modes: Vec::new(),
         parameters: Vec::new(),
+        files: Default::default(),
     };
     if let Some(dropped) = plan.data.as_ref().map(|data| data.dropped).filter(|&dropped| dropped > 0) {
         watcher.note(&format!("{dropped} rows with a missing value were left out"));
@@ -65,7 +88,7 @@ pub(super) fn course_of(
     if let Some(note) = &plan.whitening_note {
         watcher.note(note);
     }
-    let mut course = Course::new(record, folder, clock, interrupt, watcher);
+    let mut course = Course::new(record, folder, journal, interrupt, watcher);
     match plan.auto {
         Some(auto) => auto::by_itself(plan, auto, &mut course)?,
         None => {

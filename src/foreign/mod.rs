@@ -5,6 +5,8 @@ pub mod frames;
 mod library;
 mod process;
 #[cfg(unix)]
+mod watchdog;
+#[cfg(unix)]
 mod worker;
 #[cfg(not(unix))]
 #[path = "no_worker.rs"]

@@ -39,3 +39,16 @@ impl Worker {
 pub fn exchange(_: &mut [Worker], _: Duration) -> Result<(), (usize, String)> {
     Ok(())
 }
+
+/// Nobody watches where there are no processes.
+pub struct Watchdog;
+
+impl Watchdog {
+    pub fn none() -> Self {
+        Self
+    }
+
+    pub fn over(_: &[Worker]) -> Self {
+        Self
+    }
+}

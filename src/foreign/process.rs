@@ -1,7 +1,7 @@
 //! A density that other processes evaluate, as many at a time as there are workers.
 
 use super::frames::{Greeting, Request};
-use super::worker::{exchange, Worker};
+use super::worker::{exchange, Watchdog, Worker};
 use crate::target::{Constraint, Density, Fatal, Faults};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -28,6 +28,8 @@ pub struct Process {
 }
 
 struct Workers {
+    /// Dropped before the processes that it watches over.
+    watchdog: Watchdog,
     list: Vec<Worker>,
     sequence: u32,
     failure: Option<String>,
@@ -48,7 +50,8 @@ impl Process {
         let timeout = Duration::from_secs_f64(timeout_s);
         let written = command.join(" ");
         let list = (0..workers).map(|_| Worker::start(command, folder)).collect::<Result<Vec<_>, _>>()?;
-        let mut workers = Workers { list, sequence: 0, failure: None };
+        let watchdog = Watchdog::over(&list);
+        let mut workers = Workers { watchdog, list, sequence: 0, failure: None };
         let greeting = workers.greetings(timeout).map_err(|fault| format!("`{written}`: {fault}"))?;
         Ok(Self { workers: Mutex::new(workers), greeting, command: written, timeout })
     }
@@ -131,6 +134,12 @@ impl Process {
 }
 
 impl Workers {
+    /// Ends them all.
+    fn give_up(&mut self) {
+        self.watchdog = Watchdog::none();
+        self.list.clear();
+    }
+
     /// Hears the greetings, which must be the same.
     fn greetings(&mut self, timeout: Duration) -> Result<Greeting, String> {
         self.exchange(self.list.len(), timeout)?;
@@ -186,7 +195,7 @@ impl Density for Process {
             let failure = format!("`{}`: {fault}", self.command);
             workers.failure = Some(failure.clone());
             // They are of no more use, and one of them may be stuck.
-            workers.list.clear();
+            workers.give_up();
             Fatal(failure)
         })
     }

@@ -1,5 +1,7 @@
 //! One process with its pipes: started, spoken to without ever waiting longer than allowed, and ended with all that it started.
 
+pub use super::watchdog::Watchdog;
+
 use super::frames::{Expected, Greeting, Incoming, Request};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::process::{kill_process_group, waitid, Pid, Signal, WaitId, WaitIdOptions};
@@ -67,6 +69,11 @@ impl Worker {
         };
         worker.never_block().map_err(|error| format!("cannot speak to {program:?}: {error}"))?;
         Ok(worker)
+    }
+
+    /// Its number, which is that of the group of what it starts.
+    pub fn leader(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     fn never_block(&self) -> rustix::io::Result<()> {

@@ -1,11 +1,9 @@
 //! The Adam optimiser over flat parameter slices, with a state that can be saved.
 
+use super::checkpoint_file::Parts;
 use super::pieces::{for_each, PIECE};
-use super::tensors_file::{load, save, NamedTensor};
-use crate::error::{Error, Result};
 use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The constants of Adam (Kingma and Ba 2015).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -91,34 +89,24 @@ impl Adam {
         });
     }
 
-    /// Writes the whole state to a file.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let moments = |kind: &str, all: &[Vec<f32>]| -> Vec<NamedTensor> {
-            all.iter().enumerate().map(|(i, values)| (format!("{kind}.{i:05}"), values.clone())).collect()
-        };
-        let tensors = [moments("first", &self.first), moments("second", &self.second)].concat();
-        save(path, &tensors, &Header { config: self.config, step: self.step, tensors: self.first.len() })
+    /// Puts the moments into `parts`; with [`Adam::step`] they are the whole state.
+    pub fn keep(&self, parts: &mut Parts) {
+        parts.put_all("adam.first", &self.first);
+        parts.put_all("adam.second", &self.second);
     }
 
-    /// Reads a state written by [`Adam::save`].
+    /// The state after `step` updates whose moments [`Adam::keep`] put into `parts`, for tensors of these lengths.
     ///
     /// # Errors
-    /// If the file cannot be read or is not such a state.
-    pub fn load(path: &Path) -> Result<Self> {
-        let (header, mut tensors): (Header, _) = load(path)?;
-        let mut take = |kind: &str| -> Result<Vec<Vec<f32>>> {
-            (0..header.tensors)
-                .map(|i| {
-                    let name = format!("{kind}.{i:05}");
-                    tensors.remove(&name).ok_or_else(|| Error::input(path, format!("tensor `{name}` is missing")))
-                })
-                .collect()
-        };
-        let (first, second) = (take("first")?, take("second")?);
-        Ok(Self { config: header.config, step: header.step, first, second })
+    /// If they are not there.
+    pub fn kept(
+        config: AdamConfig,
+        step: u64,
+        parts: &mut Parts,
+        lengths: &[usize],
+    ) -> std::result::Result<Self, String> {
+        let (first, second) = (parts.take_all("adam.first", lengths)?, parts.take_all("adam.second", lengths)?);
+        Ok(Self { config, step, first, second })
     }
 }
 
@@ -153,15 +141,6 @@ impl WithSimd for Update<'_> {
     }
 }
 
-/// What a saved state says besides its moments.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    config: AdamConfig,
-    step: u64,
-    tensors: usize,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,13 +166,12 @@ mod tests {
 
     #[test]
     fn a_resumed_run_is_the_uninterrupted_run() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let path = directory.path().join("adam.safetensors");
         let mut adam = Adam::new(AdamConfig::default(), [3, 1]);
         let mut values = vec![vec![1.0f32; 3], vec![2.0]];
         (0..10).for_each(|step| update(&mut adam, &mut values, step));
-        adam.save(&path).expect("saved");
-        let mut resumed = Adam::load(&path).expect("loaded");
+        let mut parts = Parts::default();
+        adam.keep(&mut parts);
+        let mut resumed = Adam::kept(AdamConfig::default(), adam.step(), &mut parts, &[3, 1]).expect("whole");
         assert_eq!(resumed, adam);
         let mut resumed_values = values.clone();
         for step in 10..20 {

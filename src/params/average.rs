@@ -1,5 +1,6 @@
 //! An exponential moving average of parameters.
 
+use super::checkpoint_file::Parts;
 use super::pieces::{for_each, PIECE};
 use pulp::{Arch, Simd, WithSimd};
 
@@ -26,6 +27,20 @@ impl Average {
         for_each(pieces, |(sums, values): (&mut [f32], &[f32])| {
             Arch::new().dispatch(Update { keep, take, sums, values });
         });
+    }
+
+    /// Puts the sums into `parts`; the weight of all that was taken in.
+    pub fn keep(&self, parts: &mut Parts) -> f64 {
+        parts.put_all("average", &self.sums);
+        self.weight
+    }
+
+    /// What [`Average::keep`] put into `parts`.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn kept(decay: f64, weight: f64, parts: &mut Parts, lengths: &[usize]) -> Result<Self, String> {
+        Ok(Self { decay, weight, sums: parts.take_all("average", lengths)? })
     }
 
     /// The averages; nothing before the first update.

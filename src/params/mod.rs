@@ -2,11 +2,13 @@
 
 mod adam;
 mod average;
+mod checkpoint_file;
 mod pieces;
 mod tensors_file;
 
 pub use adam::{Adam, AdamConfig};
 pub use average::Average;
+pub use checkpoint_file::{load_checkpoint, save_checkpoint, Parts};
 pub use pieces::norm;
 pub use tensors_file::{load, save, NamedTensor};
 

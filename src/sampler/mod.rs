@@ -119,7 +119,7 @@ impl NutsSettings {
 }
 
 /// What a sampler found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drawn {
     /// Draws of equal weight, row-major.
     #[serde(skip)]

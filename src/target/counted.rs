@@ -1,13 +1,13 @@
 //! A density that counts how often it is asked, and how long it takes.
 
 use super::{Density, Fatal, Faults};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::ops::{Add, Sub};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 /// Points at which a density was evaluated.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluations {
     /// Its value alone.
     pub values: u64,
@@ -55,6 +55,18 @@ impl<'t> Counted<'t> {
     /// How often it was asked so far.
     pub fn evaluations(&self) -> Evaluations {
         Evaluations { values: self.values.load(Relaxed), gradients: self.gradients.load(Relaxed) }
+    }
+
+    /// The time of one thread in them.
+    pub fn nanoseconds(&self) -> u64 {
+        self.nanoseconds.load(Relaxed)
+    }
+
+    /// Counts what was asked elsewhere as well, and its time.
+    pub fn add(&self, evaluations: Evaluations, nanoseconds: u64) {
+        self.values.fetch_add(evaluations.values, Relaxed);
+        self.gradients.fetch_add(evaluations.gradients, Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds, Relaxed);
     }
 
     /// The time of one thread that an evaluation took on average, in seconds; 0 before the first.

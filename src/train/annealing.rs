@@ -73,6 +73,11 @@ impl Annealing {
         self.beta
     }
 
+    /// Goes on from β as it was.
+    pub(super) fn go_on(&mut self, beta: f64) {
+        self.beta = beta;
+    }
+
     /// Raises β as far as the draws of step `step` allow, given log γ − log q and log b − log q of each,
     /// both but for a constant.
     pub fn advance(&mut self, step: u64, to_target: &[f64], to_base: &[f64]) -> f64 {

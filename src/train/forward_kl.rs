@@ -5,6 +5,7 @@ use super::objective::weighted_mean;
 use super::{Agreement, Epochs, Objective, Outcome, LOOK_ROWS};
 use crate::error::Result;
 use crate::flow::{Flow, FrozenModel, Method, Pass, Standardisation};
+use crate::params::Parts;
 use crate::seed::Stream;
 use dfdx::prelude::Cpu;
 
@@ -149,5 +150,15 @@ impl Objective for ForwardKl<'_> {
         let most = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mean = log_weights.iter().map(|w| (w - most).exp()).sum::<f64>() / rows as f64;
         Ok(Some(Agreement::of((-most - mean.ln()).exp().min(1.0), rows)))
+    }
+
+    fn keep(&self, under: &str, parts: &mut Parts) {
+        parts.words.insert(format!("{under}.since"), vec![self.since.0, self.since.1, self.batch as u64]);
+    }
+
+    fn go_on(&mut self, under: &str, parts: &Parts) -> std::result::Result<(), String> {
+        let [step, rows, batch] = parts.counters(&format!("{under}.since"))?;
+        (self.since, self.batch) = ((step, rows), batch as usize);
+        Ok(())
     }
 }

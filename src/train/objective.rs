@@ -3,7 +3,7 @@
 use super::Agreement;
 use crate::error::Result;
 use crate::flow::Flow;
-use crate::params::Parameters;
+use crate::params::{Parameters, Parts};
 use dfdx::prelude::*;
 
 /// One evaluation of an objective.
@@ -46,6 +46,17 @@ pub trait Objective {
     /// As [`Objective::evaluate`].
     fn agreement(&mut self, _flow: &Flow<f32, Cpu>, _look: u64, _rows: usize) -> Result<Option<Agreement>> {
         Ok(None)
+    }
+
+    /// Puts what later steps depend on besides their number and the weights into `parts`, under names that begin with `under`.
+    fn keep(&self, _under: &str, _parts: &mut Parts) {}
+
+    /// Goes on from what [`Objective::keep`] put there.
+    ///
+    /// # Errors
+    /// If it is not there.
+    fn go_on(&mut self, _under: &str, _parts: &Parts) -> std::result::Result<(), String> {
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Draws that were paid for are trained on again while the flow that drew them is near.
 
 use super::annealing::ess;
+use crate::params::Parts;
 use crate::seed::{open_unit, Stream};
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,28 @@ pub(super) struct Again {
 }
 
 impl Paid {
+    /// Puts them into `parts`.
+    pub fn put(&self, under: &str, parts: &mut Parts) {
+        parts.words.insert(format!("{under}.paid"), vec![self.dim as u64, self.next as u64]);
+        let all =
+            [("points", &self.points), ("slopes", &self.slopes), ("log_q", &self.log_q), ("values", &self.values)];
+        all.into_iter().for_each(|(name, values)| {
+            parts.doubles.insert(format!("{under}.paid.{name}"), values.clone());
+        });
+    }
+
+    /// Those that [`Paid::put`] put there.
+    pub fn of(under: &str, parts: &Parts) -> Result<Self, String> {
+        let [dim, next] = parts.counters(&format!("{under}.paid"))?;
+        let take = |name: &str| parts.doubles_of(&format!("{under}.paid.{name}"));
+        let (points, slopes, log_q, values) = (take("points")?, take("slopes")?, take("log_q")?, take("values")?);
+        let (dim, rows) = (dim as usize, log_q.len());
+        if points.len() != rows * dim || slopes.len() != rows * dim || values.len() != rows {
+            return Err("kept draws have not all of their parts".into());
+        }
+        Ok(Self { dim, next: next as usize, points, slopes, log_q, values })
+    }
+
     pub fn rows(&self) -> usize {
         self.log_q.len()
     }

@@ -6,6 +6,7 @@ use super::replay::{Again, Paid};
 use super::{Agreement, Objective, Outcome, Replay, LOOK_ROWS};
 use crate::error::{Error, Result};
 use crate::flow::{fresh_noise, Flow, Method, Pass, Standardisation};
+use crate::params::Parts;
 use crate::seed::Stream;
 use crate::target::{evaluate_in_pieces, Density, Faults};
 use dfdx::prelude::Cpu;
@@ -313,5 +314,25 @@ impl Objective for ReverseKl<'_> {
         let of_contexts = log_weights.chunks(TOGETHER).map(|log_weights| ess(log_weights.iter().copied()));
         let mean = of_contexts.sum::<f64>() / log_weights.chunks(TOGETHER).len() as f64;
         Ok(Some(Agreement::of(mean, rows)))
+    }
+
+    fn keep(&self, under: &str, parts: &mut Parts) {
+        let moved_on = self.moved_on.map_or(0, |turn| turn + 1);
+        let words = vec![self.since.0, self.since.1, self.batch as u64, moved_on];
+        parts.words.insert(format!("{under}.since"), words);
+        if let Some(annealing) = &self.annealing {
+            parts.doubles.insert(format!("{under}.beta"), vec![annealing.beta()]);
+        }
+        self.paid.put(under, parts);
+    }
+
+    fn go_on(&mut self, under: &str, parts: &Parts) -> std::result::Result<(), String> {
+        let [step, rows, batch, moved_on] = parts.counters(&format!("{under}.since"))?;
+        (self.since, self.batch, self.moved_on) = ((step, rows), batch as usize, moved_on.checked_sub(1));
+        if let Some(annealing) = &mut self.annealing {
+            annealing.go_on(parts.doubles_of(&format!("{under}.beta"))?[..].first().copied().unwrap_or(0.0));
+        }
+        self.paid = Paid::of(under, parts)?;
+        Ok(())
     }
 }

@@ -1,16 +1,18 @@
 //! The one training loop.
 
+use super::keeper::{Forgetful, Keeper};
 use super::rounds::Round;
+use super::state::State;
 use super::{Objective, Outcome, Settings, LOOK_ROWS, ROUND_LOOK_ROWS};
 use crate::error::Result;
 use crate::flow::Flow;
-use crate::params::{norm, Adam, AdamConfig, Average, Parameters};
+use crate::params::{norm, Average, Parameters};
 use dfdx::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why training stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StopReason {
@@ -74,7 +76,7 @@ pub trait Observer {
 }
 
 /// How a training run went.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trained {
     /// Why it stopped.
     pub reason: StopReason,
@@ -89,10 +91,10 @@ pub struct Trained {
     /// How often the rate was lowered, and the last good weights restored, because steps in a row were not finite.
     pub lowered: u32,
     /// Why no draw of a step could be used, where that happened last.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// ESS/N of what is kept, where training goes on until there is enough.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached_ess: Option<f64>,
     /// Wall-clock time.
     pub seconds: f64,
@@ -101,7 +103,7 @@ pub struct Trained {
 }
 
 /// Non-finite steps in a row after which training has diverged.
-const PATIENCE_WITH_NAN: u64 = 50;
+pub(super) const PATIENCE_WITH_NAN: u64 = 50;
 
 /// Non-finite steps in a row after which the last good weights are restored and the rate is lowered, …
 const HELP_AFTER: u64 = 10;
@@ -111,10 +113,10 @@ const LOWERED: f64 = 0.3;
 const MOST_HELP: u32 = 4;
 
 /// A round that leaves more than this of what the ESS/N lacked before is the last.
-const LITTLE: f64 = 0.85;
+pub(super) const LITTLE: f64 = 0.85;
 
 /// Looks in a row at which the ESS/N must be enough: one may be so by chance.
-const LOOKS_IN_A_ROW: u32 = 2;
+pub(super) const LOOKS_IN_A_ROW: u32 = 2;
 
 /// Minimises `objective` over the parameters of `flow`, which ends with the weights that are to be kept: the best by validation where
 /// there is one, else the average, else the last.
@@ -128,72 +130,89 @@ pub fn train(
     interrupt: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<Trained> {
-    let start = std::time::Instant::now();
-    let mut values = flow.snapshot();
-    let lengths: Vec<usize> = values.iter().map(Vec::len).collect();
-    let fresh_average = || (settings.average > 0.0).then(|| Average::new(settings.average, lengths.iter().copied()));
-    let mut adam = Adam::new(AdamConfig::default(), lengths.iter().copied());
-    let mut average = fresh_average();
-    let mut last_good = values.clone();
-    let mut best: Option<(f64, Vec<Vec<f32>>)> = None;
-    let mut gradients = values.clone();
-    let (mut skipped, mut in_a_row, mut without_gain, mut failed_rows) = (0, 0, 0, 0);
-    let mut reason = StopReason::Steps;
-    let mut taken = 0;
-    let mut target_seconds = 0.0;
-    let mut enough = 0;
-    let (mut factor_of_rate, mut lowered, mut refused) = (1.0, 0, None);
-    // The ESS/N at the last look and at the ends of rounds, with the weights of the best of these.
-    let (mut reached, mut looks_taken) = (None, 0);
-    let mut of_rounds: Vec<f64> = Vec::new();
-    let mut kept: Option<(f64, Vec<Vec<f32>>)> = None;
-    let rounds = settings.rounds();
-    let mut round = 0;
+    train_kept(flow, objective, settings, interrupt, observer, &mut Forgetful)
+}
 
+/// [`train`] whose state is left with `keeper` whenever that asks for it, at an interruption, and at the end; and which goes on, bit for bit, from
+/// the state that the keeper has found.
+///
+/// # Errors
+/// As [`train`], and if the keeper fails, or what it has found is the state of another training.
+pub fn train_kept(
+    flow: &mut Flow<f32, Cpu>,
+    objective: &mut dyn Objective,
+    settings: &Settings,
+    interrupt: &AtomicBool,
+    observer: &mut dyn Observer,
+    keeper: &mut dyn Keeper,
+) -> Result<Trained> {
+    let start = std::time::Instant::now();
+    let values = flow.snapshot();
+    let mut gradients = values.clone();
+    let mut state = match keeper.found() {
+        Some(found) => State::of(found, settings, values, objective)?,
+        None => State::new(settings, values),
+    };
+    let before = state.counts.seconds;
+    let mut reason = StopReason::Steps;
+    let rounds = settings.rounds();
+
+    flow.restore(&state.values);
     // The tensors of a step are those of the step before, in other words.
     let device = flow.device().clone();
     device.try_enable_cache()?;
-    for step in 0..settings.steps {
+    while state.counts.taken < settings.steps {
+        if let Some(over) = state.over(settings, &rounds) {
+            reason = over;
+            break;
+        }
         if interrupt.load(Ordering::Relaxed) {
             reason = StopReason::Interrupted;
             break;
         }
-        if step == rounds[round].end {
-            round += 1;
-            average = fresh_average();
+        if keeper.due() {
+            state.counts.seconds = before + start.elapsed().as_secs_f64();
+            keeper.keep(state.kept(objective))?;
+        }
+        let step = state.counts.taken;
+        while step >= rounds[state.counts.round].end {
+            state.counts.round += 1;
+            let round = state.counts.round;
+            state.average = state.fresh_average(settings);
             if rounds[round].batch != rounds[round - 1].batch {
                 objective.widen(step, rounds[round].batch);
             }
         }
-        let Round { begin, end, .. } = rounds[round];
+        let Round { begin, end, .. } = rounds[state.counts.round];
         let outcome = objective.evaluate(flow, step, &mut gradients)?;
         let Outcome { loss, ess, failed_rows: failed, beta, .. } = outcome;
-        target_seconds += outcome.target_seconds;
-        taken = step + 1;
-        failed_rows += failed as u64;
-        let rate = factor_of_rate * settings.rate.rate(step - begin, end - begin);
+        let counts = &mut state.counts;
+        counts.target_seconds += outcome.target_seconds;
+        counts.taken = step + 1;
+        counts.failed_rows += failed as u64;
+        let taken = counts.taken;
+        let rate = counts.factor_of_rate * settings.rate.rate(step - begin, end - begin);
         let norm = norm(&gradients);
         let mut validation = None;
         if loss.is_finite() && norm.is_finite() {
-            in_a_row = 0;
+            counts.in_a_row = 0;
             let factor = if settings.clip > 0.0 && norm > settings.clip { settings.clip / norm } else { 1.0 };
             // The values of before stay in `last_good`, in case they turn out to have been the last good ones.
-            adam.update(rate, factor as f32, &values, &gradients, &mut last_good);
-            std::mem::swap(&mut values, &mut last_good);
-            flow.restore(&values);
-            if let Some(average) = &mut average {
-                average.update(&values);
+            state.adam.update(rate, factor as f32, &state.values, &gradients, &mut state.last_good);
+            std::mem::swap(&mut state.values, &mut state.last_good);
+            flow.restore(&state.values);
+            if let Some(average) = &mut state.average {
+                average.update(&state.values);
             }
         } else {
-            skipped += 1;
-            in_a_row += 1;
-            refused = outcome.refused;
-            if in_a_row >= HELP_AFTER && lowered < MOST_HELP && skipped < taken {
-                (in_a_row, lowered, factor_of_rate) = (0, lowered + 1, LOWERED * factor_of_rate);
-                values.clone_from(&last_good);
-                flow.restore(&values);
-                adam = Adam::new(AdamConfig::default(), lengths.iter().copied());
-                average = fresh_average();
+            counts.skipped += 1;
+            counts.in_a_row += 1;
+            counts.refused = outcome.refused;
+            if counts.in_a_row >= HELP_AFTER && counts.lowered < MOST_HELP && counts.skipped < taken {
+                (counts.in_a_row, counts.lowered) = (0, counts.lowered + 1);
+                counts.factor_of_rate *= LOWERED;
+                state.start_again_from_last_good(settings);
+                flow.restore(&state.values);
             }
         }
         let at_end = taken == end;
@@ -202,35 +221,37 @@ pub fn train(
             None => taken % settings.validate_every == 0 || at_end,
         };
         if looks {
-            let candidate = average.as_ref().and_then(Average::values).unwrap_or_else(|| values.clone());
+            let average = state.average.as_ref().and_then(Average::values);
+            let candidate = average.unwrap_or_else(|| state.values.clone());
             flow.restore(&candidate);
             validation = objective.validate(flow);
+            let counts = &mut state.counts;
             if let Some(until) = settings.until {
                 let rows = if settings.rounds.is_some() { ROUND_LOOK_ROWS } else { LOOK_ROWS };
                 // A look that is good enough at the end of a round is followed by another one at once.
                 for _ in 0..LOOKS_IN_A_ROW {
-                    looks_taken += 1;
-                    let Some(found) = objective.agreement(flow, looks_taken, rows)? else { break };
-                    enough = if until.holds(&found) { enough + 1 } else { 0 };
-                    reached = Some(found.ess);
-                    if enough == 0 || settings.rounds.is_none() {
+                    counts.looks_taken += 1;
+                    let Some(found) = objective.agreement(flow, counts.looks_taken, rows)? else { break };
+                    counts.enough = if until.holds(&found) { counts.enough + 1 } else { 0 };
+                    counts.reached = Some(found.ess);
+                    if counts.enough == 0 || settings.rounds.is_none() {
                         break;
                     }
                 }
-                if let (Some(ess), Some(_)) = (reached, settings.rounds) {
-                    of_rounds.push(ess);
-                    if kept.as_ref().is_none_or(|(best, _)| ess > *best) {
-                        kept = Some((ess, candidate.clone()));
+                if let (Some(ess), Some(_)) = (counts.reached, settings.rounds) {
+                    counts.of_rounds.push(ess);
+                    if state.of_best_round.as_ref().is_none_or(|(best, _)| ess > *best) {
+                        state.of_best_round = Some((ess, candidate.clone()));
                     }
                 }
             }
-            flow.restore(&values);
+            flow.restore(&state.values);
             if let Some(score) = validation {
-                if score.is_finite() && best.as_ref().is_none_or(|(best, _)| score > *best) {
-                    best = Some((score, candidate));
-                    without_gain = 0;
+                if score.is_finite() && state.best.as_ref().is_none_or(|(best, _)| score > *best) {
+                    state.best = Some((score, candidate));
+                    counts.without_gain = 0;
                 } else {
-                    without_gain += 1;
+                    counts.without_gain += 1;
                 }
             }
         }
@@ -245,49 +266,19 @@ pub fn train(
             gradient_norm: norm,
             evaluations: None,
         });
-        if in_a_row >= PATIENCE_WITH_NAN {
-            reason = StopReason::Diverged;
-            break;
-        }
-        if enough >= LOOKS_IN_A_ROW {
-            reason = StopReason::Until;
-            break;
-        }
-        if at_end && round >= 2 && taken < settings.steps {
-            if let [.., before, after] = of_rounds[..] {
-                if 1.0 - after > LITTLE * (1.0 - before) {
-                    reason = StopReason::Rounds;
-                    break;
-                }
-            }
-        }
-        if settings.rounds.is_none() && settings.patience > 0 && without_gain >= settings.patience {
-            reason = StopReason::Patience;
-            break;
-        }
+    }
+    if reason == StopReason::Steps {
+        // The last step may have brought what another reason waits for.
+        reason = state.over(settings, &rounds).unwrap_or(reason);
     }
 
     device.try_disable_cache()?;
-    let best_validation = best.as_ref().map(|(score, _)| *score);
-    let reached_ess = kept.as_ref().map(|(ess, _)| *ess).or(reached);
-    let kept = match (kept, best, reason) {
-        (Some((_, weights)), _, _) | (None, Some((_, weights)), _) => weights,
-        (None, None, StopReason::Diverged) => last_good,
-        (None, None, _) => average.and_then(|average| average.values()).unwrap_or(values),
-    };
-    flow.restore(&kept);
-    let seconds = start.elapsed().as_secs_f64();
-    let skipped_steps = skipped;
-    Ok(Trained {
-        reason,
-        steps: taken,
-        skipped_steps,
-        failed_rows,
-        best_validation,
-        lowered,
-        refused,
-        reached_ess,
-        seconds,
-        target_seconds,
-    })
+    state.counts.seconds = before + start.elapsed().as_secs_f64();
+    match reason {
+        StopReason::Interrupted => keeper.keep(state.kept(objective))?,
+        _ => keeper.end(&|| state.kept(objective)),
+    }
+    let (weights, trained) = state.into_result(reason);
+    flow.restore(&weights);
+    Ok(trained)
 }

@@ -3,6 +3,7 @@
 use super::{Agreement, Objective, Outcome};
 use crate::error::Result;
 use crate::flow::Flow;
+use crate::params::Parts;
 use dfdx::prelude::Cpu;
 
 /// Σ weight · loss. Effective sample size and inverse temperature are those of the first part that has them; there is a validation score
@@ -65,5 +66,14 @@ impl Objective for WeightedSum<'_> {
             }
         }
         Ok(least)
+    }
+
+    fn keep(&self, under: &str, parts: &mut Parts) {
+        self.parts.iter().enumerate().for_each(|(p, (_, part))| part.keep(&format!("{under}.{p}"), parts));
+    }
+
+    fn go_on(&mut self, under: &str, parts: &Parts) -> std::result::Result<(), String> {
+        let mut places = self.parts.iter_mut().enumerate();
+        places.try_for_each(|(p, (_, part))| part.go_on(&format!("{under}.{p}"), parts))
     }
 }

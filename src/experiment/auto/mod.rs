@@ -64,13 +64,14 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
     let (mut tried, mut judged) = (Vec::new(), 0);
     let mut symptom = Symptom::default();
     while let Some(kind) = situation.next(&tried, &symptom) {
-        if !tried.is_empty() && spent(base, auto, course) {
+        if !tried.is_empty() && spent(base, auto, course)? {
             course.watcher.note("the budget is spent: the best attempt so far is kept");
             break;
         }
         let recipe = situation.recipe(kind, &symptom);
         tried.push(kind);
-        if let Some(seconds) = too_dear(kind, base, auto).filter(|_| best.is_some()) {
+        if best.is_some() && course.journal.decided(|_| is_too_dear(kind, base, auto))? {
+            let seconds = seconds_of(kind, base);
             course.watcher.note(&format!("left out, since it would take about {seconds:.0} s: {}", recipe.why));
             continue;
         }
@@ -127,23 +128,29 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
     conclude(base, best, &situation, judged, course)
 }
 
-/// The seconds that a way would spend in the target, if they are far more than there are.
-fn too_dear(kind: recipe::Kind, base: &Plan, auto: Auto) -> Option<f64> {
+/// The seconds that a way would spend in the target.
+fn seconds_of(kind: recipe::Kind, base: &Plan) -> f64 {
     let each = base.target.as_ref().map_or(0.0, |target| target.seconds_each());
-    let seconds = kind.evaluations() * each / rayon::current_num_threads() as f64;
-    Some(seconds).filter(|&seconds| seconds > 2.0 * auto.seconds)
+    kind.evaluations() * each / rayon::current_num_threads() as f64
+}
+
+/// Whether they are far more than there are.
+fn is_too_dear(kind: recipe::Kind, base: &Plan, auto: Auto) -> bool {
+    seconds_of(kind, base) > 2.0 * auto.seconds
 }
 
 /// Whether no further attempt should begin.
-fn spent(base: &Plan, auto: Auto, course: &Course) -> bool {
+fn spent(base: &Plan, auto: Auto, course: &mut Course) -> Result<bool> {
     let asked = evaluations(base).total();
-    course.clock.elapsed().as_secs_f64() > auto.seconds || auto.evaluations.is_some_and(|most| asked >= most)
+    let late = course.journal.decided(|journal| journal.seconds() > auto.seconds)?;
+    Ok(late || auto.evaluations.is_some_and(|most| asked >= most))
 }
 
 /// The best attempt becomes the run's result, with its certificate if it has one; its plan.
 fn restore<'t>(base: &Plan<'t>, best: Kept, course: &mut Course) -> Result<Plan<'t>> {
     if let Some(folder) = course.folder {
-        best.model.save(&folder.file(STUDENT))?;
+        best.model.save(&folder.next(STUDENT))?;
+        course.pend(STUDENT);
     }
     course.keep_spec(&best.spec)?;
     course.models.student = Some(best.model);
