@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 /// A shell that waits for its standard input to end, which it does when whoever holds the other side is no more, and then ends the groups
 /// of processes that it was told, with all that they have started. In a group of its own, so that what is meant for ours does not reach it.
 const SCRIPT: &str =
-    "trap '' INT TERM HUP; read -r _; for group in \"$@\"; do kill -KILL -- \"-$group\" 2>/dev/null; done";
+    "trap '' INT TERM HUP; read -r _; for group in \"$@\"; do kill -KILL \"-$group\" 2>/dev/null; done";
 
 /// Ends some groups of processes when we are ended, by whatever signal. Dropped, it does nothing any more.
 pub struct Watchdog(Option<Child>);
