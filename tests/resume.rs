@@ -220,6 +220,45 @@ fn a_folder_has_one_owner_until_it_ends() {
 }
 
 #[test]
+fn a_run_is_kept_until_a_stage_of_the_one_that_replaces_it_is_there() {
+    let short = STAGES.replace("steps: 15000", "steps: 200").replace("steps: 6000", "steps: 200");
+    let short = short
+        .replace("second: 14900", "second: 100")
+        .replace("Sample(method: Smc(islands: 2, particles: 256), draws: 2000),", "");
+    let short = short.replace("teacher: (", "data: (source: Draws(rows: 2000)), teacher: (");
+    let folder = folder_with(&short);
+    assert!(flowdistill(folder.path(), &["-q"]).output().expect("run").status.success());
+    std::fs::write(folder.path().join("runs/it/notes.txt"), "mine").expect("written");
+    let before = results(folder.path());
+    let longer = ["--force", "--set", "stages.0.steps=1000000", "--set", "stages.0.rate.peak=1e-4"];
+    let mut child = started(folder.path(), &longer, TRAININGS[0]);
+    send(&child, Signal::TERM);
+    assert_eq!(child.wait().expect("ended").code(), Some(143));
+    assert_same(&results(folder.path()), &before, "though another has begun");
+    // It was cut inside of its first stage and goes on there.
+    let beside = folder.path().join("runs/it/.beside");
+    assert!(beside.join("checkpoint/now.ckpt").exists());
+    let mut child = started(folder.path(), &[&["--resume"], &longer[1..]].concat(), "going on after");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert!(flowdistill(folder.path(), &["-q", "--force"]).output().expect("run").status.success());
+    assert_same(&results(folder.path()), &before, "though it is the same again");
+    assert!(!beside.exists() && folder.path().join("runs/it/notes.txt").exists());
+
+    // The disk is full at the first write.
+    let full =
+        format!("ulimit -f 0; exec {} run it.ron --force", assert_cmd::cargo::cargo_bin("flowdistill").display());
+    let output = Command::new("bash")
+        .args(["-c", &format!("trap '' XFSZ; {full}")])
+        .current_dir(folder.path())
+        .output()
+        .expect("run");
+    let said = words(&output);
+    assert_eq!((output.status.code(), said.matches("error: ").count()), (Some(1), 1), "{said}");
+    assert_same(&results(folder.path()), &before, "though another could not begin");
+}
+
+#[test]
 fn drawing_that_is_ended_leaves_nothing_behind() {
     let folder = folder_with(
         r#"(name: "it", target: Funnel(dim: 2), student: Flow(layers: 1, hidden: [4]), stages: [ReverseKl(against: Target, training: (steps: 5))], evaluation: (draws: 2000))"#,

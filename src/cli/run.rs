@@ -57,7 +57,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         return Ok(());
     }
     let folder = match options.resume {
-        true => Folder::own(&options.out, &plan.spec.name)?,
+        true => Folder::resume(&options.out, &plan.spec.name)?,
         false => Folder::create(&options.out, &plan.spec.name, options.force)?,
     };
     signals::listen((!global.quiet).then_some(FIRST))?;

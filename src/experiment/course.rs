@@ -204,7 +204,12 @@ impl<'a> Course<'a> {
         folder.write_next(RUN_JSON, &format!("{:#}\n", self.record.to_json()))?;
         // The record comes last: what it names is there by then.
         names.extend([REPORT, RUN_JSON]);
-        folder.publish(&names)
+        folder.publish(&names)?;
+        // Whatever it is to replace is kept until a stage of it is there.
+        match self.journal.found() {
+            (0, _) => Ok(()),
+            _ => folder.take_over(),
+        }
     }
 
     /// Keeps the experiment that repeats what is being done.

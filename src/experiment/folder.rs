@@ -4,6 +4,7 @@ use crate::durable;
 use crate::error::{Error, Result};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The experiment as written.
 pub const INPUT: &str = "experiment.ron";
@@ -32,16 +33,26 @@ const NEXT: &str = ".next-";
 /// The file that the owner of a folder holds locked.
 const LOCK: &str = ".lock";
 
+/// Where a run that is to replace another one is until its first stage is there.
+const BESIDE: &str = ".beside";
+/// The same while it takes the other one's place: first that goes, …
+const TAKING: &str = ".taking";
+/// … then this one's files come.
+const TAKEN: &str = ".taken";
+
 /// A run's folder, held by one owner.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    /// Whether the run's files are still beside those of the run that it is to replace.
+    beside: AtomicBool,
     /// Held until it is dropped, or the process is no more.
     _lock: File,
 }
 
 impl Folder {
-    /// Makes `parent/name` and owns it. A folder that holds a run is refused unless `force`, which has that run's files and no others removed.
+    /// Makes `parent/name` and owns it. A folder that holds a run is refused unless `force`: that run's files, and no others, are replaced once
+    /// the first stage of the new one is there ([`Folder::take_over`]).
     ///
     /// # Errors
     /// If it holds a run, somebody else owns it, or it cannot be made.
@@ -55,10 +66,73 @@ impl Folder {
             );
             return Err(Error::invalid(message));
         }
+        folder.forget_beside()?;
         if held {
-            folder.clear()?;
+            folder.go_beside()?;
+        } else {
+            // What a run that was killed at its very start has left.
+            remove_folder(&folder.path.join(CHECKPOINTS))?;
         }
         Ok(folder)
+    }
+
+    /// Makes `parent/name` if it is not there, and owns the run that it holds: the newest one that has begun.
+    ///
+    /// # Errors
+    /// As [`Folder::own`].
+    pub fn resume(parent: &Path, name: &str) -> Result<Self> {
+        let folder = Self::own(parent, name)?;
+        if folder.path.join(BESIDE).join(CHECKPOINTS).exists() {
+            folder.beside.store(true, Ordering::Relaxed);
+            folder.sweep()?;
+        } else {
+            folder.forget_beside()?;
+        }
+        Ok(folder)
+    }
+
+    fn go_beside(&self) -> Result<()> {
+        let place = self.path.join(BESIDE);
+        std::fs::create_dir_all(&place).map_err(|error| Error::output(&place, error))?;
+        self.beside.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn forget_beside(&self) -> Result<()> {
+        remove_folder(&self.path.join(BESIDE))
+    }
+
+    /// The run takes the place of the one beside which it has begun, if there is one. A process that is killed while it does so leaves it to the
+    /// next owner.
+    ///
+    /// # Errors
+    /// If files cannot be moved.
+    pub fn take_over(&self) -> Result<()> {
+        if self.beside.load(Ordering::Relaxed) {
+            rename(&self.path.join(BESIDE), &self.path.join(TAKING))?;
+            durable::sync_folder(&self.path)?;
+            self.complete_taking()?;
+            self.beside.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn complete_taking(&self) -> Result<()> {
+        let (taking, taken) = (self.path.join(TAKING), self.path.join(TAKEN));
+        if taking.exists() {
+            remove_folder(&self.path.join(CHECKPOINTS))?;
+            let old = ALL.iter().rev().map(|file| self.path.join(file)).filter(|file| file.exists());
+            old.map(|file| remove(&file)).collect::<Result<()>>()?;
+            rename(&taking, &taken)?;
+        }
+        if let Ok(entries) = std::fs::read_dir(&taken) {
+            for entry in entries.flatten() {
+                rename(&entry.path(), &self.path.join(entry.file_name()))?;
+            }
+            remove_folder(&taken)?;
+            durable::sync_folder(&self.path)?;
+        }
+        Ok(())
     }
 
     /// Makes `parent/name` if it is not there, and owns it whatever it holds.
@@ -79,19 +153,20 @@ impl Folder {
             }
             Err(TryLockError::Error(error)) => return Err(refuse(error)),
         }
-        let folder = Self { path, _lock: lock };
+        let folder = Self { path, beside: AtomicBool::new(false), _lock: lock };
+        folder.complete_taking()?;
         folder.sweep()?;
         Ok(folder)
     }
 
     /// Whether it holds a run, or a part of one.
     pub fn holds_a_run(&self) -> bool {
-        ALL.iter().any(|file| self.file(file).exists())
+        ALL.iter().any(|file| self.path.join(file).exists())
     }
 
     /// Removes what a run that was killed while it wrote has left half done.
     fn sweep(&self) -> Result<()> {
-        for folder in [self.path.clone(), self.file(CHECKPOINTS)] {
+        for folder in [self.place(), self.file(CHECKPOINTS)] {
             let Ok(entries) = std::fs::read_dir(&folder) else { continue };
             for entry in entries.flatten() {
                 let name = entry.file_name();
@@ -104,28 +179,27 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes the files of the run that it holds and no others: what would be gone on from first, then the record.
-    fn clear(&self) -> Result<()> {
-        let checkpoints = self.file(CHECKPOINTS);
-        if checkpoints.exists() {
-            std::fs::remove_dir_all(&checkpoints).map_err(|error| Error::output(&checkpoints, error))?;
-        }
-        ALL.iter().rev().map(|file| self.file(file)).filter(|file| file.exists()).try_for_each(|file| remove(&file))
-    }
-
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Where its files are.
+    fn place(&self) -> PathBuf {
+        match self.beside.load(Ordering::Relaxed) {
+            true => self.path.join(BESIDE),
+            false => self.path.clone(),
+        }
+    }
+
     /// The path of one of its files.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+        self.place().join(name)
     }
 
     /// Where one of its files is written until [`Folder::publish`].
     pub fn next(&self, name: &str) -> PathBuf {
-        self.path.join(format!("{NEXT}{name}"))
+        self.place().join(format!("{NEXT}{name}"))
     }
 
     /// Puts files that lie under their [`Folder::next`] names in their places, one right after the other.
@@ -137,7 +211,7 @@ impl Folder {
             let place = self.file(name);
             std::fs::rename(self.next(name), &place).map_err(|error| Error::output(&place, error))?;
         }
-        durable::sync_folder(&self.path)
+        durable::sync_folder(&self.place())
     }
 
     /// Writes one of its files, whole or not at all.
@@ -155,6 +229,17 @@ impl Folder {
     pub fn write_next(&self, name: &str, text: &str) -> Result<()> {
         durable::write(&self.next(name), text.as_bytes())
     }
+}
+
+fn remove_folder(path: &Path) -> Result<()> {
+    match path.exists() {
+        true => std::fs::remove_dir_all(path).map_err(|error| Error::output(path, error)),
+        false => Ok(()),
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(|error| Error::output(to, error))
 }
 
 fn remove(path: &Path) -> Result<()> {
