@@ -91,13 +91,20 @@ impl<'a> Course<'a> {
 
     fn train(&mut self, plan: &Plan, place: usize) -> Result<Trained> {
         let stage = &plan.stages[place];
-        self.watcher.begin(stage.name(), stage.settings().map_or(0, |settings| settings.steps));
+        let was_done = self.journal.is_behind();
+        if was_done {
+            self.watcher.note(&format!("{}: done before", stage.name()));
+        } else {
+            self.watcher.begin(stage.name(), stage.settings().map_or(0, |settings| settings.steps));
+        }
         let target = plan.target.as_deref();
         let metrics = self.journal.metrics.clone();
         let mut recorder = Recorder { stage: stage.name(), metrics: &metrics, target, watcher: &mut *self.watcher };
         let mut keeper = StageKeeper::new(&mut self.journal, target);
         let trained = self.models.carry_out(plan, stage, self.interrupt, &mut recorder, &mut keeper);
-        self.watcher.end();
+        if !was_done {
+            self.watcher.end();
+        }
         let trained = trained?;
         if let Some(folder) = self.folder {
             let saved = self.models.save_next(stage, folder)?;
