@@ -92,7 +92,7 @@ fn teachers_on_a_circle_and_in_an_interval_have_the_mass_of_their_rows() {
         format!(
             "(version: 1, name: \"x\", data: (source: Csv(path: \"rows.csv\"), standardise: false),
               teacher: (layers: 1, hidden: [], transformer: {transformer}, base: {base}),
-              stages: [MaximumLikelihood(steps: 400, batch: 256)])"
+              stages: [MaximumLikelihood(steps: 1000, batch: 256, rate: (peak: 0.01))])"
         )
     };
     // Angles around ±π, of which half are on either side.
@@ -135,7 +135,7 @@ fn what_does_not_go_with_a_circle_is_refused_with_what_would_be_right() {
             "whitening is Laplace",
         ),
     ] {
-        let error = run_text(folder.path(), &text(student, rest)).err().expect(words).to_string();
+        let error = run_text(folder.path(), &text(student, rest)).expect_err(words).to_string();
         assert!(error.contains(words), "{error}");
     }
     let data = |standardise: bool| {
@@ -145,7 +145,7 @@ fn what_does_not_go_with_a_circle_is_refused_with_what_would_be_right() {
         )
     };
     for (standardise, words) in [(true, "data.standardise is true"), (false, "the flows are on the interval")] {
-        let error = run_text(folder.path(), &data(standardise)).err().expect(words).to_string();
+        let error = run_text(folder.path(), &data(standardise)).expect_err(words).to_string();
         assert!(error.contains(words), "{error}");
     }
 }

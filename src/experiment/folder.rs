@@ -121,8 +121,8 @@ impl Folder {
         let (taking, taken) = (self.path.join(TAKING), self.path.join(TAKEN));
         if taking.exists() {
             remove_folder(&self.path.join(CHECKPOINTS))?;
-            let old = ALL.iter().rev().map(|file| self.path.join(file)).filter(|file| file.exists());
-            old.map(|file| remove(&file)).collect::<Result<()>>()?;
+            let mut old = ALL.iter().rev().map(|file| self.path.join(file)).filter(|file| file.exists());
+            old.try_for_each(|file| remove(&file))?;
             rename(&taking, &taken)?;
         }
         if let Ok(entries) = std::fs::read_dir(&taken) {

@@ -56,7 +56,7 @@ impl Identity {
     }
 
     /// The same as another state of the run `of`.
-    pub fn as_run(self, of: Self) -> Self {
+    pub fn of_run(self, of: Self) -> Self {
         Self { id: of.id, started_unix: of.started_unix, ..self }
     }
 

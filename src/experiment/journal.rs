@@ -162,7 +162,7 @@ impl<'a> Journal<'a> {
                     if let Some(first) = differences.iter().filter_map(|it| it.steps).min() {
                         mark = journal.extend_from(first, mark)?;
                     }
-                    now.as_run(found).write(folder)?;
+                    now.of_run(found).write(folder)?;
                 }
             }
             None => {
