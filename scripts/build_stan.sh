@@ -21,15 +21,25 @@ cache=$(realpath "$cache")
 stan=$cache/httpstan-$VERSION/httpstan
 
 if [ ! -e "$stan/stanc" ]; then
-    echo "fetching httpstan $VERSION into $cache" >&2
-    python3 -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 \
-        --dest "$cache/wheel" "httpstan==$VERSION"
-    # Unpacked beside its place and moved there whole, so that an interrupted run leaves nothing half done.
-    partial=$(mktemp -d "$cache/partial.XXXXXX")
-    python3 -m zipfile -e "$cache"/wheel/httpstan-"$VERSION"-*.whl "$partial"
-    chmod +x "$partial/httpstan/stanc"
-    rm -rf "$cache/httpstan-$VERSION"
-    mv "$partial" "$cache/httpstan-$VERSION"
+    # One fetches and unpacks, others wait; the lock goes with the process that holds it.
+    exec 9>"$cache/lock"
+    if command -v flock >/dev/null; then flock 9; fi
+    if [ ! -e "$stan/stanc" ]; then
+        echo "fetching httpstan $VERSION into $cache" >&2
+        # Unpacked beside its place and moved there whole, so that an interrupted run leaves nothing half done.
+        partial=$(mktemp -d "$cache/partial.XXXXXX")
+        trap 'rm -rf "$partial"' EXIT
+        python3 -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 \
+            --dest "$cache/wheel" "httpstan==$VERSION"
+        python3 -m zipfile -e "$cache"/wheel/httpstan-"$VERSION"-*.whl "$partial"
+        chmod +x "$partial/httpstan/stanc"
+        # Where there is no flock somebody else may have been first: theirs is as good. -T: never into a folder that is there.
+        [ -e "$stan/stanc" ] || rm -rf "$cache/httpstan-$VERSION"
+        mv -T "$partial" "$cache/httpstan-$VERSION" 2>/dev/null || [ -e "$stan/stanc" ]
+        rm -rf "$partial"
+        trap - EXIT
+    fi
+    exec 9>&-
 fi
 
 name=$(basename "$source" .stan)
@@ -43,6 +53,12 @@ trap 'rm -rf "$build"' EXIT
 g++ -std=c++17 -O2 -fPIC -shared -w -fvisibility=hidden \
     -DSTAN_THREADS -D_REENTRANT -D_GLIBCXX_USE_CXX11_ABI=0 -DBOOST_DISABLE_ASSERTS -DMODEL_HEADER='"model.hpp"' \
     -I"$build" -I"$stan/include" "$here/stan_interface.cpp" -o "$build/model.so" \
-    -L"$stan/lib" -Wl,-rpath,"$stan/lib" -l:libtbb.so.2
-mv "$build/model.so" "$target"
+    -L"$stan/lib" -Wl,-rpath,"$stan/lib" -l:libtbb.so.2 \
+    -lsundials_cvodes -lsundials_idas -lsundials_kinsol -lsundials_nvecserial -Wl,-z,now
+# Beside its place first: a rename is one step for whoever loads it meanwhile, and builds of one model at once do not mix.
+partial=$(mktemp "$target.XXXXXX")
+trap 'rm -rf "$build" "$partial"' EXIT
+cp "$build/model.so" "$partial"
+chmod 755 "$partial"
+mv "$partial" "$target"
 echo "$target"

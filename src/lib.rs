@@ -7,7 +7,8 @@
 //!
 //! | room | question it answers |
 //! |---|---|
-//! | [`error`], [`seed`], [`durable`] | what went wrong, which random number, how a file is written |
+//! | [`error`], [`seed`], [`shown`] | what went wrong, which random number, how foreign text is shown |
+//! | [`durable`], [`intake`], [`memory`] | how a file is written and read, what memory may be taken |
 //! | [`ops`], [`target`], [`data`] | kernels; unnormalized densities; tables of numbers |
 //! | [`expression`] | densities written as text: parsed, checked, differentiated |
 //! | [`foreign`] | densities in compiled models and in other processes |
@@ -70,11 +71,14 @@ pub mod experiment;
 pub mod expression;
 pub mod flow;
 pub mod foreign;
+pub mod intake;
+pub mod memory;
 pub mod ops;
 pub mod params;
 mod progress;
 pub mod sampler;
 pub mod seed;
+pub mod shown;
 pub mod target;
 pub mod train;
 pub mod transformer;

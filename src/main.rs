@@ -3,6 +3,7 @@
 use clap::Parser;
 use flowdistill::cli::Cli;
 use flowdistill::error::Error;
+use flowdistill::shown;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ fn main() -> ExitCode {
         Err(Error::Output { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody may be left to read it; the exit code says the same.
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+            let _ = writeln!(std::io::stderr(), "error: {}", shown::error(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }

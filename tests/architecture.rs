@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 const RANKS: &[(&str, u32)] = &[
     ("error", 0),
     ("seed", 0),
+    ("shown", 0),
     ("durable", 1),
+    ("intake", 1),
+    ("memory", 1),
     ("cholesky", 1),
     ("ops", 2),
     ("target", 2),

@@ -4,7 +4,7 @@ use super::Global;
 use crate::error::{Error, Result};
 use crate::evaluate::throughput::{measure, verdict, Throughput};
 use crate::experiment::{RUN_JSON, STUDENT, TEACHER};
-use crate::flow::Model;
+use crate::intake;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,9 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1,64,4096,65536")]
     batch: Vec<u32>,
 }
+
+/// The longest record of a run that is read.
+const LARGEST_RECORD: u64 = 1 << 26;
 
 /// The largest batch size that is measured.
 const LARGEST: u32 = 1 << 22;
@@ -31,7 +34,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     for (name, file, ess) in [("teacher", TEACHER, teacher_ess), ("student", STUDENT, student_ess)] {
         let path = options.run.join(file);
         if path.exists() {
-            rows.extend(measure(name, &Model::load(&path)?.freeze::<f32>(), &batches, ess));
+            rows.extend(measure(name, &super::load(&path, global)?.freeze::<f32>(), &batches, ess));
         }
     }
     if rows.is_empty() {
@@ -58,7 +61,7 @@ fn known_ess(run: &Path) -> Result<(Option<f64>, Option<f64>)> {
     if !path.exists() {
         return Ok((None, None));
     }
-    let text = std::fs::read_to_string(&path).map_err(|error| Error::input(&path, error))?;
+    let text = intake::text(&path, LARGEST_RECORD)?;
     let run: serde_json::Value = serde_json::from_str(&text).map_err(|error| Error::input(&path, error))?;
     let student = run["scores"]["student"]["ess"].as_f64();
     let last = run["stages"].as_array().and_then(|stages| stages.last()).and_then(|stage| stage["name"].as_str());

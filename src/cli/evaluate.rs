@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::held_out::certify_on_rows;
 use crate::evaluate::requirement::{check_conditions, require};
 use crate::experiment::{certify_at, IndependentSpec};
-use crate::flow::{FrozenModel, Model};
+use crate::flow::FrozenModel;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -46,7 +46,7 @@ pub struct Options {
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
     check_conditions(&options.require)?;
-    let model = Model::load(&options.model)?.freeze::<f64>();
+    let model = super::load(&options.model, global)?.freeze::<f64>();
     if let Some(path) = &options.data {
         return against_rows(&model, path, options, global);
     }

@@ -3,7 +3,6 @@
 use super::Global;
 use crate::data::{Dialect, RowWriter};
 use crate::error::Result;
-use crate::flow::Model;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -27,8 +26,8 @@ pub struct Options {
 /// Points evaluated at a time.
 const ROWS: usize = 8192;
 
-pub fn execute(options: &Options, _global: &Global) -> Result<()> {
-    let model = Model::load(&options.model)?.freeze::<f64>();
+pub fn execute(options: &Options, global: &Global) -> Result<()> {
+    let model = super::load(&options.model, global)?.freeze::<f64>();
     let dialect = Dialect { decimal: if options.decimal_comma { ',' } else { '.' }, ..Dialect::default() };
     let (path, has_supports) = (&options.points, model.constraint().value_names().is_some());
     // Values outside their supports have the density 0, so they are no points but values.

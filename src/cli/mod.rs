@@ -14,9 +14,12 @@ mod targets;
 
 use crate::error::{Error, Result};
 use crate::experiment::{Native, Plan, Spec};
+use crate::flow::Model;
+use crate::memory;
 use crate::seed::Seed;
+use crate::shown;
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Turn a density that is hard to sample into a sampler that needs one network pass and knows the exact log density of each draw.
 #[derive(Debug, Parser)]
@@ -49,6 +52,9 @@ struct Global {
     /// Results as JSON on standard output
     #[arg(long, global = true)]
     json: bool,
+    /// Refuse what would take more memory than this, such as 8G or 512M [default: three quarters of what there is]
+    #[arg(long, global = true, value_name = "BYTES", value_parser = memory::parse)]
+    memory_limit: Option<u64>,
 }
 
 impl Global {
@@ -115,6 +121,9 @@ impl Cli {
     /// # Errors
     /// With what went wrong; [`Error::exit_code`] says whose fault it is.
     pub fn execute(&self) -> Result<()> {
+        if let Some(bytes) = self.global.memory_limit {
+            memory::set_limit(bytes);
+        }
         let mut pool = rayon::ThreadPoolBuilder::new();
         if let Some(threads) = self.global.threads {
             pool = pool.num_threads(threads.into());
@@ -135,11 +144,20 @@ impl Cli {
     }
 }
 
-/// Writes `text` to standard output, reporting a closed pipe as an error.
+/// Reads a model file, with a note on standard error where it has no checksum.
+fn load(path: &Path, global: &Global) -> Result<Model> {
+    let (model, note) = Model::load_noting(path)?;
+    if let Some(note) = note.filter(|_| !global.quiet) {
+        eprintln!("note: {}", shown::text(&note));
+    }
+    Ok(model)
+}
+
+/// Writes `text` to standard output, reporting a closed pipe as an error. What is hidden in it is escaped, in JSON as JSON does it.
 fn print(text: &str) -> Result<()> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
+    out.write_all(shown::text(text).as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| Error::output(std::path::Path::new("standard output"), error))
 }

@@ -5,7 +5,7 @@ use super::{signals, Global};
 use crate::data::{Dialect, RowWriter, Table};
 use crate::error::{Error, Result};
 use crate::evaluate::correction::{resample, Chain, Proposal};
-use crate::flow::{FrozenModel, Method, Model};
+use crate::flow::{FrozenModel, Method};
 use crate::progress::RowBar;
 use crate::seed::open_unit;
 use crate::target::{Constraint, Density};
@@ -76,7 +76,7 @@ const ROWS: u64 = 8192;
 pub const LOG_PROB: &str = "log_prob";
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
-    let model = Model::load(&options.model)?.freeze::<f64>();
+    let model = super::load(&options.model, global)?.freeze::<f64>();
     let dim = model.dim();
     let map =
         options.constrain_with.as_ref().map(|path| map_of(path, options.allow_native, model.names())).transpose()?;

@@ -5,7 +5,6 @@ use crate::data::{Dialect, RowWriter};
 use crate::error::{Error, Result};
 use crate::evaluate::draws::draws_beside;
 use crate::evaluate::typicality::{log_densities, Reference};
-use crate::flow::Model;
 use serde_json::{Map, Number, Value};
 use std::path::{Path, PathBuf};
 
@@ -62,7 +61,7 @@ struct Scored {
 }
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
-    let loaded = Model::load(&options.model)?;
+    let loaded = super::load(&options.model, global)?;
     let model = loaded.freeze::<f64>();
     let dialect = Dialect { decimal: if options.decimal_comma { ',' } else { '.' }, ..Dialect::default() };
     let read = |path: &Path| Ok::<_, Error>(model.read_points(path, &dialect)?.values);

@@ -2,6 +2,7 @@
 
 use super::column::Kind;
 use super::days;
+use crate::shown;
 use std::collections::HashMap;
 
 /// What stands for a missing value.
@@ -126,7 +127,7 @@ impl Cells {
                 let place = words.places.get(cell).copied().or_else(|| words.alike(cell, *kind));
                 place.map(|place| place as f64).ok_or_else(|| {
                     let list: Vec<String> = words.list.iter().map(|word| format!("`{word}`")).collect();
-                    format!("one of {} is right", list.join(", "))
+                    format!("one of {} is right", shown::list(&list))
                 })
             }
             State::Words { found: words, .. } => {
@@ -175,13 +176,13 @@ impl Cells {
                 let line = first.unwrap_or(0);
                 return Err(format!(
                     "line {line}, column `{name}` holds `{}`; a finite number is right",
-                    found.list[0]
+                    shown::quoted(&found.list[0])
                 ));
             }
             if let Some((words, order)) = found.boolean() {
                 return Ok((Kind::Boolean { words }, Some(order)));
             }
-            let shown: Vec<String> = list.iter().take(3).map(|word| format!("`{word}`")).collect();
+            let shown: Vec<String> = list.iter().take(3).map(|word| format!("`{}`", shown::quoted(word))).collect();
             let more = if count > 3 { ", …" } else { "" };
             let advice = if list.iter().all(|word| days::day_of(word).is_some()) {
                 format!("`dates: [{name:?}]` takes it as days, or `columns` leaves it out")

@@ -4,11 +4,14 @@ use super::cells::{is_missing, Cells};
 use super::column::{Column, Columns, Kind};
 use super::dialect::Dialect;
 use super::source::{self, Lines};
-use super::Table;
+use super::{fault_of_columns, Table};
 use crate::error::{Error, Result};
+use crate::{memory, shown};
 use csv::{ByteRecord, Reader, ReaderBuilder, Terminator, Trim};
+use std::cell::Cell;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// How a text table is read.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -41,8 +44,8 @@ pub struct Text {
 /// Bytes from which the dialect is told.
 const START: usize = 1 << 16;
 
-/// More numbers than this are not held in memory.
-const MOST_CELLS: usize = 1 << 30;
+/// Numbers that are held without asking whether the memory does.
+const FEW: usize = 1 << 20;
 
 /// Reads a table of numbers and returns it with the number of rows that were left out for a missing cell. Only the numbers are held in
 /// memory, not the text.
@@ -71,6 +74,8 @@ pub struct OpenText {
     dialect: Dialect,
     /// The first row and its line, where there is no header.
     first: Option<(ByteRecord, u64)>,
+    /// Bytes since the last row.
+    since: Rc<Cell<usize>>,
 }
 
 impl OpenText {
@@ -106,6 +111,7 @@ impl OpenText {
         let delimiter = dialect.delimiter_of(&start[..whole.unwrap_or(start.len())]);
         let bytes = Cursor::new(start).chain(rest);
         let bytes = Lines::new(bytes, delimiter == b' ');
+        let since = bytes.since();
         let mut reader = ReaderBuilder::new()
             .trim(Trim::All)
             .has_headers(false)
@@ -118,6 +124,10 @@ impl OpenText {
         let line = next(&mut reader, &mut first).map_err(refuse)?;
         let line = line
             .ok_or_else(|| refuse("is empty; a header with the columns' names and rows of numbers are right".into()))?;
+        since.set(0);
+        if let Some(fault) = fault_of_columns(first.len() as u64) {
+            return Err(refuse(fault));
+        }
         let cells: Vec<&str> = first
             .iter()
             .map(|cell| std::str::from_utf8(cell).map_err(|_| refuse("is not UTF-8 text".into())))
@@ -137,7 +147,7 @@ impl OpenText {
             (0..cells.len()).map(|i| format!("c{i}")).collect()
         };
         let first = (!has_header).then_some((first, line));
-        Ok(Self { path: path.to_path_buf(), reader, names, dialect: *dialect, first })
+        Ok(Self { path: path.to_path_buf(), reader, names, dialect: *dialect, first, since })
     }
 
     /// The names of the columns.
@@ -160,7 +170,7 @@ impl OpenText {
                 Some(_) => self.names.iter().position(|other| other == name),
             };
             places.push(
-                place.ok_or_else(|| refuse(format!("has no column `{name}`; it has {}", self.names.join(", "))))?,
+                place.ok_or_else(|| refuse(format!("has no column `{name}`; it has {}", shown::list(&self.names))))?,
             );
         }
         let declared =
@@ -171,6 +181,7 @@ impl OpenText {
             .collect();
 
         let (mut values, mut dropped) = (Vec::new(), 0);
+        let mut checked = FEW;
         let mut record = ByteRecord::new();
         'rows: loop {
             let line = match self.first.take() {
@@ -183,10 +194,14 @@ impl OpenText {
                     None => break,
                 },
             };
+            self.since.set(0);
             let at = |name: &str, cell: &[u8], right: &str| {
-                let found =
-                    if cell.is_empty() { "nothing".into() } else { format!("`{}`", String::from_utf8_lossy(cell)) };
-                refuse(format!("line {line}, column `{name}` holds {found}; {right}"))
+                let found = if cell.is_empty() {
+                    "nothing".into()
+                } else {
+                    format!("`{}`", shown::quoted(&String::from_utf8_lossy(cell)))
+                };
+                refuse(format!("line {line}, column `{}` holds {found}; {right}", shown::quoted(name)))
             };
             // Before any cell is read: a row that is left out has no words either.
             for (&place, name) in places.iter().zip(&names) {
@@ -204,8 +219,10 @@ impl OpenText {
                 let text = std::str::from_utf8(cell).map_err(|_| at(name, cell, "UTF-8 text is right"))?;
                 values.push(column.read(text, line).map_err(|right| at(name, cell, &right))?);
             }
-            if values.len() > MOST_CELLS {
-                return Err(refuse(format!("holds more than {MOST_CELLS} numbers; fewer columns or rows are right")));
+            if values.len() > checked {
+                checked = 2 * values.len();
+                // It doubles when it grows, and is copied once more when it is divided.
+                memory::weigh("to hold its numbers", 3.0 * 8.0 * values.len() as f64).map_err(refuse)?;
             }
         }
         if values.is_empty() {
@@ -249,7 +266,7 @@ pub fn declare(table: &mut Table, kinds: &[Column]) -> Result<Columns> {
     for Column { name, kind } in kinds {
         let place = table.names.iter().position(|other| other == name);
         let place = place.ok_or_else(|| {
-            Error::invalid(format!("there is no column `{name}`; there are {}", table.names.join(", ")))
+            Error::invalid(format!("there is no column `{name}`; there are {}", shown::list(&table.names)))
         })?;
         let mut cells = Cells::new(Some(kind), '.', true);
         let dim = table.dim();

@@ -91,12 +91,19 @@ fn extension(path: &Path) -> String {
     path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
 
-/// Opens a file for reading, with a clear error where it is missing or a folder.
-fn open(path: &Path) -> Result<std::fs::File> {
-    let file = std::fs::File::open(path).map_err(|error| Error::input(path, error))?;
-    let metadata = file.metadata().map_err(|error| Error::input(path, error))?;
-    if metadata.is_dir() {
-        return Err(Error::input(path, "is a folder; a file is right"));
-    }
-    Ok(file)
+/// The most columns of a table, which is that of the coordinates of a flow.
+const MOST_COLUMNS: usize = 65_536;
+
+/// A file that unfolds to more than this many times its length is no table but made to fill a memory, once it has unfolded to so much.
+const MOST_UNFOLDED: u64 = 200;
+const UNFOLDED_FREELY: u64 = 64 << 20;
+
+/// Whether so much may come out of `length` compressed bytes.
+fn may_unfold(to: u64, length: u64) -> bool {
+    to <= UNFOLDED_FREELY || to / MOST_UNFOLDED <= length
+}
+
+/// What is wrong with a number of columns.
+fn fault_of_columns(columns: u64) -> Option<String> {
+    (columns > MOST_COLUMNS as u64).then(|| format!("has {columns} columns; at most {MOST_COLUMNS} are right"))
 }

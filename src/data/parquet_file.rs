@@ -3,8 +3,9 @@
 use super::cells::{is_missing, Cells};
 use super::column::Kind;
 use super::csv_file::{finish, CsvOptions, Text};
-use super::{open, Table};
+use super::{fault_of_columns, Table};
 use crate::error::{Error, Result};
+use crate::{intake, memory, shown};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use std::path::Path;
@@ -18,15 +19,20 @@ pub fn read_parquet(path: &Path, options: &CsvOptions) -> Result<Text> {
     let broken = |error: parquet::errors::ParquetError| {
         refuse(format!("is not a whole Parquet file that can be read ({error})"))
     };
-    let reader = SerializedFileReader::new(open(path)?).map_err(broken)?;
+    let reader = SerializedFileReader::new(intake::open(path)?.0).map_err(broken)?;
     let schema = reader.metadata().file_metadata().schema();
     let there: Vec<String> = schema.get_fields().iter().map(|field| field.name().to_string()).collect();
+    if let Some(fault) = fault_of_columns(there.len() as u64) {
+        return Err(refuse(fault));
+    }
+    let claimed = reader.metadata().file_metadata().num_rows().max(0) as f64 * there.len() as f64;
+    memory::weigh("to hold its numbers", 3.0 * 8.0 * claimed).map_err(refuse)?;
     let names = options.columns.clone().unwrap_or_else(|| there.clone());
     let places: Vec<usize> = names
         .iter()
         .map(|name| {
             let place = there.iter().position(|other| other == name);
-            place.ok_or_else(|| refuse(format!("has no column `{name}`; it has {}", there.join(", "))))
+            place.ok_or_else(|| refuse(format!("has no column `{name}`; it has {}", shown::list(&there))))
         })
         .collect::<Result<_>>()?;
     let declared = |name: &String| options.kinds.iter().find(|column| column.name == *name).map(|column| &column.kind);
@@ -39,7 +45,7 @@ pub fn read_parquet(path: &Path, options: &CsvOptions) -> Result<Text> {
         let record = record.map_err(broken)?;
         let fields: Vec<&Field> = record.get_column_iter().map(|(_, field)| field).collect();
         let at = |name: &str, found: &str, right: &str| {
-            refuse(format!("row {}, column `{name}` holds `{found}`; {right}", row + 1))
+            refuse(format!("row {}, column `{name}` holds `{}`; {right}", row + 1, shown::quoted(found)))
         };
         let mut found = Vec::with_capacity(names.len());
         for (&place, name) in places.iter().zip(&names) {

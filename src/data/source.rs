@@ -1,10 +1,13 @@
 //! Where the bytes of a text table come from: a file, plain or compressed, or standard input.
 
-use super::open;
+use super::may_unfold;
 use crate::error::{Error, Result};
+use crate::intake;
 use flate2::read::MultiGzDecoder;
+use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 /// What stands for standard input in the place of a path.
 pub const STANDARD_INPUT: &str = "-";
@@ -12,18 +15,25 @@ pub const STANDARD_INPUT: &str = "-";
 /// A line that is longer than this is no line of a table, but may be a small compressed file that unfolds without end.
 const LONGEST_LINE: usize = 1 << 24;
 
+/// The same for a row, which may have many lines in a quoted cell, with the comments before it.
+const LONGEST_ROW: usize = 1 << 26;
+
 /// How a file compressed by gzip begins (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Opens the text at `path`, `-` being standard input; what is compressed by gzip is unfolded as it is read.
 pub(super) fn text(path: &Path) -> Result<Box<dyn Read>> {
-    let raw: Box<dyn Read> =
-        if path == Path::new(STANDARD_INPUT) { Box::new(io::stdin().lock()) } else { Box::new(open(path)?) };
+    let (raw, length): (Box<dyn Read>, _) = if path == Path::new(STANDARD_INPUT) {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let (file, length) = intake::open(path)?;
+        (Box::new(file), Some(length))
+    };
     let (start, rest) = head(raw, GZIP.len()).map_err(|error| Error::input(path, error))?;
     let compressed = start == GZIP;
     let whole = BufReader::with_capacity(1 << 18, io::Cursor::new(start).chain(rest));
     let plain: Box<dyn Read> = if compressed { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) };
-    Ok(Box::new(Bounded { inner: plain, line: 1, length: 0 }))
+    Ok(Box::new(Bounded { inner: plain, line: 1, length: 0, folded: length.filter(|_| compressed), unfolded: 0 }))
 }
 
 /// Reads the first `length` bytes, fewer only where there are no more, and returns them with the rest.
@@ -33,16 +43,24 @@ pub(super) fn head<R: Read>(mut reader: R, length: usize) -> io::Result<(Vec<u8>
     Ok((start, reader))
 }
 
-/// A reader that refuses lines without end.
+/// A reader that refuses lines without end, and what unfolds to far more than any table does.
 struct Bounded<R> {
     inner: R,
     line: usize,
     length: usize,
+    /// The length of the compressed file.
+    folded: Option<u64>,
+    unfolded: u64,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let found = self.inner.read(buffer)?;
+        self.unfolded += found as u64;
+        if let Some(folded) = self.folded.filter(|&folded| !may_unfold(self.unfolded, folded)) {
+            let message = format!("unfolds from {folded} bytes to more than {}; no table does", self.unfolded);
+            return Err(io::Error::other(message));
+        }
         let mut lines = buffer[..found].split(|&byte| byte == b'\n');
         self.length += lines.next().map_or(0, <[u8]>::len);
         let mut longest = self.length;
@@ -77,12 +95,30 @@ pub(super) struct Lines<R> {
     ready: Vec<u8>,
     given: usize,
     ended: bool,
+    /// Bytes since whoever reads rows has had one.
+    since: Rc<Cell<usize>>,
 }
 
 impl<R: Read> Lines<R> {
     pub(super) fn new(inner: R, squeeze: bool) -> Self {
         let (ready, given) = (Vec::new(), 0);
-        Self { inner, squeeze, quoted: false, blank: true, pending: false, returned: false, ready, given, ended: false }
+        Self {
+            inner,
+            squeeze,
+            quoted: false,
+            blank: true,
+            pending: false,
+            returned: false,
+            ready,
+            given,
+            ended: false,
+            since: Rc::default(),
+        }
+    }
+
+    /// The count of bytes since it was last set to 0; more than a row can have end the reading, since a quoted cell may have any lines in it.
+    pub(super) fn since(&self) -> Rc<Cell<usize>> {
+        self.since.clone()
     }
 
     fn pass(&mut self, byte: u8) {
@@ -122,6 +158,12 @@ impl<R: Read> Read for Lines<R> {
             }
         }
         let count = buffer.len().min(self.ready.len() - self.given);
+        self.since.set(self.since.get() + count);
+        if self.since.get() > LONGEST_ROW {
+            return Err(io::Error::other(format!(
+                "has a row of more than {LONGEST_ROW} bytes; a quote may not be closed"
+            )));
+        }
         buffer[..count].copy_from_slice(&self.ready[self.given..][..count]);
         self.given += count;
         Ok(count)

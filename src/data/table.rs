@@ -1,6 +1,8 @@
 //! A table of finite numbers with named columns.
 
 use crate::error::{Error, Result};
+use crate::shown;
+use std::collections::HashSet;
 
 /// Rows of finite numbers, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,11 +22,13 @@ impl Table {
         if names.is_empty() {
             return Err(Error::invalid("a table without columns"));
         }
+        let mut known = HashSet::with_capacity(names.len());
         for (i, name) in names.iter().enumerate() {
             if name.is_empty() {
                 return Err(Error::invalid(format!("column {} has no name", i + 1)));
             }
-            if names[..i].contains(name) {
+            if !known.insert(name) {
+                let name = shown::quoted(name);
                 return Err(Error::invalid(format!("column `{name}` occurs twice; names must differ")));
             }
         }

@@ -6,7 +6,6 @@ pub mod correction;
 pub mod draws;
 pub mod figures;
 pub mod held_out;
-pub mod memory;
 pub mod parameters;
 pub mod pareto;
 pub mod regions;

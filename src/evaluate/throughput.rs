@@ -1,7 +1,7 @@
 //! How fast a model gives draws with their log densities.
 
-use super::memory;
 use crate::flow::{FrozenModel, Method, Orientation};
+use crate::memory;
 use crate::ops::real::Real;
 use crate::seed::Seed;
 use serde::Serialize;

@@ -1,5 +1,6 @@
 //! What is wrong with an experiment as written, each fault naming its field, its value and what would be right.
 
+use super::budget;
 use super::data_spec::SourceSpec;
 use super::rows;
 use super::spec::{Against, IndependentSpec, MethodSpec, Spec, StageSpec, StudentSpec, VERSION};
@@ -11,6 +12,9 @@ use std::path::Path;
 
 /// The largest number of rows drawn or scored at once by an experiment.
 const MOST_ROWS: usize = 100_000_000;
+
+/// More stages than this are taken for a slip of the pen.
+const MOST_STAGES: usize = 1_000;
 
 /// One error with all faults, or none.
 pub(super) fn refuse(path: &Path, faults: Vec<String>) -> Result<()> {
@@ -60,6 +64,10 @@ pub(super) fn faults_of_header(spec: &Spec, has_target: bool, faults: &mut Vec<S
 pub(super) fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<String>) {
     if let Stages::Auto(auto) = &spec.stages {
         faults.extend(auto.faults());
+    }
+    if spec.stages.len() > MOST_STAGES {
+        faults.push(format!("stages lists {}; at most {MOST_STAGES} are right", spec.stages.len()));
+        return;
     }
     let (mut teacher_fitted, mut sampled) = (false, false);
     for (i, stage) in spec.stages.iter().enumerate() {
@@ -174,6 +182,10 @@ pub(super) fn faults_of_flows(
     }
     if let (Some(student), false) = (student, matches!(spec.student, Some(StudentSpec::LikeTeacher))) {
         faults.extend(student.faults(space).into_iter().map(|fault| format!("student.{fault}")));
+    }
+    // Sizes that are wrong in themselves would only be named twice.
+    if faults.is_empty() {
+        faults.extend(budget::fault(spec, teacher, student, space));
     }
 }
 

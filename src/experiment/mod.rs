@@ -3,6 +3,7 @@
 mod among;
 mod attended;
 mod auto;
+mod budget;
 mod check;
 mod course;
 mod data_spec;

@@ -2,6 +2,7 @@
 
 use super::target_spec::TargetSpec;
 use crate::foreign::{Compiled, Process};
+use crate::shown;
 use crate::target::Density;
 use std::path::Path;
 
@@ -25,7 +26,7 @@ impl TargetSpec {
             TargetSpec::Process { command, workers, .. } => {
                 let times = if *workers == 1 { String::new() } else { format!(" {workers} times") };
                 let at = if folder == Path::new("") { Path::new(".") } else { folder };
-                Some(format!("start `{}`{times} in the folder {}", command.join(" "), at.display()))
+                Some(format!("start `{}`{times} in the folder {}", shown::command(command), at.display()))
             }
             _ => None,
         }

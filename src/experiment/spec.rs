@@ -6,7 +6,9 @@ use super::stages::{self, Stages};
 use super::target_spec::TargetSpec;
 use crate::error::{Error, Result};
 use crate::flow::FlowConfig;
+use crate::intake;
 use crate::sampler::{NutsSettings, SmcSettings};
+use crate::shown;
 use crate::train::{AnnealConfig, Divergence, Gradient, Settings};
 use ron::extensions::Extensions;
 use ron::ser::PrettyConfig;
@@ -247,17 +249,8 @@ impl Spec {
     /// # Errors
     /// If it is missing, too large, or not an experiment; the error names line and column.
     pub fn read(path: &Path) -> Result<(Self, String)> {
-        let refuse = |message: String| Error::input(path, message);
-        let metadata = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
-        if !metadata.is_file() {
-            return Err(refuse("is not a file; a RON experiment file is right".into()));
-        }
-        if metadata.len() > LARGEST {
-            return Err(refuse(format!("has {} bytes; an experiment has at most {LARGEST}", metadata.len())));
-        }
-        let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text".into()))?;
-        let spec = Self::parse(&text).map_err(refuse)?;
+        let text = intake::text(path, LARGEST)?;
+        let spec = Self::parse(&text).map_err(|message| Error::input(path, message))?;
         Ok((spec, text))
     }
 
@@ -272,9 +265,10 @@ impl Spec {
             // A minified file may be one long line; its neighbourhood is enough.
             let from = column.saturating_sub(80);
             let shown: String = source.chars().skip(from).take(120).collect();
+            let code = shown::cut(&error.code.to_string(), 600);
             let caret = " ".repeat(column.saturating_sub(from + 1));
             let nearest = nearest(&error.code).map_or(String::new(), |name| format!("; did you mean `{name}`?"));
-            format!("line {line}, column {column}: {}{nearest}\n  {shown}\n  {caret}^", error.code)
+            format!("line {line}, column {column}: {code}{nearest}\n  {shown}\n  {caret}^")
         })?;
         match stages::name_of(text).filter(|_| matches!(spec.stages, Stages::Auto(_))) {
             Some(name) if name != "Auto" => {

@@ -5,13 +5,17 @@ use crate::data::{Column, Columns, Grid, Kind};
 use crate::error::{Error, Result};
 use crate::params::{self, values, Parameters};
 use crate::seed::Seed;
+use crate::shown;
 use crate::target::Constraint;
 use dfdx::prelude::Cpu;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The version of the format that this program writes, and the newest that it reads.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
+
+/// The first version whose files have a checksum.
+const CHECKED: u32 = 6;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,12 +72,26 @@ impl Model {
     /// # Errors
     /// If the file is not a whole model of a format that this program knows.
     pub fn load(path: &Path) -> Result<Self> {
-        let (header, mut tensors): (serde_json::Value, _) = params::load(path)?;
-        let malformed = |error: serde_json::Error| Error::input(path, format!("its header is malformed: {error}"));
+        Ok(Self::load_noting(path)?.0)
+    }
+
+    /// The same with a note for people where the file is of an older format without a checksum, so that a damage to its weights goes unseen.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_noting(path: &Path) -> Result<(Self, Option<String>)> {
+        let params::Loaded::<serde_json::Value> { header, mut tensors, verified } = params::load(path)?;
+        let malformed = |error: serde_json::Error| {
+            Error::input(path, format!("its header is malformed: {}", shown::quoted(&error.to_string())))
+        };
         let Version { format } = Version::deserialize(&header).map_err(malformed)?;
         if format == 0 || format > FORMAT {
             let message =
                 format!("has format version {format}; this program reads up to {FORMAT}: a newer one is needed");
+            return Err(Error::input(path, message));
+        }
+        if format >= CHECKED && !verified {
+            let message = format!("is damaged: a file of format version {format} has a checksum, which this one lacks");
             return Err(Error::input(path, message));
         }
         let header = Header::deserialize(header).map_err(malformed)?;
@@ -130,6 +148,10 @@ impl Model {
             columns = Columns(names.iter().map(Column::real).collect());
             integers.into_iter().for_each(|i| columns.0[i].kind = Kind::Grid(Grid::WHOLE));
         }
-        Ok(Self { flow, standardisation, names, columns, constraint, held_out })
+        let note = (!verified).then(|| {
+            let what = "was written by an older program and has no checksum: a damage to its weights would not be seen";
+            format!("{} {what}", path.display())
+        });
+        Ok((Self { flow, standardisation, names, columns, constraint, held_out }, note))
     }
 }

@@ -1,6 +1,7 @@
 //! A density in a compiled model with BridgeStan's C interface.
 
 use super::library::{Loaded, Outcome};
+use crate::intake;
 use crate::target::{Constraint, Density, Fatal, Faults};
 use std::path::Path;
 
@@ -30,12 +31,7 @@ impl Compiled {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let refuse = |message: String| format!("data {}: {message}", path.display());
-    let size = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
-    if size > MOST_DATA {
-        return Err(refuse(format!("has {size} bytes; at most {MOST_DATA} are right")));
-    }
-    std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))
+    intake::text(path, MOST_DATA).map_err(|error| format!("data {error}"))
 }
 
 impl Density for Compiled {

@@ -5,6 +5,9 @@
 //! Software* 8(87), 5236).
 
 use super::{fault_of_names, MOST_COORDINATES};
+#[cfg(unix)]
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+#[cfg(not(unix))]
 use libloading::Library;
 use std::ffi::{c_char, c_int, c_uint, c_void, CStr, CString};
 use std::path::Path;
@@ -70,7 +73,9 @@ impl Loaded {
         let shown = path.display();
         let data = CString::new(data).map_err(|_| "its data contain a zero byte; JSON text is right".to_string())?;
         // SAFETY: this runs the library's initialisers, which may do anything: the user has allowed it (`--allow-native`).
-        let library = unsafe { Library::new(path) }.map_err(|error| format!("cannot load {shown}: {error}"))?;
+        let library = unsafe { load(path) }.map_err(|error| {
+            format!("cannot load {shown}: {error}; a library with all that it needs, as scripts/build_stan.sh links it, is right")
+        })?;
         // Never unloaded: what is taken from it below stays valid, and thread-local destructors of C++ still find their code.
         let library: &'static Library = Box::leak(Box::new(library));
 
@@ -201,6 +206,19 @@ impl Session<'_> {
             (code, message) => Err(message.unwrap_or_else(|| format!("it returned {code} without a reason"))),
         }
     }
+}
+
+/// Loads a library with all that it needs, so that what it lacks is known now and not in the midst of a run.
+///
+/// # Safety
+/// As that of the initialisers of the library, which run.
+unsafe fn load(path: &Path) -> Result<Library, libloading::Error> {
+    // SAFETY: by the function's own contract.
+    #[cfg(unix)]
+    return unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+    // SAFETY: by the function's own contract.
+    #[cfg(not(unix))]
+    return unsafe { Library::new(path) };
 }
 
 /// The function of that name.

@@ -2,6 +2,7 @@
 
 use super::frames::{Greeting, Request};
 use super::worker::{exchange, Watchdog, Worker};
+use crate::shown;
 use crate::target::{Constraint, Density, Fatal, Faults};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -48,7 +49,7 @@ impl Process {
             return Err(format!("timeout_s is {timeout_s}; 0.001 to 86400 is right"));
         }
         let timeout = Duration::from_secs_f64(timeout_s);
-        let written = command.join(" ");
+        let written = shown::command(command);
         let list = (0..workers).map(|_| Worker::start(command, folder)).collect::<Result<Vec<_>, _>>()?;
         let watchdog = Watchdog::over(&list);
         let mut workers = Workers { watchdog, list, sequence: 0, failure: None };

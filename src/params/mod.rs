@@ -10,7 +10,7 @@ pub use adam::{Adam, AdamConfig};
 pub use average::Average;
 pub use checkpoint_file::{load_checkpoint, save_checkpoint, Parts};
 pub use pieces::norm;
-pub use tensors_file::{load, save, NamedTensor};
+pub use tensors_file::{load, save, Loaded, NamedTensor};
 
 use crate::error::Result;
 use crate::ops::Rows;

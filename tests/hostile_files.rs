@@ -1,0 +1,156 @@
+//! Files and commands that somebody wrote to hurt: each is refused in a line, soon and in little memory.
+
+#[path = "common/npy.rs"]
+mod npy;
+
+use assert_cmd::Command;
+use npy::npy;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What the program says of `arguments` in `folder`, which it must refuse as bad input, soon, and in half a gigabyte of address space more
+/// than it needs.
+fn refused(folder: &Path, arguments: &[&str], word: &str) -> String {
+    let program = assert_cmd::cargo::cargo_bin("flowdistill");
+    let mut command = Command::new("sh");
+    // Address space, not memory: threads reserve much of it that they never touch.
+    command.args(["-c", "ulimit -v 2000000; exec \"$0\" \"$@\""]).arg(program).args(["--memory-limit", "500M"]);
+    let begun = Instant::now();
+    let output = command.current_dir(folder).args(arguments).timeout(Duration::from_secs(20)).output().expect("run");
+    let took = begun.elapsed();
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+    assert!(error.contains(word), "{arguments:?}: `{error}` should say `{word}`");
+    assert!(error.len() < 10_000, "{arguments:?}: {} bytes of error", error.len());
+    // A second is right where nothing else runs.
+    assert!(took < Duration::from_secs(10), "{arguments:?}: {took:?}");
+    error
+}
+
+/// Refuses the experiment that fits the table in `file`.
+fn refused_table(folder: &Path, kind: &str, file: &str, word: &str) -> String {
+    let experiment = format!("(name: \"x\", data: (source: {kind}(path: {file:?})))");
+    std::fs::write(folder.join("x.ron"), experiment).expect("written");
+    refused(folder, &["check", "x.ron"], word)
+}
+
+#[test]
+fn arrays_of_absurd_shapes_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let million = vec![0; 8_000_000];
+    let files: [(&str, &[u8], &str); 7] = [
+        ("(0, 1000000000000)", &[], "at most 65536"),
+        ("(0, 1000000000000000000)", &[], "at most 65536"),
+        ("(1, 1000000)", &million, "at most 65536"),
+        ("(0, 100000000)", &[], "at most 65536"),
+        ("(1000000000000000000, 3)", &[], "truncated"),
+        ("(0, 3)", &[], "at least one row"),
+        ("((((((((((((((((((((((((((((((3, 3", &[], "brackets"),
+    ];
+    for (shape, data, word) in files {
+        std::fs::write(folder.path().join("a.npy"), npy("<f8", "False", shape, data)).expect("written");
+        refused_table(folder.path(), "Npy", "a.npy", word);
+    }
+    let long = npy("<f8", "False", &format!("({}, 3)", "9".repeat(60_000)), &[]);
+    std::fs::write(folder.path().join("a.npy"), long).expect("written");
+    refused_table(folder.path(), "Npy", "a.npy", "");
+    std::fs::write(folder.path().join("a.npy"), b"\x93NUMPY\x02\x00\xff\xff\xff\xff{").expect("written");
+    refused_table(folder.path(), "Npy", "a.npy", "header of 4294967295 bytes");
+}
+
+#[test]
+fn tables_that_are_too_wide_too_long_or_unfold_without_end_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("written");
+    let names: Vec<String> = (0..200_000).map(|i| format!("c{i}")).collect();
+    write("wide.csv", format!("{}\n{}\n", names.join(","), vec!["1"; 200_000].join(",")).as_bytes());
+    refused_table(folder.path(), "Csv", "wide.csv", "200000 columns; at most 65536");
+    // A cell that is quoted is no longer than others, and none of its control characters reaches the terminal.
+    write("long.csv", format!("a,b\n1,\u{1b}]0;{}\n", "x".repeat(10_000_000)).as_bytes());
+    let error = refused_table(folder.path(), "Csv", "long.csv", "\\u001b]0;x");
+    assert!(error.len() < 600, "{error}");
+    // A gigabyte in one quoted cell: a file with a hole, which takes no room on the disk.
+    let hole = std::fs::File::create(folder.path().join("hole.csv")).expect("a file");
+    (&hole).write_all(b"a,b\n1,\"").expect("written");
+    hole.set_len(1 << 30).expect("a hole");
+    refused_table(folder.path(), "Csv", "hole.csv", "longer than");
+    let mut lines = b"a,b\n1,\"".to_vec();
+    lines.extend(std::iter::repeat_n(b"xxxxxxxxxxxxxxx\n", 5_000_000).flatten());
+    write("quoted.csv", &lines);
+    refused_table(folder.path(), "Csv", "quoted.csv", "may not be closed");
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    bomb.write_all(b"a,b\n").expect("written");
+    (0..200).for_each(|_| bomb.write_all(&b"1.5,2.5\n".repeat(1 << 16)).expect("written"));
+    write("bomb.csv.gz", &bomb.finish().expect("finished"));
+    refused_table(folder.path(), "Csv", "bomb.csv.gz", "unfolds from");
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(folder.path().join("bomb.npz")).expect("a file"));
+    let options = zip::write::SimpleFileOptions::default();
+    archive.start_file("a.npy", options).expect("an entry");
+    archive.write_all(&npy("<f8", "False", "(12500000, 1)", &[])).expect("written");
+    (0..100).for_each(|_| archive.write_all(&vec![0; 1_000_000]).expect("written"));
+    archive.finish().expect("finished");
+    refused_table(folder.path(), "Npz", "bomb.npz", "unfolds from");
+    // A table that is in order but larger than the limit.
+    write("large.npy", &npy("<f8", "False", "(30000000, 1)", &[0; 8]));
+    let large = std::fs::OpenOptions::new().append(true).open(folder.path().join("large.npy")).expect("a file");
+    large.set_len(240_000_200).expect("a hole");
+    refused_table(folder.path(), "Npy", "large.npy", "--memory-limit");
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_are_no_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["pipe.csv", "pipe.npy", "pipe.npz", "pipe.ron", "pipe.safetensors"] {
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status().expect("mkfifo");
+        assert!(made.success());
+    }
+    for (kind, file) in [("Csv", "pipe.csv"), ("Npy", "pipe.npy"), ("Npz", "pipe.npz")] {
+        refused_table(folder.path(), kind, file, "is a pipe or a device");
+    }
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero.csv")).expect("a link");
+    refused_table(folder.path(), "Csv", "zero.csv", "is a pipe or a device");
+    refused_table(folder.path(), "Npy", "/dev/zero", "is a pipe or a device");
+    refused(folder.path(), &["check", "pipe.ron"], "is a pipe or a device");
+    refused(folder.path(), &["sample", "pipe.safetensors", "-n", "1"], "is a pipe or a device");
+    refused(folder.path(), &["check", "."], "is a folder");
+}
+
+#[test]
+fn a_model_file_is_not_believed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.safetensors");
+    let sample = ["sample", "model.safetensors", "-n", "1"];
+    let entry = |i: usize| format!("\"t{i}\":{{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}");
+    let write = |tensors: usize| {
+        let all: Vec<String> = (0..tensors).map(entry).collect();
+        let header = format!("{{\"__metadata__\":{{\"flowdistill\":\"{{\\\"format\\\":1}}\"}},{}}}", all.join(","));
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+        std::fs::write(&path, bytes).expect("written");
+    };
+    write(1_700_000);
+    refused(folder.path(), &sample, "the longest is");
+    write(100_000);
+    refused(folder.path(), &sample, "malformed");
+    // Three gigabytes of nothing.
+    std::fs::File::create(&path).expect("a file").set_len(3 << 30).expect("a hole");
+    refused(folder.path(), &sample, "--memory-limit");
+}
+
+#[test]
+fn commands_are_shown_so_that_they_can_be_told_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = |command: &str, shown: &str| {
+        let experiment = format!("(name: \"x\", target: Process(command: {command}))");
+        std::fs::write(folder.path().join("x.ron"), experiment).expect("written");
+        let error = refused(folder.path(), &["check", "x.ron"], shown);
+        assert!(
+            !error.trim_end().chars().any(|c| c.is_control() || ('\u{202a}'..'\u{202f}').contains(&c)),
+            "{error:?}"
+        );
+    };
+    check("[\"python3\", \"a b\"]", "start `python3 'a b'`");
+    check("[\"python3\", \"a\", \"b\"]", "start `python3 a b`");
+    check("[\"rm\", \"\\u{1b}[2K\\r\\u{202e}x\"]", r"start `rm $'\u001b[2K\u000d\u202ex'`");
+}
