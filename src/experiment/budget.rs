@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn sizes_beyond_all_memory_are_faults_and_the_usual_ones_are_none() {
         let fault = |student: &str, stages: &str| {
-            let text = format!("(name: \"x\", target: Banana(), student: Flow({student}), stages: [{stages}])");
+            let text = format!("(name: \"x\", target: Banana(), student: Flow{student}, stages: [{stages}])");
             let spec = Spec::parse(&text).expect("an experiment");
             let Some(super::super::spec::StudentSpec::Flow(flow)) = spec.student.clone() else { panic!("a flow") };
             fault(&spec, &None, &Some(flow), Space { given: 0, variables: 2 })
