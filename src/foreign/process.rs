@@ -50,8 +50,14 @@ impl Process {
         }
         let timeout = Duration::from_secs_f64(timeout_s);
         let written = shown::command(command);
-        let list = (0..workers).map(|_| Worker::start(command, folder)).collect::<Result<Vec<_>, _>>()?;
-        let watchdog = Watchdog::over(&list);
+        // There before the first of them, so that none is ever without.
+        let mut watchdog = Watchdog::start();
+        let mut started = || {
+            let worker = Worker::start(command, folder)?;
+            watchdog.watch(&worker);
+            Ok::<_, String>(worker)
+        };
+        let list = (0..workers).map(|_| started()).collect::<Result<Vec<_>, _>>()?;
         let mut workers = Workers { watchdog, list, sequence: 0, failure: None };
         let greeting = workers.greetings(timeout).map_err(|fault| format!("`{written}`: {fault}"))?;
         Ok(Self { workers: Mutex::new(workers), greeting, command: written, timeout })

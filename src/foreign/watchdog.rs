@@ -1,13 +1,14 @@
 //! What ends the processes of a density when we are ended without being asked.
 
 use super::worker::Worker;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-/// A shell that waits for its standard input to end, which it does when whoever holds the other side is no more, and then ends the groups
-/// of processes that it was told, with all that they have started. In a group of its own, so that what is meant for ours does not reach it.
+/// A shell that is told groups of processes until its standard input ends, which it does when whoever holds the other side is no more, and then
+/// ends them, with all that they have started. In a group of its own, so that what is meant for ours does not reach it.
 const SCRIPT: &str =
-    "trap '' INT TERM HUP; read -r _; for group in \"$@\"; do kill -KILL \"-$group\" 2>/dev/null; done";
+    "trap '' INT TERM HUP; while read -r group; do all=\"$all $group\"; done; for group in $all; do kill -KILL \"-$group\" 2>/dev/null; done";
 
 /// Ends some groups of processes when we are ended, by whatever signal. Dropped, it does nothing any more.
 pub struct Watchdog(Option<Child>);
@@ -18,14 +19,19 @@ impl Watchdog {
         Self(None)
     }
 
-    /// One over the groups that these workers lead. Where there is no shell, nothing watches.
-    pub fn over(workers: &[Worker]) -> Self {
+    /// One over nothing yet. Where there is no shell, nothing watches.
+    pub fn start() -> Self {
         let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", SCRIPT, "sh"])
-            .args(workers.iter().map(|worker| worker.leader().as_raw_nonzero().to_string()));
+        command.args(["-c", SCRIPT]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         Self(command.spawn().ok())
+    }
+
+    /// Watches the group that this worker leads, too: to be called as soon as it is there.
+    pub fn watch(&mut self, worker: &Worker) {
+        if let Some(input) = self.0.as_mut().and_then(|child| child.stdin.as_mut()) {
+            let _ = writeln!(input, "{}", worker.leader().as_raw_nonzero());
+        }
     }
 }
 
