@@ -286,6 +286,8 @@ fn processes_go_when_we_go() {
         assert!(comes_to(&mut child, || read().ends_with('\n')));
         let pids: Vec<Pid> = read().split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
         assert_eq!(pids.len(), 2);
+        // They may be there before it is known to us that they are.
+        std::thread::sleep(Duration::from_millis(200));
         send(&child, signal);
         child.wait().expect("ended");
         let alive = |pid: &Pid| {

@@ -27,7 +27,7 @@ impl Watchdog {
         Self(command.spawn().ok())
     }
 
-    /// Watches the group that this worker leads, too: to be called as soon as it is there.
+    /// Watches the group that this worker leads, too: to be called as soon as it is there. Whoever ends us in the instant between leaves it behind.
     pub fn watch(&mut self, worker: &Worker) {
         if let Some(input) = self.0.as_mut().and_then(|child| child.stdin.as_mut()) {
             let _ = writeln!(input, "{}", worker.leader().as_raw_nonzero());
