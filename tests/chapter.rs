@@ -1,5 +1,5 @@
-//! Worked problems of a textbook chapter on normalizing flows (16.2, 16.4, 16.5, 16.6, 16.12) where this crate covers them; 16.1 and
-//! 16.7 need a uniform base and a leaky ReLU, which it has not.
+//! Worked problems of a textbook chapter on normalizing flows (16.2, 16.4, 16.5, 16.6, 16.12) where this crate covers them; 16.8 and
+//! 16.9 are in `tests/shape.rs`.
 
 use dfdx::prelude::*;
 use flowdistill::bijection::Bijection;
