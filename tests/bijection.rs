@@ -6,6 +6,7 @@ use common::*;
 use flowdistill::bijection::Bijection;
 use flowdistill::conditioner::Structure;
 use flowdistill::flow::{LayerShape, Orientation};
+use flowdistill::ops::joint::Joint;
 use flowdistill::ops::linear::Matrix;
 
 #[test]
@@ -55,7 +56,7 @@ fn log_dets_are_those_of_the_jacobian_and_forbidden_entries_are_exactly_zero() {
                 }
                 let alone = match &config.shapes()[l] {
                     LayerShape::Masked(shape) => shape.structure == Structure::Blocks(1),
-                    LayerShape::Linear(matrix) => *matrix == Matrix::Diagonal || space.variables == 1,
+                    LayerShape::Joint(joint) => *joint == Joint::Linear(Matrix::Diagonal) || space.variables == 1,
                 };
                 assert!(dim == 1 || alone || seen > 0, "{name}, {space:?}: nothing depends on anything");
             }

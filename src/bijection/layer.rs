@@ -1,6 +1,6 @@
 //! A layer of any kind: what a flow is a chain of.
 
-use super::{Autoregressive, Bijection, Linear};
+use super::{Autoregressive, Bijection, Joint};
 use crate::error::{Error, Result};
 use crate::ops::autoregressive::Buffers;
 use crate::ops::chunks::{Chunk, CHUNK};
@@ -16,8 +16,8 @@ use dfdx::prelude::*;
 pub enum Kind<E: Real, D: Kernels<E>> {
     /// Variables transformed by what a masked network makes of others.
     Masked(Autoregressive<E, D>),
-    /// A linear map.
-    Linear(Linear<E, D>),
+    /// A map of all variables at once.
+    Joint(Joint<E, D>),
 }
 
 /// A layer with the memory that its passes use again.
@@ -43,7 +43,7 @@ impl<E: Real, D: Kernels<E>> Layer<E, D> {
     pub fn tensors(&self) -> &[Rows<E, D>] {
         match &self.kind {
             Kind::Masked(layer) => layer.conditioner().tensors(),
-            Kind::Linear(layer) => layer.tensors(),
+            Kind::Joint(layer) => layer.tensors(),
         }
     }
 
@@ -51,14 +51,14 @@ impl<E: Real, D: Kernels<E>> Layer<E, D> {
     pub fn on_slices<F: Real>(&self, packed: bool) -> Map<F, Transformer> {
         match &self.kind {
             Kind::Masked(layer) => Map::Masked(layer.on_slices(packed)),
-            Kind::Linear(layer) => Map::Linear(layer.on_slices()),
+            Kind::Joint(layer) => layer.on_slices(),
         }
     }
 
     /// Looks at the rows of `x` that come to it, on the way that it applies forward or on the other, and starts from them if it is of a kind that
     /// does.
     pub fn start(&mut self, x: &Points<E, D>, forward: bool) {
-        if let Kind::Linear(layer) = &mut self.kind {
+        if let Kind::Joint(layer) = &mut self.kind {
             layer.start(x, forward);
         }
     }
@@ -66,7 +66,7 @@ impl<E: Real, D: Kernels<E>> Layer<E, D> {
     fn link(&self) -> Link<'_, E, D, Transformer> {
         match &self.kind {
             Kind::Masked(layer) => layer.link(),
-            Kind::Linear(layer) => layer.link(),
+            Kind::Joint(layer) => layer.link(),
         }
     }
 }
@@ -101,14 +101,14 @@ impl<E: Real, D: Kernels<E>> Parameters<E, D> for Layer<E, D> {
     fn parameters(&self) -> Vec<(String, &Rows<E, D>)> {
         match &self.kind {
             Kind::Masked(layer) => layer.parameters(),
-            Kind::Linear(layer) => layer.parameters(),
+            Kind::Joint(layer) => layer.parameters(),
         }
     }
 
     fn parameters_mut(&mut self) -> Vec<&mut Rows<E, D>> {
         match &mut self.kind {
             Kind::Masked(layer) => layer.parameters_mut(),
-            Kind::Linear(layer) => layer.parameters_mut(),
+            Kind::Joint(layer) => layer.parameters_mut(),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 mod autoregressive;
 mod chain;
+mod joint;
 mod layer;
-mod linear;
 
 pub use autoregressive::Autoregressive;
 pub use chain::Chain;
+pub use joint::Joint;
 pub use layer::{Kind, Layer};
-pub use linear::Linear;
 
 use crate::error::{Error, Result};
 use crate::ops::real::Real;

@@ -3,6 +3,7 @@
 use super::layers::{LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec};
 use super::{BaseConfig, Space};
 use crate::conditioner::{Activation, Groups, MadeConfig, Order, Structure};
+use crate::ops::joint::{Joint, Kind};
 use crate::ops::linear::Matrix;
 use crate::ops::network::Network;
 use crate::ops::transform::Transform;
@@ -71,7 +72,9 @@ impl FlowConfig {
                 let mut masked = 0..;
                 let shape = |layer: &LayerSpec| match layer {
                     LayerSpec::Masked(given) => LayerShape::Masked(self.masked(masked.next().unwrap_or(0), given)),
-                    LayerSpec::Linear(matrix) => LayerShape::Linear(*matrix),
+                    LayerSpec::Linear(matrix) => LayerShape::Joint(Joint::Linear(*matrix)),
+                    LayerSpec::Planar => LayerShape::Joint(Joint::Formula(Kind::Planar)),
+                    LayerSpec::Radial => LayerShape::Joint(Joint::Formula(Kind::Radial)),
                     LayerSpec::Repeat(..) => unreachable!("repetitions are written out"),
                 };
                 self.layers.each().into_iter().map(shape).collect()
@@ -115,7 +118,7 @@ impl FlowConfig {
 
     /// Whether a layer or the base is fitted to data before it learns.
     pub fn starts_from_data(&self) -> bool {
-        let of_layer = |shape: &LayerShape| *shape == LayerShape::Linear(Matrix::ActNorm);
+        let of_layer = |shape: &LayerShape| *shape == LayerShape::Joint(Joint::Linear(Matrix::ActNorm));
         self.base.is_fitted() || self.shapes().iter().any(of_layer)
     }
 
@@ -229,7 +232,7 @@ impl LayerShape {
     pub fn masked(&self) -> Option<&MaskedShape> {
         match self {
             LayerShape::Masked(shape) => Some(shape),
-            LayerShape::Linear(_) => None,
+            LayerShape::Joint(_) => None,
         }
     }
 
@@ -237,28 +240,28 @@ impl LayerShape {
     fn steps(&self, space: Space) -> usize {
         match self {
             LayerShape::Masked(shape) => shape.groups(space).sizes.len(),
-            LayerShape::Linear(_) => 1,
+            LayerShape::Joint(_) => 1,
         }
     }
 
     fn parameters(&self, space: Space) -> usize {
         match self {
             LayerShape::Masked(shape) => shape.network(space).tensors().iter().map(|tensor| tensor.len).sum(),
-            LayerShape::Linear(matrix) => matrix.tensors(space.variables).into_iter().map(|(_, len)| len).sum(),
+            LayerShape::Joint(joint) => joint.tensors(space.variables).into_iter().map(|(_, len)| len).sum(),
         }
     }
 
     fn multiplications(&self, space: Space) -> usize {
         match self {
             LayerShape::Masked(shape) => shape.network(space).weights(),
-            LayerShape::Linear(_) => space.variables * space.variables,
+            LayerShape::Joint(joint) => joint.multiplications(space.variables),
         }
     }
 
     fn faults(&self, dim: usize) -> Vec<String> {
         match self {
             LayerShape::Masked(shape) => shape.faults(dim),
-            LayerShape::Linear(matrix) => matrix.fault().into_iter().collect(),
+            LayerShape::Joint(joint) => joint.fault().into_iter().collect(),
         }
     }
 }

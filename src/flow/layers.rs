@@ -1,6 +1,7 @@
 //! The layers of a flow as people write them, and each of them written out.
 
 use crate::conditioner::{Activation, MadeConfig, Order, Structure};
+use crate::ops::joint::{Joint, Kind};
 use crate::ops::linear::Matrix;
 use crate::transformer::Transformer;
 use serde::de::{SeqAccess, Visitor};
@@ -27,6 +28,10 @@ pub enum LayerSpec {
     Masked(MaskedSpec),
     /// A linear map of all variables.
     Linear(Matrix),
+    /// A fold of all variables along a plane (Rezende and Mohamed 2015).
+    Planar,
+    /// A swelling of all variables about a point.
+    Radial,
 }
 
 /// A masked layer; what is not said is as the flow says it. Its order is the next of the flow's where it has none.
@@ -61,8 +66,8 @@ pub struct MaskedSpec {
 pub enum LayerShape {
     /// A masked layer.
     Masked(MaskedShape),
-    /// A linear map.
-    Linear(Matrix),
+    /// A map of all variables at once.
+    Joint(Joint),
 }
 
 /// A masked layer, all of it.
@@ -106,21 +111,21 @@ impl Layers {
 impl LayerSpec {
     fn count(&self) -> usize {
         match self {
-            LayerSpec::Masked(_) | LayerSpec::Linear(_) => 1,
             LayerSpec::Repeat(times, list) => {
                 list.iter().map(LayerSpec::count).fold(0, usize::saturating_add).saturating_mul(*times)
             }
+            _ => 1,
         }
     }
 
     fn add_to<'a>(&'a self, all: &mut Vec<&'a LayerSpec>) {
         match self {
-            LayerSpec::Masked(_) | LayerSpec::Linear(_) => all.push(self),
             // Nothing is nothing however often.
             LayerSpec::Repeat(..) if self.count() == 0 => {}
             LayerSpec::Repeat(times, list) => {
                 (0..*times).for_each(|_| list.iter().for_each(|layer| layer.add_to(all)));
             }
+            _ => all.push(self),
         }
     }
 }
@@ -130,7 +135,9 @@ impl LayerShape {
     pub(super) fn spec(self) -> LayerSpec {
         let MaskedShape { structure, order, transformer, made } = match self {
             LayerShape::Masked(shape) => shape,
-            LayerShape::Linear(matrix) => return LayerSpec::Linear(matrix),
+            LayerShape::Joint(Joint::Linear(matrix)) => return LayerSpec::Linear(matrix),
+            LayerShape::Joint(Joint::Formula(Kind::Planar)) => return LayerSpec::Planar,
+            LayerShape::Joint(Joint::Formula(Kind::Radial)) => return LayerSpec::Radial,
         };
         let MadeConfig { hidden, activation, residual, skip } = made;
         LayerSpec::Masked(MaskedSpec {
@@ -183,7 +190,7 @@ mod tests {
     fn masked(shape: &LayerShape) -> &MaskedShape {
         match shape {
             LayerShape::Masked(shape) => shape,
-            LayerShape::Linear(_) => panic!("{shape:?}"),
+            LayerShape::Joint(_) => panic!("{shape:?}"),
         }
     }
 

@@ -28,7 +28,7 @@ pub use standardisation::{Standardisation, MOST_WHITENED};
 pub use standardised::Standardised;
 pub use tail::Tail;
 
-use crate::bijection::{Autoregressive, Bijection, Chain, Kind, Layer, Linear};
+use crate::bijection::{Autoregressive, Bijection, Chain, Joint, Kind, Layer};
 use crate::conditioner::Made;
 use crate::error::{Error, Result};
 use crate::ops::real::Real;
@@ -88,8 +88,8 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
                     let conditioner = Made::new(device, groups, per_variable, &shape.made, &layer)?;
                     Kind::Masked(Autoregressive::new(conditioner, shape.transformer))
                 }
-                LayerShape::Linear(matrix) => {
-                    Kind::Linear(Linear::new(device, matrix, (space.given..space.columns()).collect(), &layer)?)
+                LayerShape::Joint(joint) => {
+                    Kind::Joint(Joint::new(device, joint, (space.given..space.columns()).collect(), &layer)?)
                 }
             }))
         });

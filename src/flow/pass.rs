@@ -176,7 +176,7 @@ impl<E: Real> Pass<E> {
             (Map::Masked(map), Kind::Masked(layer)) => {
                 Arc::ptr_eq(map.network().network(), layer.conditioner().network())
             }
-            (Map::Linear(map), Kind::Linear(layer)) => layer.is(map),
+            (map, Kind::Joint(layer)) => layer.is(map),
             _ => false,
         };
         if self.maps.len() != flow.layers().len() || !self.maps.iter().zip(flow.layers()).all(is_of) {

@@ -2,11 +2,13 @@
 
 use super::autoregressive::{AutoregressiveMap, Buffers, Record};
 use super::chunks::Chunk;
+use super::joint::{Joint, JointMap};
 use super::linear::LinearMap;
 use super::real::Real;
 use super::transform::Transform;
 use super::weight_gradient::Shared;
 use super::weighted::Gradients;
+use std::sync::Arc;
 
 /// One layer with its weights.
 #[derive(Debug, Clone)]
@@ -15,14 +17,34 @@ pub enum Map<E, M> {
     Masked(AutoregressiveMap<E, M>),
     /// A linear map.
     Linear(LinearMap<E>),
+    /// Another map of all variables at once.
+    Joint(JointMap<E>),
 }
 
 impl<E: Real, M: Transform> Map<E, M> {
+    /// A map of these columns at once from the values of its tensors.
+    pub fn joint(joint: Joint, columns: Arc<[usize]>, tensors: Vec<Vec<E>>) -> Self {
+        match joint {
+            Joint::Linear(matrix) => Map::Linear(LinearMap::new(matrix, columns, tensors)),
+            Joint::Formula(formula) => Map::Joint(JointMap::new(formula, columns, tensors)),
+        }
+    }
+
+    /// Whether it is that one, if perhaps with other values.
+    pub fn is_joint(&self, joint: Joint, columns: &Arc<[usize]>) -> bool {
+        match (self, joint) {
+            (Map::Linear(map), Joint::Linear(matrix)) => map.is(matrix, columns),
+            (Map::Joint(map), Joint::Formula(formula)) => map.is(formula, columns),
+            _ => false,
+        }
+    }
+
     /// The elementary operations for one row, roughly.
     pub fn work(&self) -> usize {
         match self {
             Map::Masked(map) => map.work(),
             Map::Linear(map) => map.variables() * map.variables(),
+            Map::Joint(map) => map.work(),
         }
     }
 
@@ -31,6 +53,7 @@ impl<E: Real, M: Transform> Map<E, M> {
         match self {
             Map::Masked(map) => map.network().network().units(),
             Map::Linear(map) => 2 * map.variables(),
+            Map::Joint(map) => 2 * map.variables(),
         }
     }
 
@@ -39,6 +62,7 @@ impl<E: Real, M: Transform> Map<E, M> {
         match self {
             Map::Masked(map) => map.network().tensors().len(),
             Map::Linear(map) => map.tensors().len(),
+            Map::Joint(map) => map.tensors().len(),
         }
     }
 
@@ -50,6 +74,10 @@ impl<E: Real, M: Transform> Map<E, M> {
                 map.tensors_mut().iter_mut().enumerate().for_each(|(t, values)| write(t, values));
                 map.refresh();
             }
+            Map::Joint(map) => {
+                map.tensors_mut().iter_mut().enumerate().for_each(|(t, values)| write(t, values));
+                map.refresh();
+            }
         }
     }
 
@@ -58,6 +86,7 @@ impl<E: Real, M: Transform> Map<E, M> {
         match self {
             Map::Masked(map) => map.into_network().into_tensors(),
             Map::Linear(map) => map.into_tensors(),
+            Map::Joint(map) => map.into_tensors(),
         }
     }
 
@@ -66,6 +95,7 @@ impl<E: Real, M: Transform> Map<E, M> {
         match self {
             Map::Masked(map) => map.forward(chunk, buffers),
             Map::Linear(map) => map.forward(chunk, &mut buffers.sorted),
+            Map::Joint(map) => map.forward(chunk, &mut buffers.sorted),
         }
     }
 
@@ -74,6 +104,7 @@ impl<E: Real, M: Transform> Map<E, M> {
         match self {
             Map::Masked(map) => map.forward_recorded(chunk, record),
             Map::Linear(map) => map.forward(chunk, &mut record.x),
+            Map::Joint(map) => map.forward(chunk, &mut record.x),
         }
     }
 
@@ -82,6 +113,7 @@ impl<E: Real, M: Transform> Map<E, M> {
         match self {
             Map::Masked(map) => map.inverse(chunk, buffers),
             Map::Linear(map) => map.inverse(chunk, &mut buffers.sorted),
+            Map::Joint(map) => map.inverse(chunk, &mut buffers.sorted),
         }
     }
 
@@ -89,7 +121,7 @@ impl<E: Real, M: Transform> Map<E, M> {
     pub fn inverse_by_passes(&self, chunk: &mut Chunk<E>, buffers: &mut Buffers<E>) {
         match self {
             Map::Masked(map) => map.inverse_by_passes(chunk, buffers),
-            Map::Linear(_) => self.inverse(chunk, buffers),
+            Map::Linear(_) | Map::Joint(_) => self.inverse(chunk, buffers),
         }
     }
 
@@ -98,6 +130,7 @@ impl<E: Real, M: Transform> Map<E, M> {
         match self {
             Map::Masked(map) => map.inverse_recorded(chunk, record, buffers),
             Map::Linear(map) => map.inverse(chunk, &mut record.x),
+            Map::Joint(map) => map.inverse(chunk, &mut record.x),
         }
     }
 
@@ -114,6 +147,7 @@ impl<E: Real, M: Transform> Map<E, M> {
         match self {
             Map::Masked(map) => map.backward(stride, record, gradients, gradient, d_log_det, buffers),
             Map::Linear(map) => map.backward(stride, gradient, d_log_det, &mut gradients.out),
+            Map::Joint(map) => map.backward(stride, &record.x, gradient, d_log_det, &mut gradients.out),
         }
     }
 
@@ -130,6 +164,7 @@ impl<E: Real, M: Transform> Map<E, M> {
         match self {
             Map::Masked(map) => map.adjoint(stride, record, gradients, gradient, d_log_det, buffers),
             Map::Linear(map) => map.adjoint(stride, gradient, d_log_det, &mut gradients.out),
+            Map::Joint(map) => map.adjoint(stride, &record.x, gradient, d_log_det, &mut gradients.out),
         }
     }
 
@@ -137,7 +172,7 @@ impl<E: Real, M: Transform> Map<E, M> {
     pub fn gradient_jobs(&self) -> Vec<(usize, usize)> {
         match self {
             Map::Masked(map) => map.network().gradient_jobs(),
-            Map::Linear(_) => vec![(0, 0)],
+            Map::Linear(_) | Map::Joint(_) => vec![(0, 0)],
         }
     }
 
@@ -156,13 +191,22 @@ impl<E: Real, M: Transform> Map<E, M> {
             // SAFETY: the caller's promise.
             Map::Masked(map) => unsafe { map.add_weight_gradients(job, passes, tensors, buffer) },
             Map::Linear(map) => {
-                let passes = passes
-                    .map(|(chunk, record, gradients)| (chunk.stride(), record.x.as_slice(), gradients.out.as_slice()));
                 // SAFETY: the caller's promise.
-                unsafe { map.add_weight_gradients(passes, tensors) }
+                unsafe { map.add_weight_gradients(passes.map(of_lanes), tensors) }
+            }
+            Map::Joint(map) => {
+                // SAFETY: the caller's promise.
+                unsafe { map.add_weight_gradients(passes.map(of_lanes), tensors) }
             }
         }
     }
+}
+
+/// What a map of all variables takes of a pass: lanes, its record and what a way back has kept.
+fn of_lanes<'a, E: Real>(
+    (chunk, record, gradients): (&'a Chunk<E>, &'a Record<E>, &'a Gradients<E>),
+) -> (usize, &'a [E], &'a [E]) {
+    (chunk.stride(), &record.x, &gradients.out)
 }
 
 impl<E: Real> Buffers<E> {

@@ -12,6 +12,7 @@ pub mod autoregressive;
 pub mod batch;
 pub mod chunks;
 pub mod elementwise;
+pub mod joint;
 pub mod lanes;
 pub mod linear;
 pub mod map;
@@ -25,6 +26,7 @@ pub mod shape;
 pub mod spline;
 pub mod staircase;
 mod stock;
+mod straight;
 mod taped;
 mod tile;
 pub mod transform;
@@ -36,7 +38,7 @@ pub use workspace::Workspace;
 
 use crate::error::Result;
 use dfdx::prelude::*;
-use linear::Matrix;
+use joint::Joint;
 use network::Network;
 use real::Real;
 use std::sync::Arc;
@@ -82,11 +84,11 @@ pub enum Link<'a, E: Real, D: Device<E>, M> {
         /// What is done to each variable.
         transform: M,
     },
-    /// A linear map.
-    Linear {
-        /// What its matrix is made of.
-        matrix: Matrix,
-        /// Their values, in the order of [`Matrix::tensors`].
+    /// A map of all variables at once.
+    Joint {
+        /// What it is.
+        joint: Joint,
+        /// Its values, in the order of [`Joint::tensors`].
         tensors: Vec<&'a Rows<E, D>>,
         /// The columns that it maps.
         columns: &'a Arc<[usize]>,
@@ -97,7 +99,7 @@ impl<'a, E: Real, D: Device<E>, M> Link<'a, E, D, M> {
     /// The trainable tensors.
     pub fn tensors(&self) -> &[&'a Rows<E, D>] {
         match self {
-            Link::Masked { tensors, .. } | Link::Linear { tensors, .. } => tensors,
+            Link::Masked { tensors, .. } | Link::Joint { tensors, .. } => tensors,
         }
     }
 }

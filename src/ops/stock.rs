@@ -1,17 +1,18 @@
 //! The ops of [`super::Kernels`] composed from the tensor library's own: slow, differentiable, and the oracle of the kernels.
 
 use super::activation::Activation;
-use super::linear::Matrix;
+use super::map::Map;
 use super::network::Network;
 use super::real::Real;
 use super::staircase::Staircase;
+use super::straight::straight;
 use super::transform::Transform;
 use super::{Kernels, Link, Mapped, Points, Rows};
 use crate::error::{Error, Result};
 use dfdx::prelude::*;
 use std::sync::Arc;
 
-fn tensor_error(error: impl std::fmt::Debug) -> Error {
+pub fn tensor_error(error: impl std::fmt::Debug) -> Error {
     Error::Tensor(format!("{error:?}"))
 }
 
@@ -55,75 +56,22 @@ pub fn maps<E: Real, D: Kernels<E>, T: Tape<E, D>, M: Transform>(
     let log_det: Rows<E, D> = x.device().try_zeros_like(&(rows,)).map_err(tensor_error)?;
     let (mut y, mut total) = (x, log_det.put_tape(T::default()));
     for link in links {
-        let (x, tape) = y.split_tape();
-        let (images, log_det, given, variables) = match link {
+        let (images, log_det) = match link {
             Link::Masked { network, tensors, order, transform } => {
+                let (x, tape) = y.split_tape();
                 let parameters = masked_network(network, tensors, order, x.clone().put_tape(tape))?;
                 let (given, variables) = order.split_at(network.given());
                 let (images, log_det) = transform.on_tape(columns(x.retaped::<T>(), variables)?, parameters)?;
-                (images, log_det, given.to_vec(), variables)
+                (beside(x, given, images, variables)?, log_det)
             }
-            Link::Linear { matrix, tensors, columns: mapped } => {
-                let (images, log_det) = linear_map(*matrix, tensors, columns(x.clone().put_tape(tape), mapped)?)?;
-                let given = (0..x.shape().1).filter(|column| !mapped.contains(column)).collect();
-                (images, log_det, given, &mapped[..])
+            Link::Joint { joint, tensors, columns } => {
+                straight(|values| Map::<f64, M>::joint(*joint, (*columns).clone(), values), tensors, y)?
             }
         };
         total = total.try_add(log_det).map_err(tensor_error)?;
-        y = beside(x, &given, images, variables)?;
+        y = images;
     }
     Ok((y, total))
-}
-
-/// x Aᵀ + b and ln |det A| of each row. Matrix and log-det are straight lines through their values, with the slopes that
-/// [`Matrix::pull_back`] gives, which no tape is asked for more than.
-fn linear_map<E: Real, D: Kernels<E>, T: Tape<E, D>>(
-    matrix: Matrix,
-    tensors: &[&Rows<E, D>],
-    x: Points<E, D, T>,
-) -> Result<Mapped<E, D, T>> {
-    let (rows, dim) = *x.shape();
-    let device = x.device().clone();
-    let values: Vec<Vec<f64>> = tensors.iter().map(|t| t.as_vec().into_iter().map(E::widen).collect()).collect();
-    let (a, _, log_det) = matrix.build(dim, &values);
-    // The slopes of every entry of A, and at last of ln |det A|, by every value.
-    let zeros: Vec<f64> = vec![0.0; dim * dim];
-    let mut slopes: Vec<Vec<f64>> = vec![Vec::new(); tensors.len()];
-    for output in 0..=dim * dim {
-        let (mut d_a, mut found) = (zeros.clone(), values.iter().map(|v| vec![0.0; v.len()]).collect::<Vec<_>>());
-        if output < dim * dim {
-            d_a[output] = 1.0;
-        }
-        let d_log_det = f64::from(u8::from(output == dim * dim));
-        matrix.pull_back(dim, &values, (&d_a, &zeros[..dim], d_log_det), &mut found);
-        slopes.iter_mut().zip(found).for_each(|(slopes, found)| slopes.extend(found));
-    }
-    let (parametrisation, shift) = tensors.split_at(tensors.len() - 1);
-    let outputs: Vec<E> = a.iter().chain([&log_det]).map(|&value| E::of(value)).collect();
-    let outputs: Points<E, D> = device.try_tensor_from_vec(outputs, (1, dim * dim + 1)).map_err(tensor_error)?;
-    let mut outputs: Points<E, D, T> = outputs.put_tape(T::default());
-    for ((tensor, values), slopes) in parametrisation.iter().zip(&values).zip(&slopes) {
-        let len = values.len();
-        let here: Vec<E> = values.iter().map(|&value| E::of(value)).collect();
-        let here: Rows<E, D> = device.try_tensor_from_vec(here, (len,)).map_err(tensor_error)?;
-        let turned: Vec<E> = (0..len)
-            .flat_map(|i| (0..=dim * dim).map(move |o| (o, i)))
-            .map(|(o, i)| E::of(slopes[o * len + i]))
-            .collect();
-        let turned: Points<E, D> = device.try_tensor_from_vec(turned, (len, dim * dim + 1)).map_err(tensor_error)?;
-        let moved: Rows<E, D, T> = tensor.retaped::<T>().try_sub(here).map_err(tensor_error)?;
-        let moved: Points<E, D, T> = moved.try_reshape_like(&(1, len)).map_err(tensor_error)?;
-        outputs = outputs.try_add(moved.try_matmul(turned).map_err(tensor_error)?).map_err(tensor_error)?;
-    }
-    // Transposed by the order in which the entries are picked.
-    let entries: Vec<usize> = (0..dim * dim).map(|cell| cell % dim * dim + cell / dim).collect();
-    let log_dets = columns(outputs.with_empty_tape(), &vec![dim * dim; rows])?;
-    let log_dets: Rows<E, D, T> = log_dets.try_reshape_like(&(rows,)).map_err(tensor_error)?;
-    let turned: Points<E, D, T> = columns(outputs, &entries)?.try_reshape_like(&(dim, dim)).map_err(tensor_error)?;
-    let shifts: Points<E, D, T> =
-        shift[0].retaped::<T>().try_broadcast_like::<_, Axis<0>>(&(rows, dim)).map_err(tensor_error)?;
-    let y = x.try_matmul(turned).and_then(|y| y.try_add(shifts)).map_err(tensor_error)?;
-    Ok((y, log_dets))
 }
 
 /// The columns `given` of `x` beside `images`, which are the columns `variables`.

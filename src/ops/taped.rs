@@ -2,7 +2,6 @@
 
 use super::autoregressive::{AutoregressiveMap, Buffers};
 use super::chunks::{for_each_piece, to_lanes, to_rows, CHUNK};
-use super::linear::LinearMap;
 use super::map::Map;
 use super::real::Real;
 use super::transform::Transform;
@@ -104,7 +103,7 @@ fn take_weights<M: Transform>(links: &[Link<'_, f32, Cpu, M>], memory: &mut Memo
             let network = WeightedNetwork::new(network, values);
             Map::Masked(AutoregressiveMap::new((*order).clone(), *transform, network, false))
         }
-        Link::Linear { matrix, columns, .. } => Map::Linear(LinearMap::new(*matrix, (*columns).clone(), values)),
+        Link::Joint { joint, columns, .. } => Map::joint(*joint, (*columns).clone(), values),
     };
     copied.into_iter().map(map).collect()
 }

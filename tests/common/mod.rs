@@ -204,6 +204,13 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             },
         ),
         (
+            "planar and radial layers",
+            FlowConfig {
+                layers: Layers::Listed(vec![LayerSpec::Repeat(2, vec![LayerSpec::Planar, LayerSpec::Radial])]),
+                ..base.clone()
+            },
+        ),
+        (
             "circles",
             FlowConfig { transformer: Transformer::Circular { bins: 4 }, base: BaseConfig::Circle, ..base.clone() },
         ),

@@ -150,7 +150,8 @@ pub struct LinearMap<E> {
     log_det: f64,
 }
 
-fn widen<E: Real>(tensors: &[Vec<E>]) -> Vec<Vec<f64>> {
+/// The values in double precision.
+pub fn widen<E: Real>(tensors: &[Vec<E>]) -> Vec<Vec<f64>> {
     tensors.iter().map(|tensor| tensor.iter().map(|value| value.widen()).collect()).collect()
 }
 

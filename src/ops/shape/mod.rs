@@ -49,7 +49,7 @@ pub trait Shape: Copy + Send + Sync + 'static {
 const STEPS: usize = 200;
 
 /// Solves f(x) = y for an increasing f, of which value and log slope are known.
-fn solve(y: f64, f: impl Fn(f64) -> (f64, f64)) -> f64 {
+pub fn solve(y: f64, f: impl Fn(f64) -> (f64, f64)) -> f64 {
     if !y.is_finite() {
         return y;
     }

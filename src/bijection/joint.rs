@@ -1,7 +1,8 @@
-//! A linear bijection: y = A x + b of the variables, with a matrix that stays invertible whatever its values become.
+//! A bijection of all variables at once, linear or not, that stays one whatever its values become.
 
 use crate::error::Result;
-use crate::ops::linear::{LinearMap, Matrix};
+use crate::ops::joint;
+use crate::ops::map::Map;
 use crate::ops::real::Real;
 use crate::ops::transform::Transform;
 use crate::ops::{Kernels, Link, Points, Rows};
@@ -10,39 +11,32 @@ use crate::seed::Stream;
 use dfdx::prelude::*;
 use std::sync::Arc;
 
-/// y = A x + b, log |det ∂y/∂x| = ln |det A|; its other direction is one product, too.
+/// Both of its directions take one step.
 #[derive(Debug, Clone)]
-pub struct Linear<E: Real, D: Kernels<E>> {
-    matrix: Matrix,
+pub struct Joint<E: Real, D: Kernels<E>> {
+    joint: joint::Joint,
     columns: Arc<[usize]>,
     tensors: Vec<Rows<E, D>>,
 }
 
-/// Standard deviation of the values at the start: near the identity, or near a product of random reflections.
-const START: f64 = 1e-2;
-
-impl<E: Real, D: Kernels<E>> Linear<E, D> {
-    /// A map of these columns, started from `stream`: reflections at random, all else near the identity.
+impl<E: Real, D: Kernels<E>> Joint<E, D> {
+    /// A map of these columns, started from `stream` near the identity, or near a product of random reflections.
     ///
     /// # Errors
     /// If the device cannot hold the values.
-    pub fn new(device: &D, matrix: Matrix, columns: Vec<usize>, stream: &Stream) -> Result<Self> {
+    pub fn new(device: &D, joint: joint::Joint, columns: Vec<usize>, stream: &Stream) -> Result<Self> {
         let mut tensors = Vec::new();
-        for (t, (name, len)) in matrix.tensors(columns.len()).into_iter().enumerate() {
+        for (t, (name, len)) in joint.tensors(columns.len()).into_iter().enumerate() {
             let mut values = vec![0.0; len];
             stream.normals((t as u64) << 40, 1, &mut values);
-            let scale = match name {
-                "reflections" => 1.0,
-                "shift" => 0.0,
-                _ => START,
-            };
+            let scale = joint::Joint::start(name, columns.len());
             let values = values.into_iter().map(|value| E::of(scale * value)).collect();
             tensors.push(params::tensor(device, values)?);
         }
-        Ok(Self { matrix, columns: columns.into(), tensors })
+        Ok(Self { joint, columns: columns.into(), tensors })
     }
 
-    /// Starts from the rows of `x`, if the matrix is one that does: they leave it standardised, forward or the other way.
+    /// Starts from the rows of `x`, if it is one that does: they leave it standardised, forward or the other way.
     pub(super) fn start(&mut self, x: &Points<E, D>, forward: bool) {
         let (rows, dim) = *x.shape();
         let all: Vec<f64> = x.as_vec().into_iter().map(E::widen).collect();
@@ -58,24 +52,24 @@ impl<E: Real, D: Kernels<E>> Linear<E, D> {
             }
         };
         let (log_scales, shift): (Vec<f64>, Vec<f64>) = self.columns.iter().map(of_column).unzip();
-        if let Some(started) = self.matrix.started(&log_scales, shift) {
+        if let Some(started) = self.joint.started(&log_scales, shift) {
             let started = started.map(|values| values.into_iter().map(E::of).collect::<Vec<E>>());
             self.restore(&started);
         }
     }
 
     /// The same map on slices in precision `F`, with a copy of the values.
-    pub(super) fn on_slices<F: Real>(&self) -> LinearMap<F> {
-        LinearMap::new(self.matrix, self.columns.clone(), self.tensors.iter().map(super::copied).collect())
+    pub(super) fn on_slices<F: Real, M: Transform>(&self) -> Map<F, M> {
+        Map::joint(self.joint, self.columns.clone(), self.tensors.iter().map(super::copied).collect())
     }
 
     pub(super) fn link<M: Transform>(&self) -> Link<'_, E, D, M> {
-        Link::Linear { matrix: self.matrix, tensors: self.tensors.iter().collect(), columns: &self.columns }
+        Link::Joint { joint: self.joint, tensors: self.tensors.iter().collect(), columns: &self.columns }
     }
 
     /// Whether `map` is this one on slices, if perhaps with other values.
-    pub fn is<F: Real>(&self, map: &LinearMap<F>) -> bool {
-        map.is(self.matrix, &self.columns)
+    pub fn is<F: Real, M: Transform>(&self, map: &Map<F, M>) -> bool {
+        map.is_joint(self.joint, &self.columns)
     }
 
     /// Its values.
@@ -84,9 +78,9 @@ impl<E: Real, D: Kernels<E>> Linear<E, D> {
     }
 }
 
-impl<E: Real, D: Kernels<E>> Parameters<E, D> for Linear<E, D> {
+impl<E: Real, D: Kernels<E>> Parameters<E, D> for Joint<E, D> {
     fn parameters(&self) -> Vec<(String, &Rows<E, D>)> {
-        let names = self.matrix.tensors(self.columns.len()).into_iter().map(|(name, _)| name.to_string());
+        let names = self.joint.tensors(self.columns.len()).into_iter().map(|(name, _)| name.to_string());
         names.zip(&self.tensors).collect()
     }
 
