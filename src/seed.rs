@@ -159,6 +159,17 @@ fn unit_of(word: u64) -> f64 {
     ((word >> 11) as f64 + 0.5) * (1.0 / (1u64 << 53) as f64)
 }
 
+/// The numbers 0 to `count` − 1 in a random order that is fixed by `seed` (Fisher and Yates).
+pub fn permutation(seed: u64, count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    let mut rng = Seed(seed).stream("order").row(0);
+    for last in (1..count).rev() {
+        let pick = (open_unit(&mut rng) * (last + 1) as f64) as usize;
+        order.swap(last, pick.min(last));
+    }
+    order
+}
+
 /// A uniform number in the open interval (0, 1), from one 64-bit word.
 pub fn open_unit(rng: &mut (impl RngCore + ?Sized)) -> f64 {
     unit_of(rng.next_u64())

@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use flowdistill::conditioner::Order;
 use flowdistill::ops::linear::{dense, Matrix};
 use flowdistill::seed::Seed;
 
@@ -132,5 +133,22 @@ fn act_norm_starts_from_the_rows_that_come_to_it_in_either_orientation() {
         let mean = log_prob.iter().sum::<f64>() / 500.0;
         let right = -1.5 * (1.0 + std::f64::consts::TAU.ln()) - (40.0f64 * 0.02 * 3.0).ln();
         assert!((mean - right).abs() < 0.1, "{orientation:?}: {mean} {right}");
+    }
+}
+
+#[test]
+fn permutations_have_no_values_and_turn_back() {
+    for matrix in [Matrix::Reverse, Matrix::Shuffled(3)] {
+        assert!(matrix.tensors(5).is_empty());
+        let (a, shift, log_det) = matrix.build(5, &[]);
+        assert_eq!((shift, log_det), (vec![], 0.0));
+        let x = [1.0, 2.0, 3.0, 4.0, 5.0];
+        let y: Vec<f64> = a.chunks_exact(5).map(|row| row.iter().zip(x).map(|(a, x)| a * x).sum()).collect();
+        let order = match matrix {
+            Matrix::Reverse => Order::Descending,
+            _ => Order::Shuffled(3),
+        };
+        assert_eq!(y, order.variables(5).into_iter().map(|i| x[i]).collect::<Vec<f64>>(), "the order of that name");
+        assert_eq!(dense::product(&a, &dense::transposed(&a, 5), 5), dense::identity(5));
     }
 }

@@ -1,6 +1,6 @@
 //! The order in which an autoregressive bijection takes its variables.
 
-use crate::seed::{open_unit, Seed};
+use crate::seed::permutation;
 use serde::{Deserialize, Serialize};
 
 /// An order of the variables; it lives in the mask of the conditioner, so no permutation layers are needed.
@@ -21,14 +21,7 @@ impl Order {
         match self {
             Order::Ascending => {}
             Order::Descending => variables.reverse(),
-            Order::Shuffled(seed) => {
-                // Fisher and Yates.
-                let mut rng = Seed(seed).stream("order").row(0);
-                for last in (1..dim).rev() {
-                    let pick = (open_unit(&mut rng) * (last + 1) as f64) as usize;
-                    variables.swap(last, pick.min(last));
-                }
-            }
+            Order::Shuffled(seed) => variables = permutation(seed, dim),
         }
         variables
     }

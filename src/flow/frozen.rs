@@ -4,6 +4,7 @@ use super::base::fresh_noise;
 use super::{Base, Flow, Orientation};
 use crate::ops::autoregressive::{Buffers, Record};
 use crate::ops::chunks::{chunk_rows, for_each_piece, to_lanes, to_rows, Chunk};
+use crate::ops::linear::folded;
 use crate::ops::map::Map;
 use crate::ops::pool::{Lent, Pool};
 use crate::ops::real::Real;
@@ -55,7 +56,7 @@ struct Scratch<F> {
 
 impl<F: Real> FrozenFlow<F> {
     pub(super) fn new<E: Real, D: Kernels<E>>(flow: &Flow<E, D>) -> Self {
-        let maps = flow.layers().iter().map(|layer| layer.on_slices(true)).collect();
+        let maps = folded(flow.layers().iter().map(|layer| layer.on_slices(true)).collect());
         let (dim, given) = (flow.dim(), flow.space().given);
         Self { dim, given, orientation: flow.orientation(), base: flow.base(), maps, scratch: Pool::default() }
     }

@@ -183,6 +183,7 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
                     LayerSpec::Linear(Matrix::Qr { reflections: 3 }),
                     LayerSpec::Masked(MaskedSpec::default()),
                     LayerSpec::Linear(Matrix::Lu),
+                    LayerSpec::Linear(Matrix::Shuffled(2)),
                     LayerSpec::Linear(Matrix::Diagonal),
                 ]),
                 ..base.clone()

@@ -3,9 +3,13 @@
 pub(super) mod bounded;
 pub mod dense;
 mod diagonal;
+mod fold;
 mod low_rank;
 mod lu;
+mod permutation;
 mod qr;
+
+pub use fold::folded;
 
 use super::chunks::Chunk;
 use super::real::Real;
@@ -13,6 +17,7 @@ use super::weight_gradient::{add_all, Shared};
 use diagonal::Diagonal;
 use low_rank::LowRank;
 use lu::Lu;
+use permutation::Permutation;
 use qr::Qr;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
@@ -41,6 +46,10 @@ pub enum Matrix {
         #[serde(default = "four")]
         rank: usize,
     },
+    /// The variables last to first.
+    Reverse,
+    /// The variables in a random order, fixed by this seed.
+    Shuffled(u64),
     /// Reflections alone.
     Orthogonal {
         /// Their number.
@@ -61,6 +70,11 @@ pub trait Parametrisation {
     /// The names and lengths of the tensors of θ.
     fn tensors(&self, dim: usize) -> Vec<(&'static str, usize)>;
 
+    /// Whether a shift belongs to it.
+    fn shifts(&self) -> bool {
+        true
+    }
+
     /// A.
     fn matrix(&self, dim: usize, values: &[Vec<f64>]) -> Vec<f64>;
 
@@ -79,6 +93,8 @@ impl Matrix {
             Matrix::Lu => Box::new(Lu { upper: true }),
             Matrix::Qr { reflections } => Box::new(Qr { reflections, orthogonal: false }),
             Matrix::LowRank { rank } => Box::new(LowRank { rank }),
+            Matrix::Reverse => Box::new(Permutation::Reverse),
+            Matrix::Shuffled(seed) => Box::new(Permutation::Shuffled(seed)),
             Matrix::Orthogonal { reflections } => Box::new(Qr { reflections, orthogonal: true }),
         }
     }
@@ -86,9 +102,9 @@ impl Matrix {
     /// What is wrong with its constants.
     pub fn fault(self) -> Option<String> {
         let (name, count) = match self {
-            Matrix::Diagonal | Matrix::ActNorm | Matrix::Triangular | Matrix::Lu => return None,
             Matrix::LowRank { rank } => ("rank", rank),
             Matrix::Qr { reflections } | Matrix::Orthogonal { reflections } => ("reflections", reflections),
+            _ => return None,
         };
         (!(1..=MOST_DIRECTIONS).contains(&count)).then(|| format!("{name} is {count}; 1 to {MOST_DIRECTIONS} is right"))
     }
@@ -100,11 +116,12 @@ impl Matrix {
 
     /// The names and lengths of its tensors for `dim` variables, those without values left out; the shift b at last.
     pub fn tensors(self, dim: usize) -> Vec<(&'static str, usize)> {
-        let tensors = self.parametrisation().tensors(dim);
-        tensors.into_iter().chain([("shift", dim)]).filter(|(_, len)| *len > 0).collect()
+        let of = self.parametrisation();
+        let shift = if of.shifts() { dim } else { 0 };
+        of.tensors(dim).into_iter().chain([("shift", shift)]).filter(|(_, len)| *len > 0).collect()
     }
 
-    /// A, b and ln |det A| from the values of those tensors.
+    /// A, b, which is empty where there is none, and ln |det A| from the values of those tensors.
     pub fn build(self, dim: usize, tensors: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>, f64) {
         let (values, shift) = self.values(dim, tensors);
         let of = self.parametrisation();
@@ -140,7 +157,8 @@ impl Matrix {
 /// y = A x + b of some columns with the values of A and b.
 #[derive(Debug, Clone)]
 pub struct LinearMap<E> {
-    matrix: Matrix,
+    /// None of a product.
+    matrix: Option<Matrix>,
     columns: Arc<[usize]>,
     tensors: Vec<Vec<E>>,
     forward: Vec<E>,
@@ -163,21 +181,32 @@ impl<E: Real> LinearMap<E> {
     /// A map of these columns from the values of its tensors.
     pub fn new(matrix: Matrix, columns: Arc<[usize]>, tensors: Vec<Vec<E>>) -> Self {
         let (forward, shift, backward) = (Vec::new(), Vec::new(), OnceLock::new());
-        let mut map = Self { matrix, columns, tensors, forward, shift, backward, log_det: 0.0 };
+        let mut map = Self { matrix: Some(matrix), columns, tensors, forward, shift, backward, log_det: 0.0 };
         map.refresh();
         map
     }
 
     /// Follows values that have been overwritten.
+    ///
+    /// # Panics
+    /// If it is a product.
     pub fn refresh(&mut self) {
-        let (forward, shift, log_det) = self.matrix.build(self.columns.len(), &widen(&self.tensors));
+        let (forward, shift, log_det) = self.build();
         (self.forward, self.shift, self.log_det) = (narrow(forward), narrow(shift), log_det);
         self.backward = OnceLock::new();
     }
 
+    fn matrix(&self) -> Matrix {
+        self.matrix.expect("a product has no values of its own")
+    }
+
+    fn build(&self) -> (Vec<f64>, Vec<f64>, f64) {
+        self.matrix().build(self.columns.len(), &widen(&self.tensors))
+    }
+
     /// Whether it is of that matrix and those columns.
     pub fn is(&self, matrix: Matrix, columns: &Arc<[usize]>) -> bool {
-        self.matrix == matrix && Arc::ptr_eq(&self.columns, columns)
+        self.matrix == Some(matrix) && Arc::ptr_eq(&self.columns, columns)
     }
 
     /// The values of its tensors.
@@ -202,7 +231,7 @@ impl<E: Real> LinearMap<E> {
 
     fn inverse_matrix(&self) -> &[E] {
         self.backward.get_or_init(|| {
-            let (a, _, _) = self.matrix.build(self.columns.len(), &widen(&self.tensors));
+            let (a, _, _) = self.build();
             narrow(dense::inverse(&a, self.columns.len()))
         })
     }
@@ -288,7 +317,7 @@ impl<E: Real> LinearMap<E> {
             }
         }
         let mut d_tensors: Vec<Vec<f64>> = self.tensors.iter().map(|tensor| vec![0.0; tensor.len()]).collect();
-        self.matrix.pull_back(dim, &widen(&self.tensors), (&d_a, &d_shift, d_log_det), &mut d_tensors);
+        self.matrix().pull_back(dim, &widen(&self.tensors), (&d_a, &d_shift, d_log_det), &mut d_tensors);
         for (shared, values) in tensors.iter().zip(d_tensors) {
             // SAFETY: the caller's promise.
             unsafe { add_all(shared, &values) };
