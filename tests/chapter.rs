@@ -1,14 +1,16 @@
-//! Worked problems of a textbook chapter on normalizing flows (16.2, 16.4, 16.5, 16.6, 16.12) where this crate covers them; 16.8 and
-//! 16.9 are in `tests/shape.rs`.
+//! Worked problems of a textbook chapter on normalizing flows (16.2 to 16.7, 16.12) where this crate covers them; 16.8 and 16.9 are in
+//! `tests/shape.rs`.
 
 use dfdx::prelude::*;
 use flowdistill::bijection::Bijection;
-use flowdistill::conditioner::{Activation, Order};
+use flowdistill::conditioner::{Activation, Order, Structure};
 use flowdistill::flow::{Flow, FlowConfig, Link, Model, Orientation, Standardisation};
+use flowdistill::ops::linear::dense;
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
 use flowdistill::target::{Density, Fatal, Faults, Funnel, Gaussian};
 use flowdistill::train::{Objective, ReverseKl};
+use flowdistill::transformer::Transformer;
 
 /// One linear layer whose parameters are these: the diagonal and the shift of each variable, and the entries below the diagonal.
 fn triangular(diagonal: &[f64], below: &[&[f64]], shift: &[f64]) -> Flow<f64, Cpu> {
@@ -75,6 +77,73 @@ fn problem_16_2_a_normal_through_the_logistic_function() {
         model.log_prob(&[x], &mut found);
         assert!((found[0].exp() - density).abs() < 1e-12 * density, "{} for {density} at {x}", found[0].exp());
     }
+}
+
+/// The Jacobian of a map by central differences, row-major.
+fn differences(at: &[f64], map: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    let dim = at.len();
+    let mut jacobian = vec![0.0; dim * dim];
+    for i in 0..dim {
+        let moved = |step: f64| {
+            let mut at = at.to_vec();
+            at[i] += step;
+            map(&at)
+        };
+        let (plus, minus) = (moved(1e-5), moved(-1e-5));
+        (0..dim).for_each(|j| jacobian[j * dim + i] = (plus[j] - minus[j]) / 2e-5);
+    }
+    jacobian
+}
+
+#[test]
+fn problem_16_3_the_jacobian_of_the_inverse_is_the_product_of_those_of_the_layers_inverses_the_last_first() {
+    let text = "(hidden: [8], layers: [Masked(), Planar, Linear(Lu)])";
+    let options = ron::Options::default().with_default_extension(ron::extensions::Extensions::UNWRAP_VARIANT_NEWTYPES);
+    let config: FlowConfig = options.from_str(text).expect("a flow");
+    let stream = Seed(1).stream("init");
+    let mut flow = Flow::<f64, Cpu>::new(&Cpu::default(), 3, &config, Orientation::Sampling, &stream).expect("a flow");
+    let values = flow.snapshot().into_iter().enumerate();
+    let values = values.map(|(t, tensor)| {
+        let mut values = vec![0.0; tensor.len()];
+        Seed(2).stream("values").normals((t as u64) << 20, 1, &mut values);
+        values.into_iter().map(|value| 0.4 * value).collect::<Vec<f64>>()
+    });
+    flow.restore(&values.collect::<Vec<_>>());
+    let layers = flow.layers();
+    let back = |layer: usize, y: &[f64]| layers[layer].inverse(&row(y)).expect("inverse");
+    let x = [0.4, -0.9, 1.3];
+    let (mut product, mut log_det, mut at) = (dense::identity(3), 0.0, x.to_vec());
+    for layer in (0..3).rev() {
+        let here = differences(&at, |at| back(layer, at).0.as_vec());
+        product = dense::product(&here, &product, 3);
+        let (z, of_layer) = back(layer, &at);
+        log_det += of_layer.as_vec()[0];
+        at = z.as_vec();
+    }
+    let whole = differences(&x, |x| (0..3).rev().fold(x.to_vec(), |at, layer| back(layer, &at).0.as_vec()));
+    assert!(whole.iter().zip(&product).all(|(a, b)| (a - b).abs() < 1e-8), "{whole:?} {product:?}");
+    let m = &whole;
+    let det =
+        m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
+    assert!((det.abs().ln() - log_det).abs() < 1e-7, "{det} {log_det}");
+}
+
+#[test]
+fn problem_16_7_the_inverse_of_a_leaky_rectifier() {
+    let config = FlowConfig {
+        layers: 1.into(),
+        structure: Structure::Blocks(1),
+        transformer: Transformer::LeakyRelu { slope: 0.1, max_scale: 10.0 },
+        ..FlowConfig::default()
+    };
+    let stream = Seed(1).stream("init");
+    let mut flow = Flow::<f64, Cpu>::new(&Cpu::default(), 4, &config, Orientation::Sampling, &stream).expect("a flow");
+    let zeros = flow.snapshot().into_iter().map(|tensor| vec![0.0; tensor.len()]).collect::<Vec<_>>();
+    flow.restore(&zeros);
+    let (z, log_det) = flow.layers()[0].inverse(&row(&[0.7, -0.2, -3.0, 5.0])).expect("inverse");
+    let expected = [0.7, -2.0, -30.0, 5.0];
+    assert!(z.as_vec().iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{:?}", z.as_vec());
+    assert!((log_det.as_vec()[0] - 100f64.ln()).abs() < 1e-9, "ten for each of the two below zero");
 }
 
 #[test]
