@@ -25,11 +25,11 @@ impl<E: Real, D: Kernels<E>> Joint<E, D> {
     /// # Errors
     /// If the device cannot hold the values.
     pub fn new(device: &D, joint: joint::Joint, columns: Vec<usize>, stream: &Stream) -> Result<Self> {
-        let mut tensors = Vec::new();
-        for (t, (name, len)) in joint.tensors(columns.len()).into_iter().enumerate() {
+        let (mut tensors, starts) = (Vec::new(), joint.starts(columns.len()));
+        for (t, (_, len)) in joint.tensors(columns.len()).into_iter().enumerate() {
             let mut values = vec![0.0; len];
             stream.normals((t as u64) << 40, 1, &mut values);
-            let scale = joint::Joint::start(name, columns.len());
+            let scale = starts[t];
             let values = values.into_iter().map(|value| E::of(scale * value)).collect();
             tensors.push(params::tensor(device, values)?);
         }
@@ -60,16 +60,16 @@ impl<E: Real, D: Kernels<E>> Joint<E, D> {
 
     /// The same map on slices in precision `F`, with a copy of the values.
     pub(super) fn on_slices<F: Real, M: Transform>(&self) -> Map<F, M> {
-        Map::joint(self.joint, self.columns.clone(), self.tensors.iter().map(super::copied).collect())
+        Map::joint(self.joint.clone(), self.columns.clone(), self.tensors.iter().map(super::copied).collect())
     }
 
     pub(super) fn link<M: Transform>(&self) -> Link<'_, E, D, M> {
-        Link::Joint { joint: self.joint, tensors: self.tensors.iter().collect(), columns: &self.columns }
+        Link::Joint { joint: self.joint.clone(), tensors: self.tensors.iter().collect(), columns: &self.columns }
     }
 
     /// Whether `map` is this one on slices, if perhaps with other values.
     pub fn is<F: Real, M: Transform>(&self, map: &Map<F, M>) -> bool {
-        map.is_joint(self.joint, &self.columns)
+        map.is_joint(&self.joint, &self.columns)
     }
 
     /// Its values.

@@ -75,6 +75,12 @@ impl FlowConfig {
                     LayerSpec::Linear(matrix) => LayerShape::Joint(Joint::Linear(*matrix)),
                     LayerSpec::Planar => LayerShape::Joint(Joint::Formula(Kind::Planar)),
                     LayerSpec::Radial => LayerShape::Joint(Joint::Formula(Kind::Radial)),
+                    LayerSpec::Residual(given) => {
+                        LayerShape::Joint(Joint::Formula(Kind::Residual(given.whole(&self.hidden))))
+                    }
+                    LayerSpec::Continuous(given) => {
+                        LayerShape::Joint(Joint::Formula(Kind::Continuous(given.whole(&self.hidden))))
+                    }
                     LayerSpec::Repeat(..) => unreachable!("repetitions are written out"),
                 };
                 self.layers.each().into_iter().map(shape).collect()
@@ -240,7 +246,7 @@ impl LayerShape {
     fn steps(&self, space: Space) -> usize {
         match self {
             LayerShape::Masked(shape) => shape.groups(space).sizes.len(),
-            LayerShape::Joint(_) => 1,
+            LayerShape::Joint(joint) => joint.steps(),
         }
     }
 
@@ -261,7 +267,7 @@ impl LayerShape {
     fn faults(&self, dim: usize) -> Vec<String> {
         match self {
             LayerShape::Masked(shape) => shape.faults(dim),
-            LayerShape::Joint(joint) => joint.fault().into_iter().collect(),
+            LayerShape::Joint(joint) => joint.fault(dim).into_iter().collect(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The layers of a flow as people write them, and each of them written out.
 
 use crate::conditioner::{Activation, MadeConfig, Order, Structure};
-use crate::ops::joint::{Joint, Kind};
+use crate::ops::joint::{Continuous, Joint, Kind, Residual};
 use crate::ops::linear::Matrix;
 use crate::transformer::Transformer;
 use serde::de::{SeqAccess, Visitor};
@@ -32,6 +32,58 @@ pub enum LayerSpec {
     Planar,
     /// A swelling of all variables about a point.
     Radial,
+    /// A residual layer of all variables, held to be invertible (Behrmann et al. 2019).
+    Residual(ResidualSpec),
+    /// The flow of a differential equation over all variables (Chen et al. 2018).
+    Continuous(ContinuousSpec),
+}
+
+/// A continuous layer; what is not said is as the flow says it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContinuousSpec {
+    /// Widths of the network's hidden layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<usize>>,
+    /// The error that one step of the solver may make.
+    #[serde(default = "a_millionth")]
+    pub tolerance: f64,
+}
+
+fn a_millionth() -> f64 {
+    1e-6
+}
+
+impl ContinuousSpec {
+    /// All of it, in a flow of these widths.
+    pub(super) fn whole(&self, hidden: &[usize]) -> Continuous {
+        let hidden = self.hidden.clone().unwrap_or_else(|| hidden.to_vec());
+        Continuous { hidden, tolerance: self.tolerance }
+    }
+}
+
+/// A residual layer; what is not said is as the flow says it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResidualSpec {
+    /// Widths of the network's hidden layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<usize>>,
+    /// The bound of its Lipschitz constant.
+    #[serde(default = "nine_tenths")]
+    pub contraction: f64,
+}
+
+fn nine_tenths() -> f64 {
+    0.9
+}
+
+impl ResidualSpec {
+    /// All of it, in a flow of these widths.
+    pub(super) fn whole(&self, hidden: &[usize]) -> Residual {
+        let hidden = self.hidden.clone().unwrap_or_else(|| hidden.to_vec());
+        Residual { hidden, contraction: self.contraction }
+    }
 }
 
 /// A masked layer; what is not said is as the flow says it. Its order is the next of the flow's where it has none.
@@ -138,6 +190,12 @@ impl LayerShape {
             LayerShape::Joint(Joint::Linear(matrix)) => return LayerSpec::Linear(matrix),
             LayerShape::Joint(Joint::Formula(Kind::Planar)) => return LayerSpec::Planar,
             LayerShape::Joint(Joint::Formula(Kind::Radial)) => return LayerSpec::Radial,
+            LayerShape::Joint(Joint::Formula(Kind::Residual(Residual { hidden, contraction }))) => {
+                return LayerSpec::Residual(ResidualSpec { hidden: Some(hidden), contraction });
+            }
+            LayerShape::Joint(Joint::Formula(Kind::Continuous(Continuous { hidden, tolerance }))) => {
+                return LayerSpec::Continuous(ContinuousSpec { hidden: Some(hidden), tolerance });
+            }
         };
         let MadeConfig { hidden, activation, residual, skip } = made;
         LayerSpec::Masked(MaskedSpec {

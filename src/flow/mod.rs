@@ -19,7 +19,7 @@ pub(crate) use base::fresh_noise;
 pub use base::{Base, BaseConfig, Limited, Mixture, Normal, Strata, StudentT, Uniform, VonMises};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
-pub use layers::{LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec};
+pub use layers::{ContinuousSpec, LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec, ResidualSpec};
 pub use link::Link;
 pub use model::{FrozenModel, Model, MOST_HELD_OUT};
 pub use pass::Pass;

@@ -26,15 +26,15 @@ impl<E: Real, M: Transform> Map<E, M> {
     pub fn joint(joint: Joint, columns: Arc<[usize]>, tensors: Vec<Vec<E>>) -> Self {
         match joint {
             Joint::Linear(matrix) => Map::Linear(LinearMap::new(matrix, columns, tensors)),
-            Joint::Formula(formula) => Map::Joint(JointMap::new(formula, columns, tensors)),
+            Joint::Formula(kind) => Map::Joint(JointMap::new(kind, columns, tensors)),
         }
     }
 
     /// Whether it is that one, if perhaps with other values.
-    pub fn is_joint(&self, joint: Joint, columns: &Arc<[usize]>) -> bool {
+    pub fn is_joint(&self, joint: &Joint, columns: &Arc<[usize]>) -> bool {
         match (self, joint) {
-            (Map::Linear(map), Joint::Linear(matrix)) => map.is(matrix, columns),
-            (Map::Joint(map), Joint::Formula(formula)) => map.is(formula, columns),
+            (Map::Linear(map), Joint::Linear(matrix)) => map.is(*matrix, columns),
+            (Map::Joint(map), Joint::Formula(kind)) => map.is(kind, columns),
             _ => false,
         }
     }

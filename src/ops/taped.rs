@@ -103,7 +103,7 @@ fn take_weights<M: Transform>(links: &[Link<'_, f32, Cpu, M>], memory: &mut Memo
             let network = WeightedNetwork::new(network, values);
             Map::Masked(AutoregressiveMap::new((*order).clone(), *transform, network, false))
         }
-        Link::Joint { joint, columns, .. } => Map::joint(*joint, (*columns).clone(), values),
+        Link::Joint { joint, columns, .. } => Map::joint(joint.clone(), (*columns).clone(), values),
     };
     copied.into_iter().map(map).collect()
 }

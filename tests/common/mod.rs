@@ -3,7 +3,10 @@
 
 use dfdx::prelude::*;
 use flowdistill::conditioner::{Activation, Groups, Order, Split, Structure};
-use flowdistill::flow::{BaseConfig, Flow, FlowConfig, LayerShape, LayerSpec, Layers, MaskedSpec, Orientation, Space};
+use flowdistill::flow::{
+    BaseConfig, ContinuousSpec, Flow, FlowConfig, LayerShape, LayerSpec, Layers, MaskedSpec, Orientation, ResidualSpec,
+    Space,
+};
 use flowdistill::ops::linear::Matrix;
 use flowdistill::ops::real::Real;
 use flowdistill::ops::Kernels;
@@ -208,6 +211,26 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             "planar and radial layers",
             FlowConfig {
                 layers: Layers::Listed(vec![LayerSpec::Repeat(2, vec![LayerSpec::Planar, LayerSpec::Radial])]),
+                ..base.clone()
+            },
+        ),
+        (
+            "residual layers",
+            FlowConfig {
+                layers: Layers::Listed(vec![
+                    LayerSpec::Residual(ResidualSpec { hidden: None, contraction: 0.8 }),
+                    LayerSpec::Residual(ResidualSpec { hidden: Some(vec![6]), contraction: 0.95 }),
+                ]),
+                ..base.clone()
+            },
+        ),
+        (
+            "a continuous layer",
+            FlowConfig {
+                layers: Layers::Listed(vec![LayerSpec::Continuous(ContinuousSpec {
+                    hidden: Some(vec![6]),
+                    tolerance: 1e-12,
+                })]),
                 ..base.clone()
             },
         ),

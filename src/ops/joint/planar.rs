@@ -2,7 +2,8 @@
 
 use super::super::linear::bounded::bounded;
 use super::super::shape::solve;
-use super::{dot, excess, Formula};
+use super::row::RowFormula;
+use super::{dot, excess};
 
 /// The largest entry of w and of u.
 const ENTRY: f64 = 10.0;
@@ -72,7 +73,7 @@ impl Planar {
     }
 }
 
-impl Formula for Planar {
+impl RowFormula for Planar {
     fn forward(&self, x: &mut [f64]) -> f64 {
         let (tanh, _, det) = self.at(self.argument(x));
         x.iter_mut().zip(&self.along).for_each(|(x, along)| *x += tanh * along);

@@ -1,7 +1,8 @@
 //! y = x + β (x − c) / (α + |x − c|): space swells or shrinks about a point (Tabak and Turner 2013; Rezende and Mohamed 2015).
 
 use super::super::linear::bounded::scale;
-use super::{dot, excess, Formula};
+use super::row::RowFormula;
+use super::{dot, excess};
 
 /// With e = x − c, r = |e|, k = α / (α + r) and β = m α: y = x + m k e. Along e space stretches by 1 + m k², across it by 1 + m k, both
 /// positive for m > −1, and ln |det J| = ln(1 + m k²) + (d − 1) ln(1 + m k).
@@ -65,7 +66,7 @@ impl Radial {
     }
 }
 
-impl Formula for Radial {
+impl RowFormula for Radial {
     fn forward(&self, x: &mut [f64]) -> f64 {
         let at = self.at(x);
         let moved = self.m * at.k * at.r;
