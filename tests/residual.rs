@@ -8,6 +8,8 @@ use flowdistill::bijection::Bijection;
 use flowdistill::flow::{ContinuousSpec, Flow, FlowConfig, LayerSpec, Layers, Orientation, ResidualSpec};
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
+use flowdistill::train::{train, FlowMatching, MaximumLikelihood, Observer, Progress, Schedule, Settings};
+use std::sync::atomic::AtomicBool;
 
 fn flow(layer: LayerSpec, dim: usize, scale: f64) -> Flow<f64, Cpu> {
     let config = FlowConfig { layers: Layers::Listed(vec![layer]), hidden: vec![16, 16], ..FlowConfig::default() };
@@ -82,4 +84,44 @@ fn a_continuous_layer_comes_back_within_its_tolerance_and_nearer_with_a_smaller_
         }
     }
     assert!(errors.windows(2).all(|pair| pair[0] < pair[1]), "{errors:?}");
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn step(&mut self, _progress: &Progress) {}
+}
+
+#[test]
+fn flow_matching_finds_a_normal_density_without_solving_the_equation() {
+    let config = FlowConfig {
+        layers: Layers::Listed(vec![LayerSpec::Continuous(ContinuousSpec { hidden: Some(vec![32]), tolerance: 1e-6 })]),
+        ..FlowConfig::default()
+    };
+    assert_eq!(FlowMatching::fault(&config), None);
+    assert!(FlowMatching::fault(&FlowConfig::default()).is_some());
+    let stream = Seed(1).stream("init");
+    let mut flow = Flow::<f32, Cpu>::new(&Cpu::default(), 1, &config, Orientation::Density, &stream).expect("a flow");
+    // Rows of N(1, ½²).
+    let mut rows = vec![0.0; 4000];
+    Seed(2).stream("rows").normals(0, 1, &mut rows);
+    rows.iter_mut().for_each(|x| *x = 1.0 + 0.5 * *x);
+    let of = |name: &str| Seed(4).stream(name);
+    let likelihood = MaximumLikelihood::new(1, &rows, Vec::new(), 256, [0.0; 2], of("unused"));
+    let mut objective = FlowMatching::new(1, rows, 256, likelihood, [of("batches"), of("noise")]);
+    let settings = Settings {
+        steps: 1500,
+        batch: 256,
+        rate: Schedule { peak: 1e-2, ..Schedule::default() },
+        ..Settings::default()
+    };
+    let stop = AtomicBool::new(false);
+    train(&mut flow, &mut objective, &settings, &stop, &mut Silent).expect("trained");
+    let x = [-0.5, 0.3, 1.0, 1.4, 2.5];
+    let mut log_prob = [0.0; 5];
+    flow.freeze::<f32>().log_prob(&x, &mut log_prob);
+    for (x, found) in x.iter().zip(log_prob) {
+        let expected = -0.5 * ((x - 1.0) / 0.5f64).powi(2) - (0.5 * std::f64::consts::TAU.sqrt()).ln();
+        assert!((found - expected).abs() < 0.15, "{x}: {found}, right is {expected}");
+    }
 }

@@ -36,7 +36,9 @@ pub(super) fn fault(
     for (place, stage) in spec.stages.iter().enumerate() {
         match stage {
             StageSpec::Sample { draws: asked, .. } => draws = *asked,
-            StageSpec::MaximumLikelihood(settings) => of_teacher = of_teacher.max((widest(settings), place)),
+            StageSpec::MaximumLikelihood(settings) | StageSpec::FlowMatching(settings) => {
+                of_teacher = of_teacher.max((widest(settings), place))
+            }
             StageSpec::ForwardKl { .. } | StageSpec::ReverseKl { .. } => {
                 let batch = stage.divergence().map_or(0, |(_, _, settings)| widest(&settings));
                 of_student = of_student.max((batch, place));

@@ -69,6 +69,8 @@ pub enum StagePlan {
     Sample(MethodSpec, usize),
     /// Fit the teacher to the data.
     FitTeacher(Settings),
+    /// Fit a continuous teacher to the data by flow matching.
+    MatchTeacher(Settings),
     /// Train the student.
     TrainStudent(Against, Divergence, Settings),
 }
@@ -102,6 +104,7 @@ impl StagePlan {
         match stage {
             StageSpec::Sample { method, draws } => Some(StagePlan::Sample(*method, *draws)),
             StageSpec::MaximumLikelihood(settings) => Some(StagePlan::FitTeacher(*settings)),
+            StageSpec::FlowMatching(settings) => Some(StagePlan::MatchTeacher(*settings)),
             StageSpec::ForwardKl { .. } | StageSpec::ReverseKl { .. } => {
                 let (against, divergence, settings) = stage.divergence()?;
                 Some(StagePlan::TrainStudent(against, divergence, settings))
@@ -115,6 +118,7 @@ impl StagePlan {
             StagePlan::Sample(MethodSpec::Smc(_), _) => "draws, tempered sequential Monte Carlo",
             StagePlan::Sample(MethodSpec::Nuts(_), _) => "draws, no-U-turn sampler",
             StagePlan::FitTeacher(_) => "teacher, maximum likelihood",
+            StagePlan::MatchTeacher(_) => "teacher, flow matching",
             StagePlan::TrainStudent(against, Divergence { reverse, forward, .. }, _) => {
                 match (against, *reverse > 0.0, *forward > 0.0) {
                     (Against::Teacher, true, false) => "student, reverse KL against the teacher",
@@ -132,7 +136,9 @@ impl StagePlan {
     pub fn settings(&self) -> Option<&Settings> {
         match self {
             StagePlan::Sample(..) => None,
-            StagePlan::FitTeacher(settings) | StagePlan::TrainStudent(_, _, settings) => Some(settings),
+            StagePlan::FitTeacher(settings)
+            | StagePlan::MatchTeacher(settings)
+            | StagePlan::TrainStudent(_, _, settings) => Some(settings),
         }
     }
 }
@@ -330,7 +336,7 @@ impl<'t> Plan<'t> {
             _ => whiten(whitening, standardisation, density(&target), train.as_deref(), &names, (seed, starts))?,
         };
         drop(train);
-        if teacher.is_none() && spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_))) {
+        if teacher.is_none() && spec.stages.iter().any(StageSpec::fits_teacher) {
             teacher = Some(FlowConfig::default());
         }
         let stages = spec.stages.iter().filter_map(StagePlan::of).collect();
@@ -362,7 +368,7 @@ impl<'t> Plan<'t> {
     pub fn student_against(&self) -> Option<Against> {
         self.stages.iter().rev().find_map(|stage| match stage {
             StagePlan::TrainStudent(against, ..) => Some(*against),
-            StagePlan::FitTeacher(_) | StagePlan::Sample(..) => None,
+            _ => None,
         })
     }
 }

@@ -7,7 +7,7 @@ use super::spec::{Against, IndependentSpec, MethodSpec, Spec, StageSpec, Student
 use super::stages::Stages;
 use crate::error::{Error, Result};
 use crate::flow::{BaseConfig, FlowConfig, Space};
-use crate::train::Settings;
+use crate::train::{FlowMatching, Settings};
 use std::path::Path;
 
 /// The largest number of rows drawn or scored at once by an experiment.
@@ -96,7 +96,7 @@ pub(super) fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<S
                 sampled = true;
                 continue;
             }
-            StageSpec::MaximumLikelihood(settings) => {
+            StageSpec::MaximumLikelihood(settings) | StageSpec::FlowMatching(settings) => {
                 if spec.data.is_none() && !sampled {
                     faults.push(format!(
                         "{at} fits the teacher, but there is neither `data` nor a stage `Sample` before it"
@@ -144,7 +144,7 @@ pub(super) fn faults_of_stages(spec: &Spec, has_target: bool, faults: &mut Vec<S
 
 /// The flows that the stages need, with defaults and `LikeTeacher` written out.
 pub(super) fn resolve_flows(spec: &Spec, faults: &mut Vec<String>) -> (Option<FlowConfig>, Option<FlowConfig>) {
-    let fits_teacher = spec.stages.iter().any(|stage| matches!(stage, StageSpec::MaximumLikelihood(_)));
+    let fits_teacher = spec.stages.iter().any(StageSpec::fits_teacher);
     let by_itself = matches!(spec.stages, Stages::Auto(_));
     let trains_student = by_itself || spec.stages.iter().any(|stage| stage.divergence().is_some());
     if spec.teacher.is_some() && !fits_teacher {
@@ -179,6 +179,9 @@ pub(super) fn faults_of_flows(
 ) {
     if let Some(teacher) = teacher {
         faults.extend(teacher.faults(space).into_iter().map(|fault| format!("teacher.{fault}")));
+        let matches = spec.stages.iter().any(|stage| matches!(stage, StageSpec::FlowMatching(_)));
+        let fault = if matches { FlowMatching::fault(teacher) } else { None };
+        faults.extend(fault.map(|fault| format!("teacher.{fault}")));
     }
     if let (Some(student), false) = (student, matches!(spec.student, Some(StudentSpec::LikeTeacher))) {
         faults.extend(student.faults(space).into_iter().map(|fault| format!("student.{fault}")));

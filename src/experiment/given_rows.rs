@@ -117,7 +117,7 @@ pub(super) fn faults_of_target(spec: &Spec, target: &dyn Density, faults: &mut V
     for (i, stage) in spec.stages.iter().enumerate() {
         let wrong = match stage {
             StageSpec::Sample { .. } => "draws from the target",
-            StageSpec::MaximumLikelihood(_) => "fits rows",
+            StageSpec::MaximumLikelihood(_) | StageSpec::FlowMatching(_) => "fits rows",
             StageSpec::ForwardKl { against: Against::Target, .. } => "has forward KL on rows",
             StageSpec::ReverseKl { anneal: Some(_), .. } => "anneals the target",
             StageSpec::ReverseKl { against: Against::Target, forward, .. } if *forward > 0.0 => {

@@ -15,8 +15,8 @@ use crate::evaluate::{throughput, typicality::log_densities};
 use crate::flow::{Flow, FrozenModel, Model, Orientation, MOST_HELD_OUT};
 use crate::target::{Constraint, Density};
 use crate::train::{
-    weighted_mean, Annealing, Draws, Epochs, ForwardKl, MaximumLikelihood, Objective, Observer, ReverseKl, Trained,
-    WeightedSum,
+    weighted_mean, Annealing, Draws, Epochs, FlowMatching, ForwardKl, MaximumLikelihood, Objective, Observer,
+    ReverseKl, Trained, WeightedSum,
 };
 use dfdx::prelude::Cpu;
 use std::sync::atomic::AtomicBool;
@@ -42,10 +42,13 @@ impl Models {
     ) -> Result<Trained> {
         match stage {
             StagePlan::Sample(..) => Err(Error::invalid("a stage that draws trains nothing")),
-            StagePlan::FitTeacher(settings) => {
+            StagePlan::FitTeacher(settings) | StagePlan::MatchTeacher(settings) => {
                 let mut model = plan.new_model(Orientation::Density)?;
-                let mut objective = plan.likelihood(settings.batch)?;
-                let trained = keeper.train(&mut model.flow, &mut objective, settings, interrupt, observer)?;
+                let mut objective: Box<dyn Objective> = match stage {
+                    StagePlan::MatchTeacher(_) => Box::new(plan.flow_matching(settings.batch)?),
+                    _ => Box::new(plan.likelihood(settings.batch)?),
+                };
+                let trained = keeper.train(&mut model.flow, objective.as_mut(), settings, interrupt, observer)?;
                 plan.judge_held_out(&mut model);
                 self.teacher = Some(model);
                 Ok(trained)
@@ -74,7 +77,7 @@ impl Models {
     pub fn save_next(&self, stage: &StagePlan, folder: &Folder) -> Result<Option<&'static str>> {
         let (model, name) = match stage {
             StagePlan::Sample(..) => return Ok(None),
-            StagePlan::FitTeacher(_) => (&self.teacher, TEACHER),
+            StagePlan::FitTeacher(_) | StagePlan::MatchTeacher(_) => (&self.teacher, TEACHER),
             StagePlan::TrainStudent(..) => (&self.student, STUDENT),
         };
         let saved = model.as_ref().map(|model| model.save(&folder.next(name)).map(|()| name));
@@ -198,6 +201,24 @@ impl Plan<'_> {
         let likelihood =
             MaximumLikelihood::new(self.dim, &train, validation, batch, [for_train, for_validation], stream);
         Ok(likelihood.weighted(of_train, of_validation))
+    }
+
+    /// The objective of a continuous teacher that learns without solving its equation.
+    ///
+    /// # Errors
+    /// If there are no data, or their rows have weights.
+    pub fn flow_matching(&self, batch: usize) -> Result<FlowMatching> {
+        let likelihood = self.likelihood(batch)?;
+        let data = self.data.as_ref().ok_or_else(|| Error::invalid("a teacher without data"))?;
+        if !data.weights[0].is_empty() {
+            return Err(Error::invalid(
+                "data.weights is given, and flow matching takes rows as they are; leave it out",
+            ));
+        }
+        let (mut train, mut log_jacobian) = (data.train.clone(), vec![0.0; data.train.len() / self.dim]);
+        self.standardisation.apply(&mut train, &mut log_jacobian);
+        let streams = ["teacher/batches", "teacher/noise"].map(|name| self.seed.stream(name));
+        Ok(FlowMatching::new(self.dim, train, batch, likelihood, streams))
     }
 
     /// A student's objective in `stage` against `density`, which is `teacher` where it trains against the teacher.

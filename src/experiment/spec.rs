@@ -114,6 +114,11 @@ pub enum StageSpec {
         /// How.
         Settings,
     ),
+    /// Fit a continuous teacher to the data by flow matching.
+    FlowMatching(
+        /// How.
+        Settings,
+    ),
     /// Train the student by forward KL alone: over fresh draws of the teacher, or over the data.
     ForwardKl {
         /// The density that the student is to match.
@@ -145,10 +150,15 @@ pub enum StageSpec {
 }
 
 impl StageSpec {
+    /// Whether it fits the teacher.
+    pub fn fits_teacher(&self) -> bool {
+        matches!(self, StageSpec::MaximumLikelihood(_) | StageSpec::FlowMatching(_))
+    }
+
     /// Against what it trains the student, which distance it makes small, and how; nothing if it does not train the student.
     pub fn divergence(&self) -> Option<(Against, Divergence, Settings)> {
         match *self {
-            StageSpec::Sample { .. } | StageSpec::MaximumLikelihood(_) => None,
+            StageSpec::Sample { .. } | StageSpec::MaximumLikelihood(_) | StageSpec::FlowMatching(_) => None,
             StageSpec::ForwardKl { against, training } => {
                 Some((against, Divergence { reverse: 0.0, forward: 1.0, ..Divergence::default() }, training))
             }

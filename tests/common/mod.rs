@@ -225,16 +225,6 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             },
         ),
         (
-            "a continuous layer",
-            FlowConfig {
-                layers: Layers::Listed(vec![LayerSpec::Continuous(ContinuousSpec {
-                    hidden: Some(vec![6]),
-                    tolerance: 1e-12,
-                })]),
-                ..base.clone()
-            },
-        ),
-        (
             "circles",
             FlowConfig { transformer: Transformer::Circular { bins: 4 }, base: BaseConfig::Circle, ..base.clone() },
         ),
@@ -268,6 +258,17 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             },
         ),
     ]
+}
+
+/// The cases that are tried on a space: those that solve an equation only where it is small.
+pub fn cases_on(space: Space) -> Vec<(&'static str, FlowConfig)> {
+    let mut all = cases();
+    if space.columns() <= 2 {
+        let layer = ContinuousSpec { hidden: Some(vec![6]), tolerance: 1e-11 };
+        let layers = Layers::Listed(vec![LayerSpec::Continuous(layer)]);
+        all.push(("a continuous layer", FlowConfig { layers, ..FlowConfig::default() }));
+    }
+    all
 }
 
 /// The entries (j, i) of the Jacobian that must be zero: y_j sees x_j and, if it is transformed, the columns of groups before its own.

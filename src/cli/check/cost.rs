@@ -40,7 +40,7 @@ pub(super) fn seconds(plan: &Plan) -> Result<Option<f64>> {
         let Some(settings) = stage.settings() else { continue };
         let flow = match stage {
             StagePlan::Sample(..) => continue,
-            StagePlan::FitTeacher(_) => &plan.teacher,
+            StagePlan::FitTeacher(_) | StagePlan::MatchTeacher(_) => &plan.teacher,
             StagePlan::TrainStudent(..) => &plan.student,
         };
         let work = flow.as_ref().map_or(0, |flow| flow.multiplications(plan.space())) * settings.batch;
@@ -66,6 +66,10 @@ fn seconds_of_step(plan: &Plan, stage: &StagePlan) -> Result<f64> {
         StagePlan::FitTeacher(settings) => {
             let model = plan.new_model(Orientation::Density)?;
             time(&mut plan.likelihood(settings.batch)?, &model.flow)
+        }
+        StagePlan::MatchTeacher(settings) => {
+            let model = plan.new_model(Orientation::Density)?;
+            time(&mut plan.flow_matching(settings.batch)?, &model.flow)
         }
         StagePlan::TrainStudent(against, ..) => {
             let model = plan.new_model(Orientation::Sampling)?;

@@ -265,4 +265,20 @@ impl Formula for ContinuousLayer {
     fn pull_back(&self, sums: &[f64]) -> Vec<Vec<f64>> {
         self.net.tensors_of(sums)
     }
+
+    fn match_velocities(&self, (stride, rows): (usize, usize), points: &[f64], velocities: &[f64]) -> (f64, Vec<f64>) {
+        let (mut trace, mut sums) = (Trace::default(), vec![0.0; self.sums()]);
+        self.net.forward(stride, points, 0, &mut trace);
+        let (mut loss, mut d_values) = (0.0, vec![0.0; velocities.len()]);
+        let units = d_values.chunks_exact_mut(stride).zip(trace.out().chunks_exact(stride));
+        for ((d, f), v) in units.zip(velocities.chunks_exact(stride)) {
+            for lane in 0..rows {
+                let off = f[lane] - v[lane];
+                loss += off * off;
+                d[lane] = 2.0 * off;
+            }
+        }
+        self.net.backward((stride, 0), &trace, d_values, Vec::new(), Some(&mut sums));
+        (loss, sums)
+    }
 }

@@ -66,6 +66,12 @@ pub trait Formula: Debug + Send + Sync {
 
     /// The gradients by the values of each tensor, from those sums.
     fn pull_back(&self, sums: &[f64]) -> Vec<Vec<f64>>;
+
+    /// Σ ‖f − v‖² of the first `rows` lanes at points and times, one variable after another and the time at last, and what
+    /// [`Formula::pull_back`] needs of it; nothing of what has no velocity f.
+    fn match_velocities(&self, _lanes: (usize, usize), _points: &[f64], _velocities: &[f64]) -> (f64, Vec<f64>) {
+        (0.0, vec![0.0; self.sums()])
+    }
 }
 
 impl Joint {
@@ -217,6 +223,16 @@ impl<E: Real> JointMap<E> {
     fn gather(&self, lanes: &[E], stride: usize, to: &mut Vec<E>) {
         to.clear();
         self.columns.iter().for_each(|&column| to.extend_from_slice(&lanes[column * stride..][..stride]));
+    }
+
+    /// See [`Formula::match_velocities`].
+    pub fn match_velocities(&self, lanes: (usize, usize), points: &[f64], velocities: &[f64]) -> (f64, Vec<f64>) {
+        self.formula.match_velocities(lanes, points, velocities)
+    }
+
+    /// See [`Formula::pull_back`].
+    pub fn pull_back(&self, sums: &[f64]) -> Vec<Vec<f64>> {
+        self.formula.pull_back(sums)
     }
 
     /// Carries a chunk forward; `x` is left as the record.
