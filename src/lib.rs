@@ -71,6 +71,7 @@ pub mod experiment;
 pub mod expression;
 pub mod flow;
 pub mod foreign;
+pub mod gamma;
 pub mod intake;
 pub mod memory;
 pub mod ops;

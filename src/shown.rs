@@ -1,6 +1,7 @@
 //! Text from elsewhere as it is shown: never as long as whoever wrote it likes, and without anything that moves a cursor or turns a line round.
 
 use std::fmt::Write;
+use unicode_width::UnicodeWidthChar;
 
 /// Characters of one value that are quoted.
 const QUOTED: usize = 200;
@@ -11,6 +12,9 @@ const MOST_LINES: usize = 200;
 
 /// Names of a list that are named.
 const LISTED: usize = 20;
+
+/// The length of an escaped character.
+const ESCAPED: usize = "\\u0000".len();
 
 /// Whether a terminal may do something else with it than show it: control characters, marks that change the direction of text, separators of
 /// lines and what has no width.
@@ -45,6 +49,12 @@ pub fn cut(text: &str, most: usize) -> String {
 /// What a file says, in 200 characters at most and with nothing hidden.
 pub fn quoted(text: &str) -> String {
     cut(text, QUOTED)
+}
+
+/// The columns that a text takes on a terminal, what is hidden in it as it is escaped: wide characters take two, marks on others none.
+pub fn columns(text: &str) -> usize {
+    let of = |c: char| if is_hidden(c) { ESCAPED } else { c.width().unwrap_or(0) };
+    text.chars().map(of).sum()
 }
 
 /// Names, the first of many.
@@ -115,6 +125,15 @@ mod tests {
         assert_eq!(command(&["sh", "-c", "it's", ""]), r"sh -c 'it'\''s' ''");
         assert_eq!(command(&["x\u{1b}[2K\r\u{202e}\\'"]), r"$'x\u001b[2K\u000d\u202e\\\''");
         assert_eq!(command(&["~", "$HOME", "a\u{85}"]), r"'~' '$HOME' $'a\u0085'");
+    }
+
+    #[test]
+    fn columns_are_those_of_a_terminal() {
+        for (text, width) in [("abc", 3), ("日本", 4), ("e\u{301}", 1), ("ü", 1), ("\u{202e}", 6), ("🙂", 2), ("", 0)]
+        {
+            assert_eq!(columns(text), width, "{text:?}");
+        }
+        assert_eq!(columns("a\u{202e}b"), quoted("a\u{202e}b").len());
     }
 
     #[test]

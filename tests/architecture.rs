@@ -11,6 +11,7 @@ const RANKS: &[(&str, u32)] = &[
     ("intake", 1),
     ("memory", 1),
     ("cholesky", 1),
+    ("gamma", 1),
     ("ops", 2),
     ("target", 2),
     ("data", 2),

@@ -24,8 +24,9 @@ pub fn read_npz(path: &Path, array: Option<&str>) -> Result<Table> {
     let refuse = |message: String| Error::input(path, message);
     let broken = |error: zip::result::ZipError| refuse(format!("is not a whole .npz file ({error})"));
     let mut archive = zip::ZipArchive::new(BufReader::new(intake::open(path)?.0)).map_err(broken)?;
-    let arrays: Vec<String> =
-        archive.file_names().filter_map(|name| name.strip_suffix(".npy")).map(str::to_string).collect();
+    let names = archive.file_names().collect::<std::result::Result<Vec<_>, _>>().map_err(broken)?;
+    let arrays: Vec<String> = names.iter().filter_map(|name| name.strip_suffix(".npy")).map(str::to_string).collect();
+    drop(names);
     let name = match (array, &arrays[..]) {
         (Some(name), _) if arrays.iter().any(|array| array == name) => name,
         (None, [only]) => only,

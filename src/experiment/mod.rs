@@ -40,6 +40,7 @@ mod verdict;
 mod watcher;
 mod weight;
 mod whiten;
+mod wording;
 
 pub use among::{Among, Judged};
 pub use check::{Plan, StagePlan};

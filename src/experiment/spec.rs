@@ -4,12 +4,14 @@ use super::data_spec::DataSpec;
 use super::given_settings;
 use super::stages::{self, Stages};
 use super::target_spec::TargetSpec;
+use super::wording;
 use crate::error::{Error, Result};
 use crate::flow::FlowConfig;
 use crate::intake;
 use crate::sampler::{NutsSettings, SmcSettings};
 use crate::shown;
 use crate::train::{AnnealConfig, Divergence, Gradient, Settings};
+use ron::error::{Position, SpannedError};
 use ron::extensions::Extensions;
 use ron::ser::PrettyConfig;
 use ron::Options;
@@ -269,16 +271,18 @@ impl Spec {
     /// # Errors
     /// With line and column, the line itself and a caret, what is wrong and what would be right.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        let spec: Self = options().from_str(text).map_err(|error| {
-            let (line, column) = (error.span.start.line, error.span.start.col);
-            let source = text.lines().nth(line.saturating_sub(1)).unwrap_or("");
+        let spec = Self::read_plain(text).map_err(|error| {
+            let Position { line, col } = wording::place(&error);
+            let source = text.lines().nth(line.saturating_sub(1)).unwrap_or("").replace('\t', " ");
+            // Blanks before it are not what is wrong.
+            let blanks = source.chars().skip(col.saturating_sub(1)).take_while(|c| *c == ' ').count();
+            let column = if source.chars().count() > col + blanks { col + blanks } else { col };
             // A minified file may be one long line; its neighbourhood is enough.
             let from = column.saturating_sub(80);
-            let shown: String = source.chars().skip(from).take(120).collect();
-            let code = shown::cut(&error.code.to_string(), 600);
-            let caret = " ".repeat(column.saturating_sub(from + 1));
-            let nearest = nearest(&error.code).map_or(String::new(), |name| format!("; did you mean `{name}`?"));
-            format!("line {line}, column {column}: {code}{nearest}\n  {shown}\n  {caret}^")
+            let near: String = source.chars().skip(from).take(120).collect();
+            let before: String = near.chars().take(column.saturating_sub(from + 1)).collect();
+            let gap = " ".repeat(shown::columns(&before));
+            format!("line {line}, column {column}: {}\n  {near}\n  {gap}^", Self::fault(&error, text))
         })?;
         match stages::name_of(text).filter(|_| matches!(spec.stages, Stages::Auto(_))) {
             Some(name) if name != "Auto" => {
@@ -289,6 +293,16 @@ impl Spec {
         }
     }
 
+    /// What is wrong with a text that is no experiment, without its place.
+    pub(super) fn fault(error: &SpannedError, text: &str) -> String {
+        wording::of_ron(error, text, |text| options().from_str::<Self>(text).err())
+    }
+
+    /// Reads a text without a word for people.
+    pub(super) fn read_plain(text: &str) -> std::result::Result<Self, SpannedError> {
+        options().from_str(text)
+    }
+
     /// The experiment as RON, with every default written out.
     ///
     /// # Errors
@@ -296,17 +310,14 @@ impl Spec {
     pub fn to_ron(&self) -> Result<String> {
         let config = PrettyConfig::new().depth_limit(8).separate_tuple_members(true);
         let text = options().to_string_pretty(self, config).map_err(Error::invalid)?;
-        Ok(text + "\n")
+        // The writer marks a variant called `None` as no absence, which a reader of experiments needs not. Texts are written without line breaks,
+        // so that a line which begins with a field begins outside of them.
+        let plain = |line: &str| match line.trim_end_matches(',').strip_suffix(": r#None") {
+            Some(field) if field.trim_start().chars().all(|c| c.is_alphanumeric() || c == '_') => {
+                line.replace("r#", "")
+            }
+            _ => line.to_string(),
+        };
+        Ok(text.lines().map(|line| plain(line) + "\n").collect())
     }
-}
-
-/// The legal name that is most like the one that was found.
-fn nearest(error: &ron::Error) -> Option<&'static str> {
-    let (found, legal) = match error {
-        ron::Error::NoSuchEnumVariant { found, expected, .. } => (found, expected),
-        ron::Error::NoSuchStructField { found, expected, .. } => (found, expected),
-        _ => return None,
-    };
-    let distance = |name: &str| strsim::damerau_levenshtein(&found.to_lowercase(), &name.to_lowercase());
-    legal.iter().copied().min_by_key(|name| distance(name)).filter(|name| distance(name) <= 1 + name.len() / 3)
 }

@@ -1,5 +1,7 @@
 //! What is wrong with an expression, and where: shown with its line and a caret.
 
+use crate::shown;
+
 /// A stretch of the text, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Span {
@@ -40,8 +42,9 @@ impl Fault {
         let skipped = (column - 1).saturating_sub(80);
         let shown: String = text[from..to].trim_end().chars().skip(skipped).take(120).collect();
         let shown = shown.replace('\t', " ");
-        let carets = text[start..end.min(to)].chars().count().clamp(1, 120);
-        let gap = " ".repeat(column - 1 - skipped);
+        let before: String = shown.chars().take(column - 1 - skipped).collect();
+        let carets = shown::columns(&text[start..end.min(to)].replace('\t', " ")).clamp(1, 120);
+        let gap = " ".repeat(shown::columns(&before));
         format!(
             "line {number}, column {column}: {}\n  {shown}\n  {gap}{}",
             self.message,

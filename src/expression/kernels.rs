@@ -2,7 +2,8 @@
 
 use super::operations::{with_binary, with_binary_slopes, with_unary, Binary, Unary};
 use super::program::MOST_LANES;
-use super::{elementary, operations, special};
+use super::{elementary, operations};
+use crate::gamma;
 use pulp::{Arch, Simd, WithSimd};
 
 /// The numbers of an argument: one for each place and lane, one for each lane, one for each place, or one.

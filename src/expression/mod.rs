@@ -17,7 +17,6 @@ mod products;
 mod program;
 mod reductions;
 mod run;
-mod special;
 mod syntax;
 
 pub use density::{Datum, Expression};

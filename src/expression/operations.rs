@@ -1,6 +1,7 @@
 //! The operations on numbers that programs are made of, each with its derivative.
 
-use super::{elementary, operations, special};
+use super::{elementary, operations};
+use crate::gamma;
 
 /// An operation on one number.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,8 +76,8 @@ macro_rules! with_unary {
                 (value, value * elementary::sigmoid(-x))
             }),
             Unary::Softplus => $go!(_k = 0.0, x => elementary::softplus(x)),
-            Unary::Lgamma => $go!(_k = 0.0, x => (libm::lgamma(x), special::digamma(x))),
-            Unary::Digamma => $go!(_k = 0.0, x => (special::digamma(x), special::trigamma(x))),
+            Unary::Lgamma => $go!(_k = 0.0, x => (libm::lgamma(x), gamma::digamma(x))),
+            Unary::Digamma => $go!(_k = 0.0, x => (gamma::digamma(x), gamma::trigamma(x))),
             Unary::Erf => $go!(_k = 0.0, x => (libm::erf(x), std::f64::consts::FRAC_2_SQRT_PI * elementary::exp(-x * x))),
             Unary::Abs => $go!(_k = 0.0, x => (
                 x.abs(),

@@ -3,7 +3,7 @@
 use super::frames::{Greeting, Request};
 use super::worker::{exchange, Watchdog, Worker};
 use crate::shown;
-use crate::target::{Constraint, Density, Fatal, Faults};
+use crate::target::{Density, Fatal, Faults};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -209,10 +209,6 @@ impl Density for Process {
 
     fn names(&self) -> Vec<String> {
         self.greeting.names.clone()
-    }
-
-    fn constraint(&self) -> Constraint {
-        Constraint::Elsewhere
     }
 
     /// Many: a round trip costs more than the rows in it.

@@ -15,7 +15,7 @@ pub enum Constraint {
         /// Their names and supports.
         Vec<Parameter>,
     ),
-    /// It is in a library or a process that is not at hand.
+    /// It is in a library that is not at hand.
     Elsewhere,
 }
 

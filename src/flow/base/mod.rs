@@ -2,7 +2,6 @@
 
 mod beside;
 mod config;
-mod digamma;
 mod fit;
 mod limited;
 mod mixture;

@@ -1,7 +1,7 @@
 //! Independent Student-t coordinates with learned degrees of freedom: tails that a bijection of a normal cannot have.
 
-use super::digamma::digamma;
 use super::Base;
+use crate::gamma::digamma;
 use std::f64::consts::PI;
 
 /// The product of Student-t densities with ν_j degrees of freedom and scale 1.

@@ -1,7 +1,7 @@
-//! Special functions: the derivatives of the log gamma function.
+//! The derivatives of the log gamma function: what densities with a gamma function in them need for their gradients.
 
 /// ψ(x), the derivative of ln |Γ(x)|, by recurrence to large x and its asymptotic series there (Abramowitz and Stegun 1964, 6.3.18).
-pub(super) fn digamma(x: f64) -> f64 {
+pub fn digamma(x: f64) -> f64 {
     if x <= 0.0 && x == x.floor() {
         return f64::NAN;
     }
@@ -21,7 +21,7 @@ pub(super) fn digamma(x: f64) -> f64 {
 }
 
 /// ψ′(x) in the same way (6.4.12).
-pub(super) fn trigamma(x: f64) -> f64 {
+pub fn trigamma(x: f64) -> f64 {
     if x <= 0.0 && x == x.floor() {
         return f64::INFINITY;
     }
@@ -62,5 +62,17 @@ mod tests {
         close(trigamma(2.0), pi_2 / 6.0 - 1.0);
         close(trigamma(-0.5), pi_2 / 2.0 + 4.0);
         assert!(digamma(-3.0).is_nan() && trigamma(0.0).is_infinite());
+    }
+
+    #[test]
+    fn slopes_and_recurrences_agree() {
+        for x in [0.2, 0.9, 1.7, 3.3, 7.9, 8.1, 50.0, 1234.5] {
+            let h = 1e-4 * x;
+            let slope = (libm::lgamma(x + h) - libm::lgamma(x - h)) / (2.0 * h);
+            assert!((digamma(x) - slope).abs() < 1e-6 * (1.0 + slope.abs()), "{x}");
+            let slope = (digamma(x + h) - digamma(x - h)) / (2.0 * h);
+            assert!((trigamma(x) - slope).abs() < 1e-6 * (1.0 + slope.abs()), "{x}");
+            assert!((digamma(x + 1.0) - digamma(x) - 1.0 / x).abs() < 1e-12 * (1.0 + 1.0 / x), "{x}");
+        }
     }
 }
