@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 /// How the name of a draft begins and ends.
 const DRAFT: (&str, &str) = (".flowdistill-", ".tmp");
@@ -103,6 +103,59 @@ impl Write for Draft {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// A folder of files that comes into being with [`DraftFolder::commit`]; dropped before, it leaves nothing behind.
+pub struct DraftFolder {
+    path: PathBuf,
+    draft: TempDir,
+}
+
+impl DraftFolder {
+    /// A draft of the folder `path`. One that is there already is replaced if it holds the file `mark`, by which its kind is known.
+    ///
+    /// # Errors
+    /// If something else is at `path`, or its parent does not exist or cannot be written.
+    pub fn create(path: &Path, mark: &str) -> Result<Self> {
+        let refuse = |error| Error::output(path, error);
+        if path.exists() && !path.join(mark).is_file() {
+            return Err(refuse(std::io::Error::other("something else is there")));
+        }
+        let parent = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(DRAFT.0).suffix(DRAFT.1);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        Ok(Self { path: path.to_path_buf(), draft: builder.tempdir_in(parent).map_err(refuse)? })
+    }
+
+    /// Writes one of its files, `/` between the folders that it is in.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let place = self.draft.path().join(name);
+        let written =
+            place.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&place, bytes));
+        written.map_err(|error| Error::output(&self.path, error))
+    }
+
+    /// Makes the folder appear under its name.
+    ///
+    /// # Errors
+    /// If something cannot be moved.
+    pub fn commit(self) -> Result<()> {
+        let Self { path, draft } = self;
+        let refuse = |error| Error::output(&path, error);
+        if path.exists() {
+            std::fs::remove_dir_all(&path).map_err(refuse)?;
+        }
+        std::fs::rename(draft.keep(), &path).map_err(refuse)?;
+        path.parent().filter(|parent| *parent != Path::new("")).map_or(Ok(()), sync_folder)
     }
 }
 

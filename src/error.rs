@@ -37,6 +37,9 @@ pub enum Error {
     /// The tensor library refused (out of memory, for instance).
     #[error("tensor operation failed: {0}")]
     Tensor(String),
+    /// Some of many runs did not come to their ends.
+    #[error("{0}")]
+    Unfinished(String),
     /// A result does not meet what `--require` asked of it.
     #[error("requirement not met: {0}")]
     Requirement(String),

@@ -364,9 +364,9 @@ fn fields_are_set_from_the_command_line_and_checked_like_the_file() {
         ("teacher.depth=3", "there are"),
         ("teacher.hidden=[0]", "hidden[0] is 0"),
         ("stages.7.training.steps=3", "no place"),
-        ("stages.1.training.steps=many", "u64"),
+        ("stages.1.training.steps=many", "a whole number from 0"),
         ("stages.1.training.steps", "="),
-        ("seed=-1", "line 1"),
+        ("seed=-1", "a whole number from 0"),
         ("teacher.activation=Sine", "Sine"),
     ] {
         let output = set(&[assignment]);

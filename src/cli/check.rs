@@ -67,6 +67,9 @@ struct TargetFindings {
     exact_draws: bool,
 }
 
+/// Beyond so many weights for each row to fit, a warning.
+const MOST_WEIGHTS_A_ROW: usize = 50;
+
 /// Points at which the target is evaluated.
 const POINTS: usize = 32;
 
@@ -257,6 +260,15 @@ fn warnings(plan: &Plan) -> Vec<String> {
                 "{name}: a hidden layer of {width} units is narrower than the {} degrees of {groups} groups; \
                  some coordinates will share what they see",
                 groups - 1,
+            ));
+        }
+    }
+    if let (Some(teacher), Some([rows, ..])) = (&plan.teacher, rows(plan)) {
+        let weights = teacher.parameters(plan.space());
+        if weights > MOST_WEIGHTS_A_ROW * rows {
+            warnings.push(format!(
+                "teacher: {weights} weights for {rows} rows to fit, more than {MOST_WEIGHTS_A_ROW} for each: it may learn them by heart; \
+                 fewer layers, narrower ones (`hidden`), or more rows are right"
             ));
         }
     }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
     flowdistill evaluate student.safetensors --target mine.ron --reference draws.npy --require 'verdict>=correctable'\n  \
     flowdistill evaluate runs/mine/teacher.safetensors --data new_rows.csv --require 'data_total_variation<0.1'")]
 pub struct Options {
-    /// The model file
+    /// The model file, or a run's folder: its student, or its teacher where it has none
     model: PathBuf,
     /// The experiment whose target the model is to match
     #[arg(long, required_unless_present = "data", conflicts_with = "data")]
@@ -46,7 +46,7 @@ pub struct Options {
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
     check_conditions(&options.require)?;
-    let model = super::load(&options.model, global)?.freeze::<f64>();
+    let model = super::load(&super::model_at(&options.model)?, global)?.freeze::<f64>();
     if let Some(path) = &options.data {
         return against_rows(&model, path, options, global);
     }

@@ -3,23 +3,30 @@
 mod check;
 mod compare;
 mod evaluate;
+mod fault;
 mod log_prob;
+mod merge;
 mod new;
 mod run;
 mod sample;
 mod score;
+mod shard;
+mod shell;
 mod signals;
+mod sweep;
 mod target;
 mod targets;
 
 use crate::error::{Error, Result};
-use crate::experiment::{Native, Plan, Spec};
+use crate::experiment::{Native, Plan, Spec, STUDENT, TEACHER};
 use crate::flow::Model;
 use crate::memory;
 use crate::seed::Seed;
 use crate::shown;
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
+
+pub use fault::to_json;
 
 /// Turn a density that is hard to sample into a sampler that needs one network pass and knows the exact log density of each draw.
 #[derive(Debug, Parser)]
@@ -49,7 +56,7 @@ struct Global {
     /// Say nothing on standard error but errors
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// Results as JSON on standard output
+    /// Results as JSON on standard output, and what went wrong as JSON on standard error
     #[arg(long, global = true)]
     json: bool,
     /// Refuse what would take more memory than this, such as 8G or 512M [default: three quarters of what there is]
@@ -80,6 +87,12 @@ struct Source {
 impl Source {
     /// The checked experiment and its text as written; a preview makes do with a few exact draws.
     fn plan(&self, global: &Global, preview: bool) -> Result<(Plan<'static>, String)> {
+        let (spec, text) = self.spec(global)?;
+        Ok((self.plan_of(spec, preview)?, text))
+    }
+
+    /// The experiment with its changes, unchecked, and its text as written.
+    fn spec(&self, global: &Global) -> Result<(Spec, String)> {
         let (mut spec, text) = Spec::read(&self.experiment)?;
         for assignment in &self.set {
             spec.set(assignment)?;
@@ -87,9 +100,14 @@ impl Source {
         if let Some(seed) = global.seed {
             spec.seed = seed;
         }
+        Ok((spec, text))
+    }
+
+    /// `spec`, which comes of this source, checked.
+    fn plan_of(&self, spec: Spec, preview: bool) -> Result<Plan<'static>> {
         let plan = if preview { Plan::preview_with_permission } else { Plan::with_permission };
         let native = if self.allow_native { Native::Allow } else { Native::Refuse };
-        Ok((plan(spec, &self.experiment, native)?, text))
+        plan(spec, &self.experiment, native)
     }
 }
 
@@ -105,6 +123,8 @@ enum Command {
     Sample(sample::Options),
     /// Judge a model against a target: figures, a verdict, its reasons
     Evaluate(evaluate::Options),
+    /// Put shards of draws, or of a sweep, together
+    Merge(merge::Options),
     /// Evaluate a model's log density at points
     LogProb(log_prob::Options),
     /// Say how unusual rows are to a model: log densities and p-values
@@ -113,6 +133,10 @@ enum Command {
     Compare(compare::Options),
     /// List the built-in targets, or print an experiment for one
     Targets(targets::Options),
+    /// Print what a shell needs to complete commands
+    Completions(shell::Completions),
+    /// Print the manual
+    Man(shell::Man),
 }
 
 impl Cli {
@@ -136,12 +160,30 @@ impl Cli {
             Command::New(options) => new::execute(options, &self.global),
             Command::Sample(options) => sample::execute(options, &self.global),
             Command::Evaluate(options) => evaluate::execute(options, &self.global),
+            Command::Merge(options) => merge::execute(options, &self.global),
             Command::LogProb(options) => log_prob::execute(options, &self.global),
             Command::Score(options) => score::execute(options, &self.global),
             Command::Compare(options) => compare::execute(options, &self.global),
             Command::Targets(options) => targets::execute(options, &self.global),
+            Command::Completions(options) => shell::completions(options, &self.global),
+            Command::Man(options) => shell::man(options, &self.global),
         })
     }
+}
+
+/// The model file that a path names: itself, or of a run's folder its student, or its teacher where it has none.
+fn model_at(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let models = [STUDENT, TEACHER].map(|model| path.join(model));
+    let found = models.into_iter().find(|model| model.is_file());
+    found.ok_or_else(|| {
+        Error::input(
+            path,
+            format!("holds neither {STUDENT} nor {TEACHER}; a run's folder with one, or a model file, is right"),
+        )
+    })
 }
 
 /// Reads a model file, with a note on standard error where it has no checksum.

@@ -1,5 +1,6 @@
 //! `flowdistill run`: carry out an experiment.
 
+use super::shard::{self, Asked};
 use super::{signals, Global};
 use crate::error::{Error, Result};
 use crate::evaluate::requirement::{check_conditions, require};
@@ -10,31 +11,42 @@ use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  flowdistill run experiments/quickstart.ron\n  \
-    flowdistill run experiments/funnel.ron --set stages.0.training.steps=2000 --set name=short")]
+    flowdistill run experiments/funnel.ron --set stages.0.training.steps=2000 --set name=short\n  \
+    flowdistill run experiments/funnel.ron --sweep 'seed=1..5' --sweep 'student.layers=[2,4]' --jobs 2")]
 pub struct Options {
     #[command(flatten)]
-    source: super::Source,
+    pub(super) source: super::Source,
     /// Folder in which the run's folder is made
     #[arg(long, default_value = "runs")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// Replace a run of the same name
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
     /// Go on with the run that the folder holds, to the same results as if it had never been cut; begin it if there is none
     #[arg(long, conflicts_with = "force")]
-    resume: bool,
+    pub(super) resume: bool,
     /// With --resume: let stages take more steps than when the run began; they go on from their ends
     #[arg(long, requires = "resume")]
-    extend: bool,
+    pub(super) extend: bool,
     /// Seconds of training between two checkpoints
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     checkpoint_every: f64,
     /// Exit with code 3 unless this holds of the verdict and its figures: `ess>=0.9`, `verdict>=correctable`, …
     #[arg(long, value_name = "CONDITION")]
     require: Vec<String>,
+    /// Many runs: FIELD=1..5 (whole numbers, both ends) or FIELD=[2,4]; several --sweep make every combination. Each run has a folder in that of
+    /// the experiment's name, where `sweep.csv` and `sweep.json` tell what they came to
+    #[arg(long, value_name = "FIELD=VALUES", conflicts_with = "require")]
+    pub(super) sweep: Vec<String>,
+    /// With --sweep: so many runs at a time, which share the threads
+    #[arg(long, requires = "sweep", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: u16,
+    /// With --sweep: only part i of N of the runs, or `auto`, as Slurm, Grid Engine or LSF say in their variables; `merge FOLDER` makes the table
+    #[arg(long, requires = "sweep", value_name = "i/N", value_parser = shard::parse)]
+    pub(super) shard: Option<Asked>,
     /// Check the experiment and say where its run would be written, but do nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
@@ -45,6 +57,9 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
             options.checkpoint_every
         ))
     })?;
+    if !options.sweep.is_empty() {
+        return super::sweep::execute(options, every, global);
+    }
     let (plan, text) = options.source.plan(global, options.dry_run)?;
     if options.dry_run {
         super::check::report(&plan, &options.source.experiment, global)?;
@@ -90,7 +105,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
 const FIRST: &str = "finishing this step and keeping what there is (once more ends at once)";
 
 /// Whether the run that a folder holds is finished and is the same as `plan`; one whose result is to meet a requirement is judged again.
-fn is_over(plan: &Plan, folder: &Folder, options: &Options) -> Result<bool> {
+pub(super) fn is_over(plan: &Plan, folder: &Folder, options: &Options) -> Result<bool> {
     let Ok(text) = std::fs::read_to_string(folder.file(RUN_JSON)) else { return Ok(false) };
     if !folder.file(CHECKPOINTS).exists() {
         let path = folder.path().display();
@@ -104,7 +119,7 @@ fn is_over(plan: &Plan, folder: &Folder, options: &Options) -> Result<bool> {
 }
 
 /// The command that goes on with this run.
-fn again() -> String {
+pub(super) fn again() -> String {
     let mut words: Vec<String> = std::env::args().filter(|word| word != "--force").collect();
     if !words.iter().any(|word| word == "--resume") {
         words.push("--resume".into());

@@ -1,7 +1,7 @@
 //! `flowdistill score`: how unusual the rows of a table are to a model, each by itself and in batches.
 
 use super::Global;
-use crate::data::{Dialect, RowWriter};
+use crate::data::{Dialect, Header, RowWriter};
 use crate::error::{Error, Result};
 use crate::evaluate::draws::draws_beside;
 use crate::evaluate::typicality::{log_densities, Reference};
@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
     flowdistill score runs/mine/teacher.safetensors new_rows.csv --top 20 --json"
 )]
 pub struct Options {
-    /// The model file
+    /// The model file, or a run's folder: its student, or its teacher where it has none
     model: PathBuf,
     /// The rows: a text table with the columns of the model (`-`: on standard input), a Parquet, .npy or .npz file
     rows: PathBuf,
-    /// Where to: a .npy or .csv file; CSV on standard output if left out
+    /// Where to: .csv, .jsonl, .npy, .npz or .parquet; CSV on standard output if left out
     #[arg(short, long)]
     output: Option<PathBuf>,
     /// Only rows with a p-value of at most this, from above 0 to 1
@@ -61,7 +61,7 @@ struct Scored {
 }
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
-    let loaded = super::load(&options.model, global)?;
+    let loaded = super::load(&super::model_at(&options.model)?, global)?;
     let model = loaded.freeze::<f64>();
     let dialect = Dialect { decimal: if options.decimal_comma { ',' } else { '.' }, ..Dialect::default() };
     let read = |path: &Path| Ok::<_, Error>(model.read_points(path, &dialect)?.values);
@@ -148,7 +148,10 @@ fn write(rows: &[Scored], names: &[&str], options: &Options, global: &Global, co
         let owned: Vec<String> = names.iter().map(|name| name.to_string()).collect();
         let mut writer = match &options.output {
             Some(path) => RowWriter::to_path(path, &owned, rows.len() as u64)?,
-            None => RowWriter::csv(Box::new(std::io::BufWriter::new(std::io::stdout())), &owned)?,
+            None => {
+                let header = Header { names: &owned, columns: None, beside: &[], rows: rows.len() as u64 };
+                RowWriter::stream(Box::new(std::io::BufWriter::new(std::io::stdout())), &header, false)?
+            }
         };
         for row in rows {
             writer.write_rows(&row.figures, names.len())?;

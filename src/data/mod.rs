@@ -10,12 +10,12 @@ pub mod look;
 #[cfg(not(feature = "parquet"))]
 mod no_parquet;
 mod npy_file;
+mod out;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 mod source;
 mod split;
 mod table;
-mod writer;
 
 pub use cells::MOST_WORDS;
 pub use column::{Column, Columns, Kind};
@@ -25,12 +25,12 @@ pub use grid::{grid_of, Grid};
 #[cfg(not(feature = "parquet"))]
 pub use no_parquet::read_parquet;
 pub use npy_file::{read_npy, read_npz};
+pub use out::{merge, shard_of, Beside, Header, RowWriter, Written};
 #[cfg(feature = "parquet")]
 pub use parquet_file::read_parquet;
 pub use source::STANDARD_INPUT;
 pub use split::Split;
 pub use table::Table;
-pub use writer::RowWriter;
 
 use crate::error::{Error, Result};
 use std::path::Path;

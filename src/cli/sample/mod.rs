@@ -1,43 +1,56 @@
 //! `flowdistill sample`: draws from a model file, in constant memory.
 
+mod corrected;
+mod weigh;
+
+use super::shard::{self, Asked};
 use super::target::target_of;
 use super::{signals, Global};
-use crate::data::{Dialect, RowWriter, Table};
+use crate::data::{shard_of, Beside, Dialect, Header, RowWriter, Table, Written};
 use crate::error::{Error, Result};
-use crate::evaluate::correction::{resample, Chain, Proposal};
 use crate::flow::{FrozenModel, Method};
 use crate::progress::RowBar;
-use crate::seed::open_unit;
 use crate::target::{Constraint, Density};
+use corrected::corrected;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    flowdistill sample runs/quickstart/student.safetensors -n 1000 > draws.csv\n  \
-    flowdistill sample runs/quickstart/student.safetensors -n 1000000 --log-prob -o draws.npy\n  \
+    flowdistill sample runs/quickstart -n 1000 > draws.csv\n  \
+    flowdistill sample runs/quickstart -n 1e6 --log-prob -o draws.npy\n  \
+    flowdistill sample runs/eight_schools -n 4000 --weights -o draws.zarr\n  \
     flowdistill sample runs/conditional/student.safetensors -n 100 --given rows.csv -o draws.csv")]
 pub struct Options {
-    /// The model file
+    /// The model file, or a run's folder: its student, or its teacher where it has none
     model: PathBuf,
-    /// The number of draws; with --given, for each of its rows
-    #[arg(short, long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
+    /// The number of draws, such as 1000 or 1e6; with --given, for each of its rows
+    #[arg(short, long, value_parser = count)]
     n: u64,
     /// What is given, for a model that is given something: a table with those columns (`-`: on standard input), which the draws have too
     #[arg(long, value_name = "TABLE", conflicts_with = "correct")]
     given: Option<PathBuf>,
-    /// Where to: a .npy or .csv file; CSV on standard output if left out
+    /// Where to: .csv, .jsonl, .npy, .npz, .stan.csv (CmdStan's), .parquet or .zarr (for ArviZ); CSV on standard output if left out, with
+    /// --json an object a line
     #[arg(short, long)]
     output: Option<PathBuf>,
     /// Add a last column with each draw's exact log density
     #[arg(long)]
     log_prob: bool,
+    /// Add a column `log_weight`, ln(target/model): against the target of --target or else of the run in whose folder the model is (its teacher
+    /// where the student was trained against that)
+    #[arg(long, conflicts_with_all = ["correct", "given"])]
+    weights: bool,
+    /// Only part i of N of the draws, into a file of its own (`draws.2-of-8.npy`) which `merge` puts together with the others to what would
+    /// have been written at once; `auto`: as Slurm, Grid Engine or LSF say in their variables
+    #[arg(long, value_name = "i/N", value_parser = shard::parse, requires = "output", conflicts_with = "correct")]
+    shard: Option<Asked>,
     /// Turn draws of the model into draws of a target: by independence Metropolis-Hastings, or by resampling by weight
     #[arg(long, requires = "target", conflicts_with = "log_prob")]
     correct: Option<Correction>,
-    /// The experiment whose target --correct draws from
-    #[arg(long, requires = "correct")]
+    /// The experiment whose target --correct draws from, or --weights weighs against
+    #[arg(long)]
     target: Option<PathBuf>,
     /// Share of proposals from a broad normal distribution, which keeps weights bounded where the model's tails are light
     #[arg(long, default_value_t = 0.0, requires = "correct")]
@@ -72,17 +85,30 @@ const OVERSAMPLING: usize = 10;
 /// Draws held in memory at a time.
 const ROWS: u64 = 8192;
 
-/// The name of the added column.
-pub const LOG_PROB: &str = "log_prob";
+/// Draws beyond this are a slip of the pen.
+const MOST: f64 = 1e12;
+
+/// A number of draws: `1000`, `1_000`, `1e6`.
+fn count(text: &str) -> std::result::Result<u64, String> {
+    let number: Option<f64> = text.replace('_', "").parse().ok();
+    let number = number.filter(|number| number.fract() == 0.0 && (1.0..=MOST).contains(number));
+    number
+        .map(|number| number as u64)
+        .ok_or_else(|| "a whole number from 1 to 1e12, such as 1000 or 1e6, is right".into())
+}
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
-    let model = super::load(&options.model, global)?.freeze::<f64>();
+    let path = super::model_at(&options.model)?;
+    let model = super::load(&path, global)?.freeze::<f64>();
+    if options.target.is_some() && options.correct.is_none() && !options.weights {
+        return Err(Error::invalid("--target is for --correct or --weights; one of them is right beside it"));
+    }
     let dim = model.dim();
     let map =
         options.constrain_with.as_ref().map(|path| map_of(path, options.allow_native, model.names())).transpose()?;
     if *model.constraint() == Constraint::Elsewhere && !options.unconstrained && map.is_none() && !global.quiet {
         eprintln!(
-            "note: the map to the parameters' own space is in a library or process that is not at hand: \
+            "note: the map to the parameters' own space is in the library of the model, which is not at hand: \
              the draws are unconstrained (--constrain-with may help)"
         );
     }
@@ -94,56 +120,102 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         )));
     }
     let given = given_to(&model, options)?;
-    let target = options.target.as_ref().map(|path| target_of(path, options.allow_native, dim)).transpose()?;
-    let mut names = match &map {
+    let target = match &options.target {
+        Some(experiment) => Some(target_of(experiment, options.allow_native, dim)?),
+        None if options.weights => Some(weigh::of_run(&path, options.allow_native, dim)?),
+        None => None,
+    };
+    let format = options.output.as_ref().map(|path| Written::of(path)).transpose()?;
+    let names = match &map {
         Some(map) => map.constrained_names(),
         None if as_coordinates(options, &model) => model.names().to_vec(),
         None => model.value_names(),
     };
-    let width = names.len() + usize::from(options.log_prob);
-    if options.log_prob {
-        names.push(LOG_PROB.into());
+    // Some formats have a place for it, which had better not be empty; the Jacobian of a map elsewhere is not known.
+    let is_known = options.correct.is_none() && map.is_none();
+    let mut beside = Vec::new();
+    if options.log_prob || (is_known && format.is_some_and(Written::has_log_density)) {
+        beside.push(Beside::LogProb);
     }
+    beside.extend(options.weights.then_some(Beside::LogWeight));
     let contexts = given.as_ref().map_or(1, |table| table.len() as u64);
     let total = options.n.saturating_mul(contexts);
-    let mut writer = match &options.output {
-        Some(path) => RowWriter::to_path(path, &names, total)?,
-        None => RowWriter::csv(Box::new(std::io::BufWriter::new(std::io::stdout())), &names)?,
+    let shard = options.shard.map(Asked::shard).transpose()?;
+    let part = shard.map_or(0..total, |shard| shard.part(total));
+    let header = Header {
+        names: &names,
+        columns: (map.is_none() && !as_coordinates(options, &model)).then_some(model.columns()),
+        beside: &beside,
+        rows: part.end - part.start,
     };
-    if map.is_none() && !as_coordinates(options, &model) {
-        writer = writer.of(model.columns());
-    }
+    let writer = match (&options.output, shard, format) {
+        (Some(path), Some(_), Some(format)) if !format.is_divisible() => {
+            return Err(Error::invalid(format!(
+                "--shard: {} cannot be put together from parts; a name ending in .csv, .jsonl, .npy or .stan.csv is right",
+                path.display()
+            )));
+        }
+        (Some(path), Some(shard), _) => RowWriter::of(&shard_of(path, shard.i, shard.n), &header)?,
+        (Some(path), None, _) => RowWriter::of(path, &header)?,
+        (None, ..) => RowWriter::stream(Box::new(std::io::BufWriter::new(std::io::stdout())), &header, global.json)?,
+    };
     if options.output.is_some() {
         signals::listen(None)?;
     }
-    let space = UsersSpace { options, model: &model, map: map.as_deref(), width };
-    if let (Some(correction), Some(target)) = (options.correct, &target) {
-        return corrected(correction, &space, target.as_ref(), writer, global);
+    let space = UsersSpace { options, model: &model, map: map.as_deref(), width: names.len() };
+    match (options.correct, &target) {
+        (Some(correction), Some(target)) => corrected(correction, &space, target.as_ref(), writer, global),
+        _ => {
+            let weighed = target.as_deref().filter(|_| options.weights);
+            drawn(&space, given.as_ref(), weighed, &beside, part, writer, global)
+        }
     }
+}
+
+/// Writes the draws `part` of the model.
+fn drawn(
+    space: &UsersSpace,
+    given: Option<&Table>,
+    target: Option<&dyn Density>,
+    beside: &[Beside],
+    part: std::ops::Range<u64>,
+    mut writer: RowWriter,
+    global: &Global,
+) -> Result<()> {
+    let UsersSpace { options, model, .. } = *space;
+    let dim = model.dim();
     let noise = global.seed().stream("sample");
-    let bar = RowBar::new(global.quiet || options.output.is_none(), total);
-    for first in (0..total).step_by(ROWS as usize) {
+    let bar = RowBar::new(global.quiet || options.output.is_none(), part.end - part.start);
+    let mut first = part.start;
+    while first < part.end {
         go_on()?;
-        let rows = ROWS.min(total - first) as usize;
+        let rows = ROWS.min(part.end - first) as usize;
         let (mut points, mut log_prob) = (vec![0.0; rows * dim], vec![0.0; rows]);
-        if let Some(given) = &given {
+        if let Some(given) = given {
             for (row, point) in (first..).zip(points.chunks_exact_mut(dim)) {
                 let context = given.row((row / options.n) as usize);
                 point[..context.len()].copy_from_slice(context);
             }
         }
         model.draw(Method::Cached, &noise, first, &mut points, &mut log_prob);
+        // Weights are the same in every space, so they are taken in that of the flow.
+        let weights = target.map(|target| weigh::log_weights(target, &points, &log_prob)).transpose()?;
         points = space.of(points, &mut log_prob)?;
-        if options.log_prob {
+        let width = points.len() / rows + beside.len();
+        if !beside.is_empty() {
             let mut wide = Vec::with_capacity(rows * width);
-            for (point, value) in points.chunks_exact(points.len() / rows).zip(log_prob) {
+            for (row, point) in points.chunks_exact(points.len() / rows).enumerate() {
                 wide.extend_from_slice(point);
-                wide.push(value);
+                wide.extend(beside.iter().map(|beside| match (beside, &weights) {
+                    (Beside::LogWeight, Some(weights)) => weights[row],
+                    _ => log_prob[row],
+                }));
             }
             points = wide;
         }
         writer.write_rows(&points, width)?;
         bar.advance(rows as u64);
+        first += rows as u64;
     }
     writer.finish()
 }
@@ -223,65 +295,4 @@ impl UsersSpace<'_> {
         self.model.snap(&mut points);
         Ok(self.model.constrain(points, log_prob))
     }
-}
-
-/// Writes draws of `target`, block by block in constant memory, and says how well the model proposed.
-fn corrected(
-    correction: Correction,
-    space: &UsersSpace,
-    target: &dyn Density,
-    mut writer: RowWriter,
-    global: &Global,
-) -> Result<()> {
-    let UsersSpace { options, model, width, .. } = *space;
-    let (dim, stream) = (model.dim(), global.seed().stream("sample/corrected"));
-    let proposal = Proposal::new(model, target, options.defensive, stream.child("proposal"));
-    let bar = RowBar::new(global.quiet || options.output.is_none(), options.n);
-    let (mut chain, uniforms) = (Chain::default(), stream.child("uniforms"));
-    let mut ess = Vec::new();
-    let mut write = |points: Vec<f64>| {
-        let mut no_log_prob = vec![0.0; points.len() / dim];
-        writer.write_rows(&space.of(points, &mut no_log_prob)?, width)
-    };
-    if correction == Correction::Imh {
-        // The chain's first places are those of the model; a block of them is enough to forget where it began if it forgets at all.
-        let (mut points, log_weights) = proposal.draw(0, ROWS as usize)?;
-        chain.advance(dim, &mut points, &log_weights, &uniforms);
-    }
-    for first in (0..options.n).step_by(ROWS as usize) {
-        go_on()?;
-        let rows = ROWS.min(options.n - first) as usize;
-        match correction {
-            Correction::Imh => {
-                let (mut points, log_weights) = proposal.draw(ROWS + first, rows)?;
-                chain.advance(dim, &mut points, &log_weights, &uniforms);
-                write(points)?;
-            }
-            Correction::Sir => {
-                // A whole block is proposed even where fewer draws are left, so that the last ones are no worse than the others.
-                let (points, log_weights) = proposal.draw(first * OVERSAMPLING as u64, ROWS as usize * OVERSAMPLING)?;
-                ess.push(crate::evaluate::weights::reverse(&log_weights).ess);
-                let u = open_unit(&mut uniforms.row(first));
-                let kept = resample(dim, &points, &log_weights, rows, u)
-                    .ok_or_else(|| Error::Target("no proposal of the model has a weight under the target".into()))?;
-                write(kept)?;
-            }
-        }
-        bar.advance(rows as u64);
-    }
-    writer.finish()?;
-    if !global.quiet {
-        match correction {
-            Correction::Imh => eprintln!(
-                "independence Metropolis-Hastings: acceptance {:.3}, autocorrelation time {:.2}",
-                chain.acceptance(),
-                chain.autocorrelation_time()
-            ),
-            Correction::Sir => eprintln!(
-                "sampling importance resampling: ESS/N of the proposals {:.3}, {OVERSAMPLING} for each draw",
-                ess.iter().sum::<f64>() / ess.len() as f64
-            ),
-        }
-    }
-    Ok(())
 }
