@@ -348,6 +348,17 @@ const QUICK: &str = r#"(
     evaluation: (draws: 500, independent: None),
 )"#;
 
+#[test]
+fn a_store_that_was_cut_short_is_in_nobodys_way() {
+    std::fs::write(runs().join("quick.ron"), QUICK).expect("written");
+    out_of(&["run", "quick.ron", "-q", "--out", "swept"]);
+    // What a `sample -o runs/quick/draws.zarr` that was killed leaves behind.
+    let left = runs().join("swept/quick/.flowdistill-abc.tmp");
+    std::fs::create_dir_all(left.join("posterior")).expect("made");
+    out_of(&["run", "quick.ron", "-q", "--out", "swept", "--force"]);
+    assert!(!left.exists());
+}
+
 /// The sweep of six runs, into `out`.
 fn sweep(out: &str, more: &[&str]) -> Command {
     let mut command = flowdistill(runs());

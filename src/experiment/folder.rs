@@ -172,7 +172,10 @@ impl Folder {
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
                 if name.starts_with(NEXT) || durable::is_draft(&name) {
-                    remove(&entry.path())?;
+                    match entry.path().is_dir() {
+                        true => remove_folder(&entry.path())?,
+                        false => remove(&entry.path())?,
+                    }
                 }
             }
         }
