@@ -133,7 +133,7 @@ fn carry_out(sweep: &Sweep, points: &[&Point]) -> Result<Vec<(String, String)>> 
         Ok(())
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(&work)).collect();
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| match worker.join() {
             Ok(ended) => ended,
             Err(_) => Err(Error::Unfinished("a run of the sweep panicked".into())),

@@ -60,7 +60,7 @@ impl Zarr {
             groups[0].add(&name, "<f8", &shape, &chunks, &dims, words(header, &variable.columns));
             for (axis, &side) in variable.shape.iter().enumerate() {
                 let dim = groups[0].free(&format!("{name}_dim_{axis}"));
-                groups[0].add(&dim, "<i8", &[side], &[side], &[dim.clone()], None);
+                groups[0].add(&dim, "<i8", &[side], &[side], std::slice::from_ref(&dim), None);
                 folder.write(&format!("posterior/{dim}/0"), &integers(0..side as u64))?;
             }
             let (columns, rank) = (variable.columns, 2 + variable.shape.len());
