@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::{NamedTempFile, TempDir};
 
 /// How the name of a draft begins and ends.
@@ -24,10 +25,41 @@ pub fn sync_folder(path: &Path) -> Result<()> {
     }
 }
 
+/// The drafts that there are.
+static DRAFTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn drafts() -> MutexGuard<'static, Vec<PathBuf>> {
+    // A list of paths is as good as before whatever panicked meanwhile.
+    DRAFTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes all drafts; for a process that ends at once, in which nothing is dropped.
+/// No other draft begins any more: whoever wants one waits for the end.
+pub fn abandon_drafts() {
+    let drafts = drafts();
+    for path in drafts.iter() {
+        // One that has become its file, or cannot be removed: nothing is left to be done.
+        let _ = std::fs::remove_file(path);
+    }
+    // No other draft can begin while the list is held, which it is to the end.
+    std::mem::forget(drafts);
+}
+
+/// A place in the list of drafts, as long as it lives.
+struct Listed(PathBuf);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        drafts().retain(|path| *path != self.0);
+    }
+}
+
 /// A file that comes into being with [`Draft::commit`]; dropped before, it leaves nothing behind.
 pub struct Draft {
     path: PathBuf,
     out: BufWriter<NamedTempFile>,
+    // After the file, so that none is on the disk that is not in the list.
+    listed: Listed,
 }
 
 impl Draft {
@@ -49,8 +81,11 @@ impl Draft {
         // Temporary files are private by default; this one is to become an ordinary file, as far as the umask allows.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut drafts = drafts();
         let file = builder.tempfile_in(folder).map_err(refuse)?;
-        Ok(Self { path: path.to_path_buf(), out: BufWriter::with_capacity(1 << 16, file) })
+        drafts.push(file.path().to_path_buf());
+        let listed = Listed(file.path().to_path_buf());
+        Ok(Self { path: path.to_path_buf(), out: BufWriter::with_capacity(1 << 16, file), listed })
     }
 
     /// Sets aside room for `bytes` bytes, so that a file which the disk cannot hold is refused before it is computed. Where the file
@@ -85,12 +120,13 @@ impl Draft {
     /// # Errors
     /// If something cannot be written.
     pub fn commit(self) -> Result<()> {
-        let Self { path, out } = self;
+        let Self { path, out, listed } = self;
         let refuse = |error| Error::output(&path, error);
         let file = out.into_inner().map_err(|error| refuse(error.into_error()))?;
         file.as_file().sync_all().map_err(refuse)?;
         let folder = file.path().parent().map(Path::to_path_buf);
         file.persist(&path).map_err(|error| refuse(error.error))?;
+        drop(listed);
         // The rename itself is durable once the folder is synced.
         folder.map_or(Ok(()), |folder| sync_folder(&folder))
     }

@@ -28,6 +28,14 @@ pub enum Error {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// A file that a run has kept could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
     /// The target density asked for the run to stop.
     #[error("the target failed: {0}")]
     Target(String),
@@ -70,6 +78,11 @@ impl Error {
     /// An [`Error::Output`] about `path`.
     pub fn output(path: &Path, source: std::io::Error) -> Self {
         Error::Output { path: path.to_path_buf(), source }
+    }
+
+    /// An [`Error::Unread`] about `path`.
+    pub fn unread(path: &Path, source: std::io::Error) -> Self {
+        Error::Unread { path: path.to_path_buf(), source }
     }
 
     /// 2 for what the user can mend before a run, 1 for what went wrong under way, 3 for a requirement not met, 130 for

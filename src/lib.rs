@@ -60,6 +60,7 @@
 //! training loop, certificates.
 
 pub mod bijection;
+pub mod checksum;
 pub mod cholesky;
 pub mod cli;
 pub mod conditioner;

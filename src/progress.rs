@@ -1,6 +1,7 @@
 //! What a person sees while something long is under way: bars on a terminal, a plain line every few seconds elsewhere.
 
 use crate::experiment::Watcher;
+use crate::shown::{on_stderr, say};
 use crate::train::{Observer, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -90,7 +91,7 @@ impl Observer for Console {
             let rate = progress.step as f64 / elapsed;
             let left = (progress.steps - progress.step) as f64 / rate;
             let Progress { step, steps, .. } = progress;
-            eprintln!("{}: step {step}/{steps}, {}, {rate:.0} steps/s, {left:.0} s left", self.stage, self.status());
+            say!("{}: step {step}/{steps}, {}, {rate:.0} steps/s, {left:.0} s left", self.stage, self.status());
         }
     }
 }
@@ -109,7 +110,7 @@ impl Watcher for Console {
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             self.bar = Some(ProgressBar::new(steps).with_style(style).with_prefix(self.stage.clone()));
         } else {
-            eprintln!("{stage}: {steps} steps");
+            say!("{stage}: {steps} steps");
         }
     }
 
@@ -123,7 +124,7 @@ impl Watcher for Console {
             let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
             self.bar = Some(ProgressBar::new_spinner().with_style(style).with_prefix(self.stage.clone()));
         } else {
-            eprintln!("{what}");
+            on_stderr(what);
         }
         self.ticker = Some(Ticker::new(self.stage.clone(), self.bar.clone(), evaluated));
     }
@@ -137,13 +138,13 @@ impl Watcher for Console {
             bar.finish_and_clear();
         }
         if !self.quiet {
-            eprintln!("{}: done in {:.1} s, {status}", self.stage, self.began.elapsed().as_secs_f64());
+            say!("{}: done in {:.1} s, {status}", self.stage, self.began.elapsed().as_secs_f64());
         }
     }
 
     fn note(&mut self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            on_stderr(text);
         }
     }
 }
@@ -169,7 +170,7 @@ impl Ticker {
                         bar.set_message(points);
                         bar.tick();
                     }
-                    None => eprintln!("{what}: {points}, {:.0} s", began.elapsed().as_secs_f64()),
+                    None => say!("{what}: {points}, {:.0} s", began.elapsed().as_secs_f64()),
                 }
             }
         });

@@ -91,6 +91,17 @@ pub fn error(of: &str) -> String {
     lines.join("\n")
 }
 
+/// Says a line, or several, on standard error, with nothing hidden. Nobody may be left to read it, which is no reason to fail.
+pub fn on_stderr(lines: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{}\n", text(lines)).as_bytes());
+}
+
+/// [`on_stderr`] with the arguments of `format!`.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::shown::on_stderr(&format!($($words)*)) };
+}
+pub(crate) use say;
+
 /// A command as a shell would need it to be written, so that every word is told from the next.
 pub fn command<T: AsRef<str>>(words: &[T]) -> String {
     words.iter().map(|word| shell_word(word.as_ref())).collect::<Vec<String>>().join(" ")

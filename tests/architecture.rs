@@ -7,6 +7,7 @@ const RANKS: &[(&str, u32)] = &[
     ("error", 0),
     ("seed", 0),
     ("shown", 0),
+    ("checksum", 0),
     ("durable", 1),
     ("intake", 1),
     ("memory", 1),
@@ -88,6 +89,18 @@ fn unsafe_code_stays_in_the_kernels_and_the_loader_with_its_reason() {
             let allowed = room == "ops" || path == Path::new("foreign/library.rs");
             assert!(allowed, "{}:{}: {line}", path.display(), number + 1);
             assert!(text.contains("// SAFETY:"), "{} does not say why its unsafe code is sound", path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_panics_for_want_of_a_reader() {
+    for (path, _, text) in files() {
+        let code = text.split("#[cfg(test)]").next().expect("code");
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for wrong in ["eprintln!", "eprint!", " println!", " print!"] {
+                assert!(!line.contains(wrong), "{}: {line} panics where nobody reads; `say!` does not", path.display());
+            }
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Runs that are cut at any time and go on: the same to the last bit as one that was left alone; one owner at a time; signals.
 #![cfg(unix)]
 
+#[path = "common/runs.rs"]
+mod runs;
+
+use runs::{assert_same, folder_with, results};
 use rustix::process::{kill_process, Pid, Signal};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -33,12 +37,6 @@ fn flowdistill(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn folder_with(text: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("it.ron"), text).expect("written");
-    folder
-}
-
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -46,43 +44,6 @@ fn words(output: &Output) -> String {
 fn send(child: &Child, signal: Signal) {
     // One that has ended already cannot be told anything.
     let _ = kill_process(Pid::from_child(child), signal);
-}
-
-/// What no two runs have in common.
-fn without_times(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            ["seconds", "target_seconds", "started_unix", "threads", "throughput"].iter().for_each(|of_time| {
-                map.remove(*of_time);
-            });
-            map.values_mut().for_each(without_times);
-        }
-        Value::Array(list) => list.iter_mut().for_each(without_times),
-        _ => {}
-    }
-}
-
-/// Everything that a run leaves, but for its times.
-fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let run = folder.join("runs/it");
-    let names = ["draws.npy", "metrics.jsonl", "teacher.safetensors", "student.safetensors", "resolved.ron"];
-    let read = |name: &str| (name.to_string(), std::fs::read(run.join(name)).unwrap_or_default());
-    let mut all: Vec<_> = names.into_iter().map(read).collect();
-    let text = std::fs::read(run.join("run.json")).expect("run.json");
-    let mut record: Value = serde_json::from_slice(&text).expect("JSON");
-    for (name, checksum) in record["files"].as_object().expect("checksums") {
-        let found = blake3::hash(&std::fs::read(run.join(name)).expect("a file of the record")).to_hex();
-        assert_eq!(checksum, &format!("blake3:{found}"), "{name}");
-    }
-    without_times(&mut record);
-    all.push(("run.json".into(), record.to_string().into_bytes()));
-    all
-}
-
-fn assert_same(found: &[(String, Vec<u8>)], right: &[(String, Vec<u8>)], how: &str) {
-    for ((name, found), (_, right)) in found.iter().zip(right) {
-        assert!(found == right, "{name} is not that of the run which was left alone, {how}");
-    }
 }
 
 fn left_alone(text: &str) -> Vec<(String, Vec<u8>)> {
@@ -264,15 +225,18 @@ fn drawing_that_is_ended_leaves_nothing_behind() {
         r#"(name: "it", target: Funnel(dim: 2), student: Flow(layers: 1, hidden: [4]), stages: [ReverseKl(against: Target, training: (steps: 5))], evaluation: (draws: 2000))"#,
     );
     assert!(flowdistill(folder.path(), &["-q"]).output().expect("run").status.success());
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("flowdistill"));
     let arguments = ["sample", "runs/it/student.safetensors", "-n", "1000000000", "-o", "draws.csv"];
-    let mut child = command.current_dir(folder.path()).args(arguments).stderr(Stdio::null()).spawn().expect("started");
     let listing = || std::fs::read_dir(folder.path()).expect("listed").count();
-    assert!(comes_to(&mut child, || listing() == 3));
-    std::thread::sleep(Duration::from_millis(100));
-    send(&child, Signal::TERM);
-    assert_eq!(child.wait().expect("ended").code(), Some(143));
-    assert_eq!(listing(), 2, "nothing but the experiment and its run");
+    for signals in [1, 2] {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin("flowdistill"));
+        let command = command.current_dir(folder.path()).args(arguments).stderr(Stdio::null());
+        let mut child = command.spawn().expect("started");
+        assert!(comes_to(&mut child, || listing() == 3));
+        std::thread::sleep(Duration::from_millis(100));
+        (0..signals).for_each(|_| send(&child, Signal::TERM));
+        assert_eq!(child.wait().expect("ended").code(), Some(143));
+        assert_eq!(listing(), 2, "nothing but the experiment and its run after {signals} signals");
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ use crate::flow::Model;
 use crate::memory;
 use crate::seed::Seed;
 use crate::shown;
+use crate::shown::say;
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 
@@ -190,7 +191,7 @@ fn model_at(path: &Path) -> Result<PathBuf> {
 fn load(path: &Path, global: &Global) -> Result<Model> {
     let (model, note) = Model::load_noting(path)?;
     if let Some(note) = note.filter(|_| !global.quiet) {
-        eprintln!("note: {}", shown::text(&note));
+        say!("note: {note}");
     }
     Ok(model)
 }

@@ -5,6 +5,7 @@ mod for_data;
 use super::Global;
 use crate::durable;
 use crate::error::{Error, Result};
+use crate::shown::say;
 use for_data::for_data;
 use std::path::PathBuf;
 
@@ -36,7 +37,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     durable::write(&options.file, text.as_bytes())?;
     if !global.quiet {
         let file = options.file.display();
-        eprintln!("wrote {file}; next: flowdistill check {file}, then flowdistill run {file}");
+        say!("wrote {file}; next: flowdistill check {file}, then flowdistill run {file}");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::requirement::{check_conditions, require};
 use crate::experiment::{self, Folder, Keeping, Plan, CHECKPOINTS, RUN_JSON, STUDENT, TEACHER};
 use crate::progress::Console;
+use crate::shown::say;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,10 +65,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     if options.dry_run {
         super::check::report(&plan, &options.source.experiment, global)?;
         if !global.quiet {
-            eprintln!(
-                "dry run: nothing was written; the run would be in {}",
-                options.out.join(&plan.spec.name).display()
-            );
+            say!("dry run: nothing was written; the run would be in {}", options.out.join(&plan.spec.name).display());
         }
         return Ok(());
     }
@@ -79,7 +77,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let keeping = Keeping { every, at_request: Some(&signals::KEEP), resume: options.resume, extend: options.extend };
     if options.resume && is_over(&plan, &folder, options)? {
         if !global.quiet {
-            eprintln!("{} is finished: nothing is left to do", folder.path().display());
+            say!("{} is finished: nothing is left to do", folder.path().display());
         }
         return Ok(());
     }

@@ -5,6 +5,7 @@ use crate::data::{Dialect, Header, RowWriter};
 use crate::error::{Error, Result};
 use crate::evaluate::draws::draws_beside;
 use crate::evaluate::typicality::{log_densities, Reference};
+use crate::shown::say;
 use serde_json::{Map, Number, Value};
 use std::path::{Path, PathBuf};
 
@@ -77,9 +78,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         return Err(Error::input(&options.model, "none of its draws has a log density: its weights are broken"));
     }
     if held_out.is_empty() && !global.quiet {
-        eprintln!(
-            "note: the model remembers no rows that it has not seen: p_density is left out (--held-out gives some)"
-        );
+        say!("note: the model remembers no rows that it has not seen: p_density is left out (--held-out gives some)");
     }
 
     let mut names = vec!["row", "log_density"];
@@ -110,7 +109,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         // Low densities count by one share or the other, high ones by half a share, for p_typical is two-sided; p_batch comes on top.
         let shares = if options.batch.is_some() { 2.5 } else { 1.5 };
         let expected = (shares * threshold).min(1.0) * all as f64;
-        eprintln!("{unusual} of {all} rows have a p-value of at most {threshold}; up to about {expected:.1} would if all were like those of the fit");
+        say!("{unusual} of {all} rows have a p-value of at most {threshold}; up to about {expected:.1} would if all were like those of the fit");
     }
     Ok(())
 }

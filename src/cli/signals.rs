@@ -1,5 +1,6 @@
 //! Signals: the first asks for an end in good order, the second ends at once; SIGUSR1 asks for a checkpoint.
 
+use crate::durable;
 use crate::error::{Error, Result};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
@@ -33,6 +34,7 @@ pub fn listen(words: Option<&'static str>) -> Result<()> {
             }
             SIGNAL.store(signal, Ordering::Relaxed);
             if STOP.swap(true, Ordering::Relaxed) {
+                durable::abandon_drafts();
                 std::process::exit(i32::from(code_of(signal)));
             }
             if let Some(words) = words {

@@ -10,6 +10,7 @@ use super::report::{Record, StageRecord, Status};
 use super::spec::{MethodSpec, Spec};
 use super::stage_keeper::{add, cost_since, draws_as_parts, spent, StageKeeper};
 use super::watcher::Watcher;
+use crate::checksum;
 use crate::error::{Error, Result};
 use crate::evaluate::certificate::Verdict;
 use crate::evaluate::draws::WeightedDraws;
@@ -267,8 +268,8 @@ impl<'a> Course<'a> {
 
 /// The checksum of a file, as it is on record.
 fn checksum_of(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|error| Error::output(path, error))?;
-    Ok(format!("blake3:{}", blake3::hash(&bytes).to_hex()))
+    let bytes = std::fs::read(path).map_err(|error| Error::unread(path, error))?;
+    Ok(format!("blake3:{}", checksum::of(&bytes)))
 }
 
 /// How often the plan's target has been asked.

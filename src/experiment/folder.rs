@@ -3,6 +3,7 @@
 use crate::durable;
 use crate::error::{Error, Result};
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,7 +59,7 @@ impl Folder {
     /// If it holds a run, somebody else owns it, or it cannot be made.
     pub fn create(parent: &Path, name: &str, force: bool) -> Result<Self> {
         let folder = Self::own(parent, name)?;
-        let held = folder.holds_a_run();
+        let held = folder.holds_a_run()?;
         if held && !force {
             let path = folder.path.display();
             let message = format!(
@@ -82,7 +83,7 @@ impl Folder {
     /// As [`Folder::own`].
     pub fn resume(parent: &Path, name: &str) -> Result<Self> {
         let folder = Self::own(parent, name)?;
-        if folder.path.join(BESIDE).join(CHECKPOINTS).exists() {
+        if is_there(&folder.path.join(BESIDE).join(CHECKPOINTS))? {
             folder.beside.store(true, Ordering::Relaxed);
             folder.sweep()?;
         } else {
@@ -119,15 +120,14 @@ impl Folder {
 
     fn complete_taking(&self) -> Result<()> {
         let (taking, taken) = (self.path.join(TAKING), self.path.join(TAKEN));
-        if taking.exists() {
+        if is_there(&taking)? {
             remove_folder(&self.path.join(CHECKPOINTS))?;
-            let mut old = ALL.iter().rev().map(|file| self.path.join(file)).filter(|file| file.exists());
-            old.try_for_each(|file| remove(&file))?;
+            ALL.iter().rev().try_for_each(|file| remove(&self.path.join(file)))?;
             rename(&taking, &taken)?;
         }
-        if let Ok(entries) = std::fs::read_dir(&taken) {
-            for entry in entries.flatten() {
-                rename(&entry.path(), &self.path.join(entry.file_name()))?;
+        if is_there(&taken)? {
+            for name in names_in(&taken)? {
+                rename(&taken.join(&name), &self.path.join(&name))?;
             }
             remove_folder(&taken)?;
             durable::sync_folder(&self.path)?;
@@ -160,21 +160,23 @@ impl Folder {
     }
 
     /// Whether it holds a run, or a part of one.
-    pub fn holds_a_run(&self) -> bool {
-        ALL.iter().any(|file| self.path.join(file).exists())
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn holds_a_run(&self) -> Result<bool> {
+        let there = ALL.iter().map(|file| is_there(&self.path.join(file))).collect::<Result<Vec<_>>>()?;
+        Ok(there.contains(&true))
     }
 
     /// Removes what a run that was killed while it wrote has left half done.
     fn sweep(&self) -> Result<()> {
         for folder in [self.place(), self.file(CHECKPOINTS)] {
-            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-            for entry in entries.flatten() {
-                let name = entry.file_name();
-                let name = name.to_string_lossy();
+            for name in names_in(&folder)? {
                 if name.starts_with(NEXT) || durable::is_draft(&name) {
-                    match entry.path().is_dir() {
-                        true => remove_folder(&entry.path())?,
-                        false => remove(&entry.path())?,
+                    let path = folder.join(name);
+                    match path.is_dir() {
+                        true => remove_folder(&path)?,
+                        false => remove(&path)?,
                     }
                 }
             }
@@ -234,10 +236,34 @@ impl Folder {
     }
 }
 
+/// Whether something is there. Where the system does not tell, nobody may go on as if nothing were.
+fn is_there(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|error| Error::unread(path, error))
+}
+
+/// The names in a folder; none if there is no folder.
+///
+/// # Errors
+/// If the system does not tell all of them.
+pub(super) fn names_in(folder: &Path) -> Result<Vec<String>> {
+    let refuse = |error| Error::unread(folder, error);
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(refuse)?,
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
+    // None of our names is anything but text.
+    Ok(names.collect::<std::io::Result<Vec<_>>>().map_err(refuse)?.into_iter().flatten().collect())
+}
+
 fn remove_folder(path: &Path) -> Result<()> {
-    match path.exists() {
-        true => std::fs::remove_dir_all(path).map_err(|error| Error::output(path, error)),
-        false => Ok(()),
+    unless_gone(path, std::fs::remove_dir_all(path))
+}
+
+fn unless_gone(path: &Path, removed: std::io::Result<()>) -> Result<()> {
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::output(path, error)),
+        _ => Ok(()),
     }
 }
 
@@ -246,5 +272,5 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn remove(path: &Path) -> Result<()> {
-    std::fs::remove_file(path).map_err(|error| Error::output(path, error))
+    unless_gone(path, std::fs::remove_file(path))
 }

@@ -2,10 +2,12 @@
 
 use super::check::Plan;
 use super::folder::{Folder, CHECKPOINTS};
+use crate::checksum;
 use crate::error::{Error, Result};
 use crate::params::{load_checkpoint, save_checkpoint, Parts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// What a run was when it began.
@@ -39,20 +41,20 @@ impl Identity {
         let spec = serde_json::to_string(&plan.spec).map_err(Error::invalid)?;
         let version = env!("CARGO_PKG_VERSION").to_string();
         let data = data_of(plan);
-        let id = blake3::hash(format!("{version}\n{spec}\n{data}").as_bytes()).to_hex().to_string();
+        let id = checksum::of(format!("{version}\n{spec}\n{data}").as_bytes());
         Ok(Self { id, version, spec, data, started_unix: seconds_since_1970() })
     }
 
     /// Of the run in `folder`, if one has begun there.
     ///
     /// # Errors
-    /// If the file is damaged.
+    /// If the file is damaged or cannot be read.
     pub fn read(folder: &Folder) -> Result<Option<Self>> {
-        let path = path(folder);
-        if !path.exists() {
-            return Ok(None);
+        match load_checkpoint(&path(folder)) {
+            Ok((found, _)) => Ok(Some(found)),
+            Err(Error::Unread { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
-        Ok(Some(load_checkpoint(&path)?.0))
     }
 
     /// The same as another state of the run `of`.
@@ -144,7 +146,7 @@ fn differences(field: String, was: &Value, is: &Value, found: &mut Vec<Differenc
 
 /// A checksum of what the stages will see besides the experiment.
 fn data_of(plan: &Plan) -> String {
-    let mut checksum = blake3::Hasher::new();
+    let mut checksum = checksum::Running::default();
     let mut take = |values: &[f64]| {
         checksum.update(&(values.len() as u64).to_le_bytes());
         values.iter().for_each(|value| {
@@ -161,7 +163,7 @@ fn data_of(plan: &Plan) -> String {
     }
     // Debug writes each number to the last bit.
     checksum.update(format!("{:?} {:?} {:?}", plan.standardisation, plan.names, plan.given_rows).as_bytes());
-    checksum.finalize().to_hex().to_string()
+    checksum.digits()
 }
 
 #[cfg(test)]

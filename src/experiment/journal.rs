@@ -4,7 +4,7 @@
 //! target) is read instead of done, as is whatever hung on the clock; a training that was cut goes on from its last step.
 
 use super::check::Plan;
-use super::folder::{Folder, CHECKPOINTS};
+use super::folder::{names_in, Folder, CHECKPOINTS};
 use super::identity::{seconds_since_1970, Difference, Identity};
 use super::metrics::{Mark, Metrics};
 use crate::error::{Error, Result};
@@ -14,6 +14,7 @@ use crate::target::Evaluations;
 use crate::train::Trained;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -204,24 +205,35 @@ impl<'a> Journal<'a> {
         format!("{place:04}.ckpt")
     }
 
-    fn read(&self, name: &str) -> Option<(Entry, Parts)> {
-        load_checkpoint::<Entry>(&self.path(name)?).ok().filter(|(entry, _)| entry.id == self.id)
+    /// A checkpoint of this run, if there is one and it is whole. One that the system cannot read now may be whole: that is an error.
+    fn read(&self, name: &str) -> Result<Option<(Entry, Parts)>> {
+        let Some(path) = self.path(name) else { return Ok(None) };
+        match load_checkpoint::<Entry>(&path) {
+            Ok(found) => Ok(Some(found).filter(|(entry, _)| entry.id == self.id)),
+            Err(Error::Input { .. }) => Ok(None),
+            Err(Error::Unread { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Finds out how much is there, whole and of this run, and removes the rest; where the metrics had come to.
     fn survey(&mut self) -> Result<Option<Mark>> {
         let Some(folder) = self.folder else { return Ok(None) };
         let mut mark = None;
-        while let Some((entry, _)) = self.read(&Self::name_of(self.there)) {
-            if entry.place != self.there || !Metrics::begins_with(folder, &entry.metrics) {
+        while let Some((entry, _)) = self.read(&Self::name_of(self.there))? {
+            if entry.place != self.there || !Metrics::begins_with(folder, &entry.metrics)? {
                 break;
             }
             (mark, self.before) = (Some(entry.metrics), entry.seconds);
             self.there += 1;
         }
         self.drop_entries_from(self.there)?;
-        let under_way = self.read(UNDER_WAY).map(|(entry, _)| entry);
-        match under_way.filter(|entry| entry.place == self.there && Metrics::begins_with(folder, &entry.metrics)) {
+        let under_way = self.read(UNDER_WAY)?.map(|(entry, _)| entry).filter(|entry| entry.place == self.there);
+        let goes_on = match &under_way {
+            Some(entry) => Metrics::begins_with(folder, &entry.metrics)?,
+            None => false,
+        };
+        match under_way.filter(|_| goes_on) {
             Some(entry) => {
                 (mark, self.before) = (Some(entry.metrics), entry.seconds);
                 self.under_way = true;
@@ -241,7 +253,7 @@ impl<'a> Journal<'a> {
             self.under_way = false;
         }
         self.drop_entries_from(place + 1)?;
-        let Some((entry, parts)) = self.read(&Self::name_of(place)) else { return Ok(mark) };
+        let Some((entry, parts)) = self.read(&Self::name_of(place))? else { return Ok(mark) };
         let entry = Entry { what: What::UnderWay, ..entry };
         let mark = entry.metrics.clone();
         if let Some(path) = self.path(UNDER_WAY) {
@@ -254,17 +266,20 @@ impl<'a> Journal<'a> {
 
     fn remove(&self, name: &str) -> Result<()> {
         match self.path(name) {
-            Some(path) if path.exists() => std::fs::remove_file(&path).map_err(|error| Error::output(&path, error)),
-            _ => Ok(()),
+            Some(path) => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::output(&path, error)),
+                _ => Ok(()),
+            },
+            None => Ok(()),
         }
     }
 
     /// Removes what was done from `first` on, the last of it first, so that what is left is always without a gap.
     fn drop_entries_from(&self, first: usize) -> Result<()> {
         let Some(folder) = self.folder else { return Ok(()) };
-        let Ok(entries) = std::fs::read_dir(folder.file(CHECKPOINTS)) else { return Ok(()) };
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let mut places: Vec<usize> = names.filter_map(|name| name.strip_suffix(".ckpt")?.parse().ok()).collect();
+        let names = names_in(&folder.file(CHECKPOINTS))?;
+        let place_of = |name: &String| name.strip_suffix(".ckpt")?.parse().ok();
+        let mut places: Vec<usize> = names.iter().filter_map(place_of).collect();
         places.retain(|&place| place >= first);
         places.sort_unstable();
         places.into_iter().rev().try_for_each(|place| self.remove(&Self::name_of(place)))
@@ -284,16 +299,22 @@ impl<'a> Journal<'a> {
             return Ok(None);
         }
         let name = Self::name_of(self.next);
-        let found = self.read(&name).ok_or_else(|| Error::invalid(format!("checkpoint {name} is gone or damaged")))?;
+        let found = self.read(&name)?.ok_or_else(|| Error::invalid(format!("checkpoint {name} is gone or damaged")))?;
         self.next += 1;
         Ok(Some(found))
     }
 
     /// The training that comes next, if it was cut.
-    pub fn recall_under_way(&mut self) -> Option<(Entry, Parts)> {
-        let cut = self.under_way && !self.is_behind();
-        self.under_way &= !cut;
-        cut.then(|| self.read(UNDER_WAY)).flatten()
+    ///
+    /// # Errors
+    /// If it has been damaged since the run began, or cannot be read.
+    pub fn recall_under_way(&mut self) -> Result<Option<(Entry, Parts)>> {
+        if !self.under_way || self.is_behind() {
+            return Ok(None);
+        }
+        self.under_way = false;
+        let found = self.read(UNDER_WAY)?;
+        found.map(Some).ok_or_else(|| Error::invalid(format!("checkpoint {UNDER_WAY} is gone or damaged")))
     }
 
     fn entry(&self, what: What, counters: Option<String>, cost: (Evaluations, u64)) -> Result<Entry> {

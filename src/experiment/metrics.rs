@@ -1,10 +1,11 @@
 //! `metrics.jsonl`, appended as it happens: whole lines, and a running checksum by which a run that goes on knows its own.
 
 use super::folder::{Folder, METRICS};
+use crate::checksum::Running;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ pub(super) struct Metrics {
     file: Option<(PathBuf, File)>,
     waiting: Vec<u8>,
     flushed: Instant,
-    checksum: blake3::Hasher,
+    checksum: Running,
     bytes: u64,
     /// What went wrong while nobody could be told.
     failure: Option<Error>,
@@ -34,7 +35,7 @@ pub(super) struct Metrics {
 impl Metrics {
     /// Of a run without a folder.
     pub fn nowhere() -> Self {
-        let (waiting, checksum) = (Vec::new(), blake3::Hasher::new());
+        let (waiting, checksum) = (Vec::new(), Running::default());
         Self { file: None, waiting, flushed: Instant::now(), checksum, bytes: 0, failure: None }
     }
 
@@ -59,11 +60,19 @@ impl Metrics {
     }
 
     /// Whether the file in `folder` begins with what was marked.
-    pub fn begins_with(folder: &Folder, mark: &Mark) -> bool {
-        let Ok(mut file) = File::open(folder.file(METRICS)) else { return mark.bytes == 0 };
-        let long_enough = file.metadata().is_ok_and(|about| about.len() >= mark.bytes);
-        let same = |found: blake3::Hasher| found.finalize().to_hex().as_str() == mark.checksum;
-        long_enough && checksum_of(&mut file, mark.bytes).is_ok_and(same)
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn begins_with(folder: &Folder, mark: &Mark) -> Result<bool> {
+        let path = folder.file(METRICS);
+        let refuse = |error| Error::unread(&path, error);
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(mark.bytes == 0),
+            opened => opened.map_err(refuse)?,
+        };
+        // A shorter one has another checksum.
+        let found = checksum_of(&mut file, mark.bytes).map_err(refuse)?;
+        Ok(found.digits() == mark.checksum)
     }
 
     /// Adds a line.
@@ -109,13 +118,13 @@ impl Metrics {
         if let Some((path, file)) = &self.file {
             file.sync_data().map_err(|error| Error::output(path, error))?;
         }
-        Ok(Mark { bytes: self.bytes, checksum: self.checksum.finalize().to_hex().to_string() })
+        Ok(Mark { bytes: self.bytes, checksum: self.checksum.digits() })
     }
 }
 
 /// The checksum of the first `bytes` bytes of a file.
-fn checksum_of(file: &mut File, bytes: u64) -> std::io::Result<blake3::Hasher> {
-    let mut checksum = blake3::Hasher::new();
-    std::io::copy(&mut file.take(bytes), &mut checksum)?;
+fn checksum_of(file: &mut File, bytes: u64) -> std::io::Result<Running> {
+    let mut checksum = Running::default();
+    checksum.update_from(file.take(bytes))?;
     Ok(checksum)
 }

@@ -65,10 +65,10 @@ impl<'s, 'j> StageKeeper<'s, 'j> {
 }
 
 impl Keeper for StageKeeper<'_, '_> {
-    fn found(&mut self) -> Option<Kept> {
-        let (entry, parts) = self.journal.recall_under_way()?;
+    fn found(&mut self) -> Result<Option<Kept>> {
+        let Some((entry, parts)) = self.journal.recall_under_way()? else { return Ok(None) };
         add(self.target, (entry.evaluations, entry.nanoseconds));
-        Some(Kept { counters: entry.counters?, parts })
+        Ok(entry.counters.map(|counters| Kept { counters, parts }))
     }
 
     fn due(&mut self) -> bool {

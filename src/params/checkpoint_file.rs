@@ -1,7 +1,9 @@
 //! Checkpoint files: a header and named numbers of three kinds behind a line with the checksum of all that follows.
 
+use crate::checksum;
 use crate::durable;
 use crate::error::{Error, Result};
+use crate::memory;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use serde::Serialize;
@@ -60,8 +62,6 @@ impl Parts {
 
 /// What the first line of a checkpoint says before the checksum.
 const MAGIC: &str = "flowdistill checkpoint 1 blake3 ";
-/// Hexadecimal digits of a checksum.
-const DIGITS: usize = 64;
 /// The metadata key of the header, which is RON: it writes every number so that it is read back to the last bit, infinite ones included.
 const KEY: &str = "header";
 /// Files beyond this size are refused unread.
@@ -93,7 +93,7 @@ pub fn save_checkpoint(path: &Path, header: &impl Serialize, parts: &Parts) -> R
     drop(all);
     let mut draft = durable::Draft::create(path)?;
     use std::io::Write;
-    let first = format!("{MAGIC}{}\n", blake3::hash(&body).to_hex());
+    let first = format!("{MAGIC}{}\n", checksum::of(&body));
     let written = draft.write_all(first.as_bytes()).and_then(|()| draft.write_all(&body));
     written.map_err(|error| Error::output(path, error))?;
     draft.commit()
@@ -102,22 +102,25 @@ pub fn save_checkpoint(path: &Path, header: &impl Serialize, parts: &Parts) -> R
 /// Reads what [`save_checkpoint`] wrote.
 ///
 /// # Errors
-/// If the file is missing, of another kind, or any bit of it is not as it was written.
+/// [`Error::Unread`] if the file is missing or the system cannot read it, [`Error::Input`] if it is of another kind or any bit of it is not as it
+/// was written, [`Error::Invalid`] if it is too large for the memory that may be taken.
 pub fn load_checkpoint<H: DeserializeOwned>(path: &Path) -> Result<(H, Parts)> {
     let refuse = |message: String| Error::input(path, message);
-    let about = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
+    let about = std::fs::metadata(path).map_err(|error| Error::unread(path, error))?;
     if !about.is_file() || about.len() > LARGEST {
         return Err(refuse(format!("is not a file of at most {LARGEST} bytes")));
     }
-    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let start = MAGIC.len() + DIGITS + 1;
+    // Its bytes, and the numbers in them.
+    memory::weigh(&format!("reading {}", path.display()), 2.0 * about.len() as f64).map_err(Error::Invalid)?;
+    let bytes = std::fs::read(path).map_err(|error| Error::unread(path, error))?;
+    let start = MAGIC.len() + checksum::DIGITS + 1;
     let (Some(first), Some(body)) = (bytes.get(..start), bytes.get(start..)) else {
         return Err(refuse("is not a whole checkpoint".into()));
     };
-    let Some(checksum) = first.strip_prefix(MAGIC.as_bytes()).and_then(|rest| rest.strip_suffix(b"\n")) else {
+    let Some(digits) = first.strip_prefix(MAGIC.as_bytes()).and_then(|rest| rest.strip_suffix(b"\n")) else {
         return Err(refuse("is not a checkpoint of this version".into()));
     };
-    if checksum != blake3::hash(body).to_hex().as_bytes() {
+    if digits != checksum::of(body).as_bytes() {
         return Err(refuse("is damaged: its checksum is another one".into()));
     }
     let wrong = |error: &dyn std::fmt::Display| refuse(format!("is not a checkpoint ({error})"));

@@ -5,7 +5,7 @@
 
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::{intake, memory, shown};
+use crate::{checksum, intake, memory, shown};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ pub fn save(path: &Path, tensors: &[NamedTensor], header: &impl Serialize) -> Re
     let header = header_length(&file).filter(|&length| length <= LONGEST_HEADER);
     let header = header.ok_or_else(|| refuse(&format!("its header has more than {LONGEST_HEADER} bytes")))? as usize;
     let place = find(&file[8..][..header], UNKNOWN.as_bytes()).ok_or_else(|| refuse(&"no place for its checksum"))?;
-    let checksum = blake3::hash(&file).to_hex();
+    let checksum = checksum::of(&file);
     file[8 + place..][..UNKNOWN.len()].copy_from_slice(checksum.as_bytes());
     durable::write(path, &file)
 }
@@ -127,7 +127,7 @@ pub fn load<H: DeserializeOwned>(path: &Path) -> Result<Loaded<H>> {
         if let Some((place, _)) = &kept {
             bytes[*place..][..UNKNOWN.len()].copy_from_slice(UNKNOWN.as_bytes());
         }
-        let right = kept.is_some_and(|(_, checksum)| blake3::hash(&bytes).to_hex().as_bytes() == checksum);
+        let right = kept.is_some_and(|(_, checksum)| checksum::of(&bytes).as_bytes() == checksum);
         if !right {
             return Err(refuse("is damaged: its checksum is another one than that with which it was written".into()));
         }

@@ -6,7 +6,10 @@ use crate::error::Result;
 /// Keeps the state of a training under way.
 pub trait Keeper {
     /// The state that the training goes on from, if it was cut before.
-    fn found(&mut self) -> Option<Kept>;
+    ///
+    /// # Errors
+    /// If it was kept and cannot be read.
+    fn found(&mut self) -> Result<Option<Kept>>;
     /// Asked before each step: whether the state is to be kept now.
     fn due(&mut self) -> bool;
     /// The state under way.
@@ -22,8 +25,8 @@ pub trait Keeper {
 pub struct Forgetful;
 
 impl Keeper for Forgetful {
-    fn found(&mut self) -> Option<Kept> {
-        None
+    fn found(&mut self) -> Result<Option<Kept>> {
+        Ok(None)
     }
 
     fn due(&mut self) -> bool {

@@ -149,7 +149,7 @@ pub fn train_kept(
     let start = std::time::Instant::now();
     let values = flow.snapshot();
     let mut gradients = values.clone();
-    let mut state = match keeper.found() {
+    let mut state = match keeper.found()? {
         Some(found) => State::of(found, settings, values, objective)?,
         None => State::new(settings, values),
     };

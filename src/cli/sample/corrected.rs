@@ -1,6 +1,7 @@
 //! Draws of a target made of a model's: written block by block in constant memory.
 
 use super::{go_on, Correction, Global, UsersSpace, OVERSAMPLING, ROWS};
+use crate::shown::say;
 use crate::data::RowWriter;
 use crate::error::{Error, Result};
 use crate::evaluate::correction::{resample, Chain, Proposal};
@@ -55,12 +56,12 @@ pub(super) fn corrected(
     writer.finish()?;
     if !global.quiet {
         match correction {
-            Correction::Imh => eprintln!(
+            Correction::Imh => say!(
                 "independence Metropolis-Hastings: acceptance {:.3}, autocorrelation time {:.2}",
                 chain.acceptance(),
                 chain.autocorrelation_time()
             ),
-            Correction::Sir => eprintln!(
+            Correction::Sir => say!(
                 "sampling importance resampling: ESS/N of the proposals {:.3}, {OVERSAMPLING} for each draw",
                 ess.iter().sum::<f64>() / ess.len() as f64
             ),

@@ -10,6 +10,7 @@ use crate::data::{shard_of, Beside, Dialect, Header, RowWriter, Table, Written};
 use crate::error::{Error, Result};
 use crate::flow::{FrozenModel, Method};
 use crate::progress::RowBar;
+use crate::shown::say;
 use crate::target::{Constraint, Density};
 use corrected::corrected;
 use std::path::{Path, PathBuf};
@@ -107,7 +108,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let map =
         options.constrain_with.as_ref().map(|path| map_of(path, options.allow_native, model.names())).transpose()?;
     if *model.constraint() == Constraint::Elsewhere && !options.unconstrained && map.is_none() && !global.quiet {
-        eprintln!(
+        say!(
             "note: the map to the parameters' own space is in the library of the model, which is not at hand: \
              the draws are unconstrained (--constrain-with may help)"
         );

@@ -1,0 +1,49 @@
+//! What a run leaves, so that two of them can be compared byte by byte.
+
+use serde_json::Value;
+use std::path::Path;
+
+/// A folder with an experiment, `it.ron`.
+pub fn folder_with(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("it.ron"), text).expect("written");
+    folder
+}
+
+/// What no two runs have in common.
+fn without_times(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            ["seconds", "target_seconds", "started_unix", "threads", "throughput"].iter().for_each(|of_time| {
+                map.remove(*of_time);
+            });
+            map.values_mut().for_each(without_times);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_times),
+        _ => {}
+    }
+}
+
+/// Everything that the run in `folder` leaves, but for its times; its record must name the checksums of what is there.
+pub fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let run = folder.join("runs/it");
+    let names = ["draws.npy", "metrics.jsonl", "teacher.safetensors", "student.safetensors", "resolved.ron"];
+    let read = |name: &str| (name.to_string(), std::fs::read(run.join(name)).unwrap_or_default());
+    let mut all: Vec<_> = names.into_iter().map(read).collect();
+    let text = std::fs::read(run.join("run.json")).expect("run.json");
+    let mut record: Value = serde_json::from_slice(&text).expect("JSON");
+    for (name, checksum) in record["files"].as_object().expect("checksums") {
+        let found = blake3::hash(&std::fs::read(run.join(name)).expect("a file of the record")).to_hex();
+        assert_eq!(checksum, &format!("blake3:{found}"), "{name}");
+    }
+    without_times(&mut record);
+    all.push(("run.json".into(), record.to_string().into_bytes()));
+    all
+}
+
+/// Refuses a run that has come to something else.
+pub fn assert_same(found: &[(String, Vec<u8>)], right: &[(String, Vec<u8>)], how: &str) {
+    for ((name, found), (_, right)) in found.iter().zip(right) {
+        assert!(found == right, "{name} is not that of the run which was left alone, {how}");
+    }
+}

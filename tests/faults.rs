@@ -1,0 +1,311 @@
+//! Runs whose every call to the system may fail or be their last: they end with a line, and go on to what they would have come to.
+#![cfg(target_os = "linux")]
+
+#[path = "common/runs.rs"]
+mod runs;
+
+use runs::{assert_same, folder_with, results};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// All kinds of stages, each of them short.
+const STAGES: &str = r#"(
+    name: "it",
+    target: Banana(),
+    teacher: (layers: 1, hidden: [8], transformer: Spline(bins: 4)),
+    student: LikeTeacher,
+    stages: [
+        Sample(method: Smc(islands: 2, particles: 64), draws: 500),
+        MaximumLikelihood(steps: 100, batch: 64, validate_every: 100, patience: 0),
+        ReverseKl(against: Teacher, training: (steps: 100, batch: 32, rounds: None, until: None)),
+        ReverseKl(against: Target, forward: 0.5, anneal: (ess: 0.7), training: (steps: 100, batch: 32, rounds: None, until: None)),
+    ],
+    evaluation: (draws: 500),
+)"#;
+
+/// One that plans itself.
+const AUTO: &str = r#"(name: "it", target: Banana(), evaluation: (draws: 500))"#;
+
+/// Calls before which a run may be killed.
+const WRITING: [&str; 12] = [
+    "openat",
+    "mkdir",
+    "write",
+    "fallocate",
+    "ftruncate",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "renameat",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+];
+/// Others that may fail.
+const READING: [&str; 7] = ["read", "lseek", "statx", "newfstatat", "getdents64", "fstatfs", "flock"];
+
+const ERRORS: [&str; 3] = ["EIO", "EACCES", "ENOSPC"];
+
+fn program() -> std::path::PathBuf {
+    assert_cmd::cargo::cargo_bin("flowdistill")
+}
+
+fn flowdistill(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    command.current_dir(folder).args(["run", "it.ron", "-q"]).args(arguments);
+    command.stdin(Stdio::null()).output().expect("run")
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Refuses an end that is not a line and exit code 1.
+fn assert_line(output: &Output, how: &str) {
+    let said = words(output);
+    assert_eq!(output.status.code(), Some(1), "{how}: {said}");
+    assert!(said.starts_with("error: ") && said.lines().count() == 1, "{how}: {said}");
+}
+
+fn left_alone(text: &str, arguments: &[&str]) -> Vec<(String, Vec<u8>)> {
+    let folder = folder_with(text);
+    let output = flowdistill(folder.path(), arguments);
+    assert!(output.status.success(), "{}", words(&output));
+    results(folder.path())
+}
+
+/// Tries all points, and tells of all that are wrong.
+fn each_point<P>(all: impl IntoIterator<Item = P>, mut tries: impl FnMut(P)) {
+    let mut wrong = Vec::new();
+    for point in all {
+        let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tries(point)));
+        if let Err(words) = tried {
+            wrong.push(words.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".into()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Goes on without any fault, and refuses anything but the right results.
+fn goes_on(folder: &Path, arguments: &[&str], right: &[(String, Vec<u8>)], how: &str) {
+    let output = flowdistill(folder, &[&["--resume"], arguments].concat());
+    assert!(output.status.success(), "{how}: {}", words(&output));
+    assert_same(&results(folder), right, how);
+}
+
+/// Whether calls can be made to fail here; says so where they cannot.
+fn can_trace() -> bool {
+    let able = Command::new("strace").args(["-f", "-qq", "-o", "/dev/null", "true"]).output();
+    let able = able.is_ok_and(|output| output.status.success());
+    if !able {
+        println!("SKIPPED: strace is not here, or may not trace");
+    }
+    able
+}
+
+/// A run under strace, with a fault if there is one; what it did to its folder is in `log` then, by thread and in order.
+fn traced(folder: &Path, calls: &[&str], fault: Option<&str>, arguments: &[&str]) -> (Output, String) {
+    let log = folder.join("log");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-y", "-e", "signal=none", "-o"]).arg(&log).arg("-e");
+    command.arg(format!("trace={}", calls.join(",")));
+    if let Some(fault) = fault {
+        command.args(["-e", &format!("inject={fault}")]);
+    }
+    command.arg(program()).args(["run", "it.ron", "-q", "--threads", "1", "--checkpoint-every", "0"]).args(arguments);
+    let output = command.current_dir(folder).stdin(Stdio::null()).output().expect("strace");
+    (output, std::fs::read_to_string(&log).expect("a log"))
+}
+
+/// A call: its name, and its place among those of its thread that have this name.
+type Point = (String, usize);
+
+/// The calls of a log that concern the folder of runs.
+fn points(log: &str) -> Vec<Point> {
+    let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut found = Vec::new();
+    for line in log.lines() {
+        let Some((thread, call)) = line.split_once(' ') else { continue };
+        let Some((name, rest)) = call.trim_start().split_once('(') else { continue };
+        if !name.bytes().all(|c| c.is_ascii_alphanumeric()) {
+            continue;
+        }
+        let count = counts.entry((thread, name)).or_default();
+        *count += 1;
+        if concerns_runs(rest) {
+            found.push((name.to_string(), *count));
+        }
+    }
+    found
+}
+
+fn concerns_runs(call: &str) -> bool {
+    call.contains("runs/it") || call.contains("\"runs\"")
+}
+
+/// Of `all`, every `each`-th.
+fn some(all: Vec<Point>, each: usize) -> Vec<Point> {
+    all.into_iter().step_by(each).collect()
+}
+
+/// Kills a run at each `each`-th of its calls, at every second point twice in a row, and has it go on; how many were killed.
+fn killed_at(text: &str, each: usize) -> usize {
+    let right = left_alone(text, &[]);
+    let whole = folder_with(text);
+    let (_, log) = traced(whole.path(), &WRITING, None, &[]);
+    assert_same(&results(whole.path()), &right, "under strace");
+    let mut killed = 0;
+    each_point(some(points(&log), each).into_iter().enumerate(), |(turn, (name, place))| {
+        let folder = folder_with(text);
+        let fault = format!("{name}:signal=KILL:when={place}");
+        for _ in 0..1 + turn % 2 {
+            let (output, _) = traced(folder.path(), &WRITING, Some(&fault), &["--resume"]);
+            killed += usize::from(!output.status.success());
+            assert!(output.status.success() || output.status.code().is_none(), "{fault}: {}", words(&output));
+        }
+        goes_on(folder.path(), &[], &right, &format!("killed at {fault}"));
+    });
+    killed
+}
+
+/// What a fault came to.
+#[derive(Debug, Default)]
+struct Tally {
+    /// The run ended with a line.
+    told: usize,
+    /// It did not need the call.
+    unharmed: usize,
+    /// The fault hit something that is not of the run's folder.
+    elsewhere: usize,
+}
+
+/// Runs in copies of `from` with each of `errors` at each `each`-th call that is made there; after each that fails, `after` sees the folder.
+fn failed_at(
+    from: &Path,
+    arguments: &[&str],
+    (errors, each): (&[&str], usize),
+    right: &[(String, Vec<u8>)],
+    after: &dyn Fn(&Path, &str),
+) -> Tally {
+    let copy = || {
+        let folder = tempfile::tempdir().expect("a folder");
+        let copied = Command::new("cp").arg("-r").arg(from.join(".")).arg(folder.path()).status().expect("cp");
+        assert!(copied.success());
+        folder
+    };
+    let calls = [&WRITING[..], &READING[..]].concat();
+    let whole = copy();
+    let (output, log) = traced(whole.path(), &calls, None, arguments);
+    assert!(output.status.success(), "{}", words(&output));
+    let mut tally = Tally::default();
+    let all = some(points(&log), each);
+    let all = all.iter().flat_map(|point| errors.iter().map(move |error| (point, error)));
+    each_point(all, |((name, place), error)| {
+        let folder = copy();
+        let fault = format!("{name}:error={error}:when={place}");
+        let (output, log) = traced(folder.path(), &calls, Some(&fault), arguments);
+        let Some(line) = log.lines().find(|line| line.contains("(INJECTED)") && concerns_runs(line)) else {
+            tally.elsewhere += 1;
+            return;
+        };
+        let how = format!("{fault}, {line}");
+        if output.status.success() {
+            tally.unharmed += 1;
+            assert_same(&results(folder.path()), right, &how);
+            return;
+        }
+        tally.told += 1;
+        assert_line(&output, &how);
+        after(folder.path(), &how);
+    });
+    tally
+}
+
+/// A run that begins.
+fn fails_at_its_beginning(text: &str, which: (&[&str], usize)) -> Tally {
+    let right = left_alone(text, &[]);
+    let folder = folder_with(text);
+    failed_at(folder.path(), &[], which, &right, &|folder, how| goes_on(folder, &[], &right, how))
+}
+
+/// A run that goes on.
+fn fails_when_it_goes_on(text: &str, which: (&[&str], usize)) -> Tally {
+    let right = left_alone(text, &[]);
+    let folder = folder_with(text);
+    // Killed when the last of its checkpoints but one is there.
+    let (_, log) = traced(folder.path(), &WRITING, None, &[]);
+    std::fs::remove_dir_all(folder.path().join("runs")).expect("removed");
+    let last = points(&log).into_iter().filter(|(name, _)| name == "rename").next_back().expect("renamed");
+    let fault = format!("{}:signal=KILL:when={}", last.0, last.1);
+    assert!(traced(folder.path(), &WRITING, Some(&fault), &[]).0.status.code().is_none());
+    let checkpoints = |folder: &Path| {
+        let list = std::fs::read_dir(folder.join("runs/it/checkpoint")).expect("checkpoints").flatten();
+        list.filter(|entry| entry.file_name().to_string_lossy().starts_with("00")).count()
+    };
+    let there = checkpoints(folder.path());
+    failed_at(folder.path(), &["--resume"], which, &right, &|folder, how| {
+        assert!(checkpoints(folder) >= there, "what was done is gone: {how}");
+        goes_on(folder, &[], &right, how);
+    })
+}
+
+/// A run that replaces another.
+fn fails_when_it_replaces(text: &str, which: (&[&str], usize)) -> Tally {
+    let old = left_alone(text, &[]);
+    let new = left_alone(text, &["--seed", "2"]);
+    let folder = folder_with(text);
+    assert!(flowdistill(folder.path(), &[]).status.success());
+    failed_at(folder.path(), &["--seed", "2", "--force"], which, &new, &|folder, how| {
+        let run = folder.join("runs/it");
+        let moving = run.join(".taking").exists() || run.join(".taken").exists();
+        if !moving {
+            let text = std::fs::read(run.join("run.json")).expect("a record");
+            let record: Value = serde_json::from_slice(&text).expect("JSON");
+            match record["seed"].as_u64() {
+                Some(2) => drop(results(folder)),
+                _ => assert_same(&results(folder), &old, how),
+            }
+        }
+        goes_on(folder, &["--seed", "2"], &new, how);
+    })
+}
+
+#[test]
+fn a_handful_of_calls_that_fail_or_are_the_last() {
+    if !can_trace() {
+        return;
+    }
+    assert!(killed_at(STAGES, 37) > 3);
+    let few: (&[&str], usize) = (&ERRORS[..1], 61);
+    for tally in
+        [fails_at_its_beginning(STAGES, few), fails_when_it_goes_on(STAGES, few), fails_when_it_replaces(STAGES, few)]
+    {
+        assert!(tally.told + tally.unharmed > 2, "{tally:?}");
+    }
+}
+
+/// SIGKILL before every call that writes (five minutes).
+#[test]
+#[ignore = "five minutes"]
+fn runs_killed_at_every_call_are_the_runs_that_were_left_alone() {
+    if can_trace() {
+        for text in [STAGES, AUTO] {
+            println!("{} kills", killed_at(text, 1));
+        }
+    }
+}
+
+/// EIO, EACCES and ENOSPC at every call (a quarter of an hour).
+#[test]
+#[ignore = "a quarter of an hour"]
+fn runs_whose_calls_fail_end_with_a_line_and_go_on() {
+    if can_trace() {
+        let all: (&[&str], usize) = (&ERRORS, 1);
+        println!("beginning: {:?}", fails_at_its_beginning(STAGES, all));
+        println!("going on: {:?}", fails_when_it_goes_on(STAGES, all));
+        println!("replacing: {:?}", fails_when_it_replaces(STAGES, all));
+        println!("beginning by itself: {:?}", fails_at_its_beginning(AUTO, all));
+    }
+}
