@@ -47,6 +47,15 @@ fn refusal<T>(result: Result<T, String>) -> String {
     }
 }
 
+#[test]
+fn a_library_that_lacks_a_symbol_is_refused_when_it_is_loaded() {
+    // Bound late by its own wish; all the more must be asked for.
+    let Some(path) = library("lacks.so", &["-DLACKS", "-Wl,-z,lazy"]) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let fault = refusal(Compiled::open(&path, Some(&data(folder.path())), false));
+    assert!(fault.contains("nobody_has_this") && fault.lines().count() == 1, "{fault}");
+}
+
 /// Values, gradients, faults.
 type Evaluated = (Vec<f64>, Vec<f64>, Faults);
 

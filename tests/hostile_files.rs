@@ -139,6 +139,61 @@ fn a_model_file_is_not_believed() {
 }
 
 #[test]
+fn absurd_sizes_are_refused_before_anything_is_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stages = "ReverseKl(against: Target),".repeat(37_000);
+    let to_target = "ReverseKl(against: Target)";
+    let files = [
+        (format!("target: Banana(), stages: [{stages}]"), "stages"),
+        (format!("target: Banana(), student: Flow(hidden: [32768, 32768]), stages: [{to_target}]"), "--memory-limit"),
+        ("target: Banana(), stages: [ReverseKl(against: Target, training: (batch: 1048576))]".into(), "1048576 rows"),
+        (format!("target: Funnel(dim: 10), stages: [{to_target}], evaluation: (draws: 100000000)"), "100000000 draws"),
+        (format!("target: Banana(), stages: [Sample(draws: 100000000), {to_target}]"), "draws and particles"),
+        (format!("target: Banana(), stages: [Sample(method: Smc(particles: 16777216)), {to_target}]"), "particles"),
+        ("target: Banana(), data: (source: Draws(rows: 100000000))".into(), "rows of data"),
+        (format!("target: Gaussian(dim: 1000000000), stages: [{to_target}]"), "dim"),
+    ];
+    for (experiment, word) in files {
+        std::fs::write(folder.path().join("x.ron"), format!("(name: \"x\", {experiment})")).expect("written");
+        refused(folder.path(), &["check", "x.ron"], word);
+        refused(folder.path(), &["run", "x.ron"], word);
+        assert!(!folder.path().join("runs").exists());
+    }
+    let small = "(name: \"x\", target: Funnel(dim: 10), student: Flow(layers: 1, hidden: [4]), \
+                 stages: [ReverseKl(against: Target, training: (steps: 2))], evaluation: (draws: 500))";
+    std::fs::write(folder.path().join("x.ron"), small).expect("written");
+    Command::cargo_bin("flowdistill")
+        .expect("the binary")
+        .current_dir(&folder)
+        .args(["run", "x.ron"])
+        .assert()
+        .success();
+    let model = "runs/x/student.safetensors";
+    refused(folder.path(), &["evaluate", model, "--target", "x.ron", "-n", "100000000"], "-n: judging 100000000 draws");
+    refused(folder.path(), &["compare", "runs/x", "--batch", "64,16777216"], "--batch lists 16777216");
+    refused(folder.path(), &["compare", "runs/x", "--batch", "4194304"], "--batch: drawing");
+}
+
+#[test]
+fn notes_and_reports_show_what_a_table_hides() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows: String = (0..200).map(|i| format!("{},1,{}\n", i % 17, i * 37 % 101)).collect();
+    let text = format!("a\u{1b}[2J,same\u{202e}\u{1b}]0;x,c\n{rows}");
+    std::fs::write(folder.path().join("t.csv"), text).expect("written");
+    let experiment = "(name: \"x\", data: (source: Csv(path: \"t.csv\")), teacher: (layers: 1, hidden: [4]), \
+                      stages: [MaximumLikelihood(steps: 2, batch: 16)])";
+    std::fs::write(folder.path().join("x.ron"), experiment).expect("written");
+    for arguments in [&["check", "x.ron"][..], &["run", "x.ron"], &["run", "x.ron", "--force", "--json"]] {
+        let output =
+            Command::cargo_bin("flowdistill").expect("the binary").current_dir(&folder).args(arguments).output();
+        let output = output.expect("run");
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text")).concat();
+        assert!(said.contains("\\u001b[2J"), "{arguments:?}: {said}");
+        assert!(!said.chars().any(|c| c == '\u{1b}' || c == '\u{202e}'), "{arguments:?}: {said:?}");
+    }
+}
+
+#[test]
 fn commands_are_shown_so_that_they_can_be_told_apart() {
     let folder = tempfile::tempdir().expect("a folder");
     let check = |command: &str, shown: &str| {

@@ -141,3 +141,26 @@ fn stan_says_itself_what_is_wrong() {
         assert!((row[1..].iter().sum::<f64>() - 1.0).abs() < 1e-12 && row[1..].iter().all(|s| *s > 0.0));
     }
 }
+
+#[test]
+#[ignore = "fetches Stan anew and builds two models"]
+fn two_models_can_be_built_at_once_though_nothing_is_there_yet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("cache");
+    let models = ["normal", "cauchy"];
+    let start = |name: &&str| {
+        let source = folder.path().join(format!("{name}.stan"));
+        let text = format!("parameters {{ real x; }} model {{ x ~ {name}(0, 1); }}");
+        std::fs::write(&source, text).expect("written");
+        let mut command = std::process::Command::new(root().join("scripts/build_stan.sh"));
+        command.arg(&source).arg(&cache).stderr(std::process::Stdio::piped()).spawn().expect("started")
+    };
+    let builds: Vec<_> = models.iter().map(start).collect();
+    for (name, build) in models.iter().zip(builds) {
+        let output = build.wait_with_output().expect("ended");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let library = folder.path().join(format!("{name}.so"));
+        let model = Compiled::open(&library, None, false).unwrap_or_else(|fault| panic!("{fault}"));
+        assert_eq!(model.dim(), 1);
+    }
+}

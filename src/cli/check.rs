@@ -122,7 +122,7 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         student_steps: plan.student.as_ref().map(|flow| flow.steps(plan.space())),
         target,
         whitening: plan.whitening_note.clone(),
-        memory_mib: cost::memory(plan) / (1 << 20) as f64,
+        memory_mib: plan.memory() / (1 << 20) as f64,
         seconds: cost::seconds(plan)?.filter(|_| plan.auto.is_none()),
         auto: plan.auto,
         evaluations: cost::evaluations(plan).filter(|_| plan.auto.is_none()).map(|(most, _)| most),

@@ -8,6 +8,7 @@ use crate::evaluate::held_out::certify_on_rows;
 use crate::evaluate::requirement::{check_conditions, require};
 use crate::experiment::{certify_at, IndependentSpec};
 use crate::flow::FrozenModel;
+use crate::memory;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +58,8 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         Some(path) => Some(model.read_points(path, &Dialect::default())?.values),
     };
     let independent = if options.no_sampler { IndependentSpec::None } else { IndependentSpec::Auto };
+    memory::weigh(&format!("judging {} draws", options.n), bytes_of_draws(options.n, model.dim()))
+        .map_err(|refusal| Error::invalid(format!("-n: {refusal}")))?;
     let (draws, stream) = (options.n as usize, global.seed().stream("certificate"));
     let certificate = certify_at(&model, target.as_ref(), reference, independent, draws, &stream)?;
     if global.json {
@@ -65,6 +68,11 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         super::print(&certificate.to_markdown())?;
     }
     require(&options.require, certificate.verdict, &certificate.figures())
+}
+
+/// About the bytes that so many draws take while they are judged: 132 MiB at the most were measured for a million of ten coordinates.
+fn bytes_of_draws(draws: u32, dim: usize) -> f64 {
+    1.5 * 8.0 * f64::from(draws) * (dim + 4) as f64
 }
 
 /// Judges `model` by the rows of the table at `path`.

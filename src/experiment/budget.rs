@@ -1,26 +1,122 @@
 //! What memory an experiment would take, weighed against what may be taken before any of it is.
 
+use super::check::Plan;
 use super::data_spec::SourceSpec;
-use super::spec::{Spec, StageSpec};
-use crate::flow::{FlowConfig, LayerShape, Space};
+use super::spec::{MethodSpec, Spec, StageSpec};
+use crate::flow::{FlowConfig, LayerShape, MaskedShape, Space};
 use crate::memory;
+use crate::ops::transform::Transform;
 use crate::train::Settings;
 
-/// Copies of the weights in training: themselves, gradients, Adam's two moments, the average, the best so far, and those on their way to and
-/// from files.
-const OF_WEIGHTS: f64 = 10.0;
+/// Copies of the weights in training: themselves, gradients, Adam's two moments, the average, the best so far, the state before a step, those of a
+/// checkpoint as numbers and as bytes, the file's own, and those of frozen flows in both precisions.
+const OF_WEIGHTS: f64 = 21.0;
 
 /// Numbers that a pass keeps for its way back, for each of the numbers that it makes.
 const OF_PASS: f64 = 3.0;
 
-/// Copies of draws while they are made, judged and kept.
-const OF_DRAWS: f64 = 4.0;
+/// Copies of rows of data: as they were read, divided, standardised for training.
+const OF_DATA: f64 = 2.0;
+
+/// Copies of draws while they are made and kept, …
+const OF_SAMPLE: f64 = 4.0;
+
+/// … and while they are judged.
+const OF_JUDGED: f64 = 1.5;
+
+/// What there is before anything of these sizes.
+const BESIDES: f64 = 20.0 * 1048576.0;
+
+// Peaks of whole runs (`/usr/bin/time -v`, one thread, x86-64) beside what is reckoned here, in MiB:
+//
+// | experiment                                                         | reckoned | measured |
+// |--------------------------------------------------------------------|---------:|---------:|
+// | Banana, 4 layers of [64, 64], batches of 512                       |       28 |       15 |
+// | the same, batches of 32768                                         |      234 |      202 |
+// | the same, batches of 131072                                        |      839 |      774 |
+// | Banana, 2 layers of [2048, 2048]                                   |      710 |      660 |
+// | Funnel(dim: 10), 2 layers of [1024, 1024, 1024]                    |      217 |      196 |
+// | Funnel(dim: 10), 4 layers of [512, 512], splines                   |       99 |       80 |
+// | Funnel(dim: 10), 4 layers of [64, 64], splines, batches of 16384   |      351 |      285 |
+// | a teacher and a student like that, half forward KL                 |     1014 |      757 |
+// | a teacher and a student, affine, batches of 16384                  |      321 |      213 |
+// | Gaussian(dim: 200), 3 layers of [256], batches of 4096             |      240 |      194 |
+// | Funnel(dim: 10), 2000000 draws judged                              |      341 |      235 |
+// | Funnel(dim: 10), 1000000 rows of data                              |      234 |      190 |
+// | Gaussian(dim: 10), `Sample` of 120000 draws                        |       76 |       57 |
+// | Gaussian(dim: 10), `Sample` with 600000 particles                  |      278 |      209 |
+
+/// What an experiment holds many of.
+struct Sizes {
+    /// The most rows of a batch of the teacher's stages, and the stage.
+    of_teacher: (usize, usize),
+    /// The same of the student's, where forward KL takes a second batch.
+    of_student: (usize, usize),
+    sampled: usize,
+    rows: usize,
+    judged: usize,
+}
+
+impl Sizes {
+    fn of(spec: &Spec, rows: usize) -> Self {
+        let widest = |settings: &Settings| settings.rounds().iter().map(|round| round.batch).max().unwrap_or(0);
+        let mut sizes =
+            Self { of_teacher: (0, 0), of_student: (0, 0), sampled: 0, rows, judged: spec.evaluation.draws };
+        for (place, stage) in spec.stages.iter().enumerate() {
+            match stage {
+                StageSpec::Sample { method, draws } => {
+                    let held = match method {
+                        MethodSpec::Smc(settings) => settings.islands.saturating_mul(settings.particles),
+                        MethodSpec::Nuts(settings) => settings.chains.saturating_mul(settings.keep),
+                    };
+                    sizes.sampled = sizes.sampled.max(draws.saturating_add(held));
+                }
+                StageSpec::MaximumLikelihood(settings) => {
+                    sizes.of_teacher = sizes.of_teacher.max((widest(settings), place));
+                }
+                StageSpec::ForwardKl { .. } | StageSpec::ReverseKl { .. } => {
+                    let batch = stage.divergence().map_or(0, |(_, divergence, settings)| {
+                        let passes = if divergence.reverse > 0.0 && divergence.forward > 0.0 { 2 } else { 1 };
+                        passes * widest(&settings)
+                    });
+                    sizes.of_student = sizes.of_student.max((batch, place));
+                }
+            }
+        }
+        sizes
+    }
+}
 
 /// The bytes of training a flow with batches of so many rows.
 fn of_flow(flow: &FlowConfig, batch: usize, space: Space) -> f64 {
-    let hidden = |layer: &LayerShape| layer.masked().map_or(0, |layer| layer.made.hidden.iter().sum::<usize>());
-    let widths: f64 = flow.shapes().iter().map(|layer| (hidden(layer) + 4 * space.columns()) as f64).sum();
+    let network = |layer: &MaskedShape| {
+        layer.made.hidden.iter().sum::<usize>() + layer.transformer.per_variable() * space.variables
+    };
+    let width = |layer: &LayerShape| layer.masked().map_or(0, network) + 4 * space.columns();
+    let widths: f64 = flow.shapes().iter().map(|layer| width(layer) as f64).sum();
     4.0 * (OF_WEIGHTS * flow.parameters(space) as f64 + OF_PASS * batch as f64 * widths)
+}
+
+/// What takes memory, and how many bytes.
+fn parts(sizes: &Sizes, [teacher, student]: [&Option<FlowConfig>; 2], space: Space) -> Vec<(String, f64)> {
+    let of_rows = |copies: f64, rows: usize| copies * 8.0 * rows as f64 * (space.columns() + 4) as f64;
+    let trained = |name: &str, flow: &Option<FlowConfig>, (batch, place): (usize, usize)| {
+        let bytes = of_flow(flow.as_ref()?, batch, space);
+        Some((format!("training the {name} with batches of {batch} rows (stages[{place}])"), bytes))
+    };
+    let Sizes { of_teacher, of_student, sampled, rows, judged } = *sizes;
+    let all = [
+        trained("teacher", teacher, of_teacher),
+        trained("student", student, of_student),
+        Some((format!("holding {sampled} draws and particles of the target"), of_rows(OF_SAMPLE, sampled))),
+        Some((format!("keeping {rows} rows of data"), of_rows(OF_DATA, rows))),
+        Some((format!("judging {judged} draws"), of_rows(OF_JUDGED, judged))),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn sum(parts: &[(String, f64)]) -> f64 {
+    BESIDES + parts.iter().map(|(_, bytes)| bytes).sum::<f64>()
 }
 
 /// What is wrong with the sizes of an experiment whose flows, all in order otherwise, are on `space`: the largest of them, if all of them together
@@ -31,42 +127,31 @@ pub(super) fn fault(
     student: &Option<FlowConfig>,
     space: Space,
 ) -> Option<String> {
-    let widest = |settings: &Settings| settings.rounds().iter().map(|round| round.batch).max().unwrap_or(0);
-    let (mut of_teacher, mut of_student, mut draws) = ((0, 0), (0, 0), 0);
-    for (place, stage) in spec.stages.iter().enumerate() {
-        match stage {
-            StageSpec::Sample { draws: asked, .. } => draws = *asked,
-            StageSpec::MaximumLikelihood(settings) | StageSpec::FlowMatching(settings) => {
-                of_teacher = of_teacher.max((widest(settings), place))
-            }
-            StageSpec::ForwardKl { .. } | StageSpec::ReverseKl { .. } => {
-                let batch = stage.divergence().map_or(0, |(_, _, settings)| widest(&settings));
-                of_student = of_student.max((batch, place));
-            }
-        }
-    }
-    let of_rows = |rows: usize| OF_DRAWS * 8.0 * rows as f64 * (space.columns() + 4) as f64;
+    // Those of a file are weighed when it is read.
     let rows = match spec.data.as_ref().map(|data| &data.source) {
         Some(SourceSpec::Draws { rows }) => *rows,
         _ => 0,
     };
-    let trained = |name: &str, flow: &Option<FlowConfig>, (batch, place): (usize, usize)| {
-        let flow = flow.as_ref()?;
-        let bytes = of_flow(flow, batch, space);
-        Some((format!("training the {name} with batches of {batch} rows (stages[{place}])"), bytes))
-    };
-    let parts = [
-        trained("teacher", teacher, of_teacher),
-        trained("student", student, of_student),
-        Some((format!("drawing {draws} times from the target"), of_rows(draws))),
-        Some((format!("drawing {rows} rows of data"), of_rows(rows))),
-        Some((format!("judging {} draws", spec.evaluation.draws), of_rows(spec.evaluation.draws))),
-    ];
-    let parts: Vec<(String, f64)> = parts.into_iter().flatten().collect();
-    let all = parts.iter().map(|(_, bytes)| bytes).sum();
+    let parts = parts(&Sizes::of(spec, rows), [teacher, student], space);
     let (largest, bytes) = parts.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let what = format!("the experiment, of which {largest} takes {},", memory::written(*bytes));
-    memory::weigh(&what, all).err()
+    memory::weigh(&what, sum(&parts)).err()
+}
+
+impl Plan<'_> {
+    /// About the most bytes that carrying it out takes at once.
+    pub fn memory(&self) -> f64 {
+        let held = self
+            .data
+            .as_ref()
+            .map_or(0, |data| (data.train.len() + data.validation.len() + data.test.len()) / self.dim.max(1));
+        let rows = match self.spec.data.as_ref().map(|data| &data.source) {
+            // A preview makes do with fewer.
+            Some(SourceSpec::Draws { rows }) => *rows,
+            _ => held,
+        };
+        sum(&parts(&Sizes::of(&self.spec, rows), [&self.teacher, &self.student], self.space()))
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +173,6 @@ mod tests {
         let batch = "ReverseKl(against: Target, training: (batch: 1048576))";
         assert!(fault("(hidden: [8192, 8192], layers: 1000)", batch).expect("too many").contains("1048576 rows"));
         let sample = "Sample(draws: 100000000000), ReverseKl(against: Target)";
-        assert!(fault("()", sample).expect("too many").contains("from the target"));
+        assert!(fault("()", sample).expect("too many").contains("draws and particles"));
     }
 }

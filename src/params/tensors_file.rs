@@ -121,9 +121,11 @@ pub fn load<H: DeserializeOwned>(path: &Path) -> Result<Loaded<H>> {
     take(&mut bytes, LARGEST)?;
     let verified = checksum.is_some();
     if let Some(checksum) = checksum {
-        let checksum = checksum.as_str().filter(|checksum| checksum.len() == UNKNOWN.len()).unwrap_or_default();
-        let place = find(&bytes[8..][..header as usize], checksum.as_bytes()).filter(|_| !checksum.is_empty());
-        let kept = place.map(|place| (8 + place, checksum.as_bytes().to_vec()));
+        let checksum = checksum.as_str().filter(|checksum| checksum.len() == UNKNOWN.len());
+        let kept = checksum.and_then(|checksum| {
+            let place = find(&bytes[8..][..header as usize], checksum.as_bytes())?;
+            Some((8 + place, checksum.as_bytes().to_vec()))
+        });
         if let Some((place, _)) = &kept {
             bytes[*place..][..UNKNOWN.len()].copy_from_slice(UNKNOWN.as_bytes());
         }

@@ -80,3 +80,12 @@ int bs_log_density_gradient(const model *m, bool propto, bool jacobian, const do
 #endif
 
 int test_most_inside(void) { return most_inside; }
+
+#ifdef LACKS
+/* What no library has: bound late, the process would die when it is called. */
+void nobody_has_this(void);
+
+void uses_it(void) {
+    nobody_has_this();
+}
+#endif

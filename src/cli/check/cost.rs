@@ -1,24 +1,10 @@
-//! What an experiment would cost: memory, time, evaluations of its target.
+//! What an experiment would cost: time, evaluations of its target.
 
 use crate::error::Result;
 use crate::experiment::{Against, Plan, StagePlan};
-use crate::flow::{FlowConfig, LayerShape, Orientation};
-use crate::train::{Objective, Settings};
+use crate::flow::Orientation;
+use crate::train::Objective;
 use std::time::Instant;
-
-/// Bytes: weights, gradients, moments, averages and snapshots; activations of a batch; data; evaluation draws.
-pub(super) fn memory(plan: &Plan) -> f64 {
-    let widest = |settings: &Settings| settings.rounds().iter().map(|round| round.batch).max().unwrap_or(0);
-    let batch = plan.stages.iter().filter_map(StagePlan::settings).map(widest).max().unwrap_or(0);
-    let of_flow = |flow: &FlowConfig| {
-        let hidden = |l: &LayerShape| l.masked().map_or(0, |l| l.made.hidden.iter().sum::<usize>());
-        let widths: usize = flow.shapes().iter().map(|l| hidden(l) + 4 * plan.dim).sum();
-        (flow.parameters(plan.space()) * 4 * 10 + batch * widths * 4 * 3) as f64
-    };
-    let flows: f64 = plan.teacher.iter().chain(&plan.student).map(of_flow).sum();
-    let rows = super::rows(plan).map_or(0, |rows| rows.iter().sum::<usize>() * plan.dim);
-    flows + (rows * 20) as f64 + (plan.spec.evaluation.draws * (plan.dim + 4) * 8) as f64
-}
 
 /// About the most points at which training, without the draws of a `Sample` stage, and the student's own draws for the certificate evaluate the
 /// target; and the time of one thread for one of them.
