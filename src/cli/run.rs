@@ -105,7 +105,7 @@ const FIRST: &str = "finishing this step and keeping what there is (once more en
 /// Whether the run that a folder holds is finished and is the same as `plan`; one whose result is to meet a requirement is judged again.
 pub(super) fn is_over(plan: &Plan, folder: &Folder, options: &Options) -> Result<bool> {
     let Ok(text) = std::fs::read_to_string(folder.file(RUN_JSON)) else { return Ok(false) };
-    if !folder.file(CHECKPOINTS).exists() {
+    if !folder.has(CHECKPOINTS)? {
         let path = folder.path().display();
         let message =
             format!("{path} holds a run without checkpoints, which cannot be gone on with; --force replaces it");

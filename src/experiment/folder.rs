@@ -202,6 +202,14 @@ impl Folder {
         self.place().join(name)
     }
 
+    /// Whether one of its files is there.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn has(&self, name: &str) -> Result<bool> {
+        is_there(&self.file(name))
+    }
+
     /// Where one of its files is written until [`Folder::publish`].
     pub fn next(&self, name: &str) -> PathBuf {
         self.place().join(format!("{NEXT}{name}"))
