@@ -15,7 +15,7 @@ const ORIENTATIONS: [Orientation; 2] = [Orientation::Density, Orientation::Sampl
 /// Calls `law` with every case, dimension and orientation.
 fn for_all(law: impl Fn(&str, &FlowConfig, Space, Orientation)) {
     for space in SPACES {
-        for (name, config) in cases() {
+        for (name, config) in cases_on(space) {
             for orientation in ORIENTATIONS {
                 law(&format!("{name}, {space:?}, {orientation:?}"), &config, space, orientation);
             }

@@ -71,7 +71,7 @@ impl Sizes {
                     };
                     sizes.sampled = sizes.sampled.max(draws.saturating_add(held));
                 }
-                StageSpec::MaximumLikelihood(settings) => {
+                StageSpec::MaximumLikelihood(settings) | StageSpec::FlowMatching(settings) => {
                     sizes.of_teacher = sizes.of_teacher.max((widest(settings), place));
                 }
                 StageSpec::ForwardKl { .. } | StageSpec::ReverseKl { .. } => {
