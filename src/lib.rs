@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`error`], [`seed`], [`shown`] | what went wrong, which random number, how foreign text is shown |
 //! | [`durable`], [`intake`], [`memory`] | how a file is written and read, what memory may be taken |
+//! | [`picture`] | how numbers become a picture |
 //! | [`ops`], [`target`], [`data`] | kernels; unnormalized densities; tables of numbers |
 //! | [`expression`] | densities written as text: parsed, checked, differentiated |
 //! | [`foreign`] | densities in compiled models and in other processes |
@@ -19,6 +20,7 @@
 //! | [`flow`] | a density carried through bijections, in one of two orientations |
 //! | [`train`] | what is minimised, and the one loop that does it |
 //! | [`evaluate`] | how good and how fast the result is |
+//! | [`report`] | what a person sees of it |
 //! | [`experiment`] | what is done in which order, and what is left on disk |
 //! | [`cli`] | what a person types and sees |
 //!
@@ -77,7 +79,9 @@ pub mod intake;
 pub mod memory;
 pub mod ops;
 pub mod params;
+pub mod picture;
 mod progress;
+pub mod report;
 pub mod sampler;
 pub mod seed;
 pub mod shown;

@@ -12,6 +12,7 @@ const RANKS: &[(&str, u32)] = &[
     ("intake", 1),
     ("memory", 1),
     ("cholesky", 1),
+    ("picture", 1),
     ("gamma", 1),
     ("ops", 2),
     ("target", 2),
@@ -26,10 +27,11 @@ const RANKS: &[(&str, u32)] = &[
     ("flow", 6),
     ("train", 7),
     ("evaluate", 7),
-    ("experiment", 8),
-    ("progress", 9),
-    ("cli", 10),
-    ("main", 11),
+    ("report", 8),
+    ("experiment", 9),
+    ("progress", 10),
+    ("cli", 11),
+    ("main", 12),
 ];
 
 fn rank(room: &str) -> u32 {

@@ -1,4 +1,6 @@
-//! `flowdistill compare`: how fast a run's teacher and student draw.
+//! `flowdistill compare`: how fast a run's teacher and student draw; several runs beside each other.
+
+mod runs;
 
 use super::Global;
 use crate::error::{Error, Result};
@@ -10,13 +12,18 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: flowdistill compare runs/quickstart")]
+#[command(after_help = "Examples:\n  flowdistill compare runs/quickstart\n  \
+    flowdistill compare runs/first runs/second runs/third --format markdown")]
 pub struct Options {
-    /// The folder of a run
-    run: PathBuf,
-    /// Batch sizes
+    /// The folder of a run, whose speeds are measured; of several, which are put beside each other as they are on record
+    #[arg(required = true)]
+    run: Vec<PathBuf>,
+    /// Batch sizes, for one run
     #[arg(long, value_delimiter = ',', default_value = "1,64,4096,65536")]
     batch: Vec<u32>,
+    /// How the table of several runs is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: runs::Format,
 }
 
 /// The longest record of a run that is read.
@@ -26,14 +33,18 @@ const LARGEST_RECORD: u64 = 1 << 26;
 const LARGEST: u32 = 1 << 22;
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
+    let [run] = options.run.as_slice() else {
+        let format = if global.json { runs::Format::Json } else { options.format };
+        return super::print(&runs::table(&options.run, format)?);
+    };
     if let Some(bad) = options.batch.iter().find(|&&batch| batch == 0 || batch > LARGEST) {
         return Err(Error::invalid(format!("--batch lists {bad}; 1 to {LARGEST} is right")));
     }
     let batches: Vec<usize> = options.batch.iter().map(|&batch| batch as usize).collect();
-    let (teacher_ess, student_ess) = known_ess(&options.run)?;
+    let (teacher_ess, student_ess) = known_ess(run)?;
     let mut rows: Vec<Throughput> = Vec::new();
     for (name, file, ess) in [("teacher", TEACHER, teacher_ess), ("student", STUDENT, student_ess)] {
-        let path = options.run.join(file);
+        let path = run.join(file);
         if path.exists() {
             let model = super::load(&path, global)?.freeze::<f32>();
             let largest = batches.iter().copied().max().unwrap_or(0);
@@ -45,10 +56,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         }
     }
     if rows.is_empty() {
-        return Err(Error::input(
-            &options.run,
-            format!("holds neither {TEACHER} nor {STUDENT}; the folder of a run is right"),
-        ));
+        return Err(Error::input(run, format!("holds neither {TEACHER} nor {STUDENT}; the folder of a run is right")));
     }
     let mut out = String::new();
     if global.json {

@@ -7,6 +7,8 @@ mod fault;
 mod log_prob;
 mod merge;
 mod new;
+mod paint;
+mod report;
 mod run;
 mod sample;
 mod score;
@@ -18,7 +20,7 @@ mod target;
 mod targets;
 
 use crate::error::{Error, Result};
-use crate::experiment::{Native, Plan, Spec, STUDENT, TEACHER};
+use crate::experiment::{Asked, Native, Plan, Spec, STUDENT, TEACHER};
 use crate::flow::Model;
 use crate::memory;
 use crate::seed::Seed;
@@ -57,6 +59,12 @@ struct Global {
     /// Say nothing on standard error but errors
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Say more: plain lines in the place of bars, and the whole report at the end
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Whether the verdict is in colour
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    color: paint::Colour,
     /// Results as JSON on standard output, and what went wrong as JSON on standard error
     #[arg(long, global = true)]
     json: bool,
@@ -107,8 +115,9 @@ impl Source {
     /// `spec`, which comes of this source, checked.
     fn plan_of(&self, spec: Spec, preview: bool) -> Result<Plan<'static>> {
         let plan = if preview { Plan::preview_with_permission } else { Plan::with_permission };
+        let asked = Asked { command: std::env::args().collect(), overrides: self.set.clone() };
         let native = if self.allow_native { Native::Allow } else { Native::Refuse };
-        plan(spec, &self.experiment, native)
+        Ok(Plan { asked, ..plan(spec, &self.experiment, native)? })
     }
 }
 
@@ -130,6 +139,8 @@ enum Command {
     LogProb(log_prob::Options),
     /// Say how unusual rows are to a model: log densities and p-values
     Score(score::Options),
+    /// Make a run's report as a page anew, from its folder
+    Report(report::Options),
     /// Measure the speeds of a run's teacher and student
     Compare(compare::Options),
     /// List the built-in targets, or print an experiment for one
@@ -164,6 +175,7 @@ impl Cli {
             Command::Merge(options) => merge::execute(options, &self.global),
             Command::LogProb(options) => log_prob::execute(options, &self.global),
             Command::Score(options) => score::execute(options, &self.global),
+            Command::Report(options) => report::execute(options, &self.global),
             Command::Compare(options) => compare::execute(options, &self.global),
             Command::Targets(options) => targets::execute(options, &self.global),
             Command::Completions(options) => shell::completions(options, &self.global),
@@ -198,9 +210,14 @@ fn load(path: &Path, global: &Global) -> Result<Model> {
 
 /// Writes `text` to standard output, reporting a closed pipe as an error. What is hidden in it is escaped, in JSON as JSON does it.
 fn print(text: &str) -> Result<()> {
+    print_in_colour(text, paint::Colour::Never)
+}
+
+/// The same with the verdict in colour.
+fn print_in_colour(text: &str, colour: paint::Colour) -> Result<()> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    out.write_all(shown::text(text).as_bytes())
+    out.write_all(paint::verdicts(&shown::text(text), colour).as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| Error::output(std::path::Path::new("standard output"), error))
 }

@@ -1,12 +1,15 @@
 //! `flowdistill run`: carry out an experiment.
 
+mod summary;
+
 use super::shard::{self, Asked};
 use super::{signals, Global};
 use crate::error::{Error, Result};
 use crate::evaluate::requirement::{check_conditions, require};
-use crate::experiment::{self, Folder, Keeping, Plan, CHECKPOINTS, RUN_JSON, STUDENT, TEACHER};
-use crate::progress::Console;
+use crate::experiment::{self, Folder, Keeping, Plan, CHECKPOINTS, LOG, PAGE, RUN_JSON, STUDENT, TEACHER};
+use crate::progress::{Console, Log};
 use crate::shown::say;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -81,7 +84,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
         }
         return Ok(());
     }
-    let watcher = &mut Console::new(global.quiet);
+    let watcher = &mut Console::new(global.quiet, global.verbose, Log::at(&folder.file(LOG)));
     let record = experiment::run_kept(&plan, &text, &folder, keeping, &signals::STOP, watcher);
     let record = record.map_err(|error| match error {
         Error::Interrupted => signals::stopped(&format!("what had been reached was kept; go on with: {}", again())),
@@ -90,7 +93,11 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     if global.json {
         super::print(&format!("{}\n", record.to_json()))?;
     } else {
-        super::print(&format!("{}\n{}\n", record.to_markdown(), listing(folder.path(), plan.given_rows.is_some())))?;
+        // Who reads it on a terminal wants the end of it to be what matters; the rest is in the report.
+        let at_terminal = std::io::stdout().is_terminal() && !global.verbose;
+        let report = if at_terminal { summary::summary(&record) } else { record.to_markdown() };
+        let listing = listing(folder.path(), plan.given_rows.is_some());
+        super::print_in_colour(&format!("{report}\n{listing}\n"), global.color)?;
     }
     match record.judgement() {
         _ if options.require.is_empty() => Ok(()),
@@ -131,5 +138,7 @@ fn listing(folder: &Path, is_given: bool) -> String {
     let model = if folder.join(STUDENT).exists() { STUDENT } else { TEACHER };
     let given = if is_given { " --given rows.csv" } else { "" };
     let folder = folder.display();
-    format!("Results are in {folder}/; draw with: flowdistill sample {folder}/{model} -n 1000{given} -o draws.csv")
+    format!(
+        "Results are in {folder}/, to look at in {folder}/{PAGE}; draw with: flowdistill sample {folder}/{model} -n 1000{given} -o draws.csv"
+    )
 }

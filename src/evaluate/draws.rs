@@ -17,6 +17,8 @@ pub struct WeightedDraws {
     pub log_weights: Vec<f64>,
     /// How many the density could not evaluate; their weight is zero.
     pub failed: usize,
+    /// Draws of the density by somebody else that are kept beside them, row-major.
+    pub independent: Vec<f64>,
 }
 
 /// log γ − log q at `draws` draws of `model`, with base noise from `noise`; and how many rows the density could not evaluate, which

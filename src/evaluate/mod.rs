@@ -10,6 +10,7 @@ pub mod parameters;
 pub mod pareto;
 pub mod regions;
 pub mod requirement;
+pub mod spread;
 pub mod throughput;
 pub mod typicality;
 pub mod weights;

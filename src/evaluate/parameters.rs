@@ -12,6 +12,8 @@ pub struct Parameter {
     pub name: String,
     /// The mean.
     pub mean: f64,
+    /// The Monte Carlo standard error of the mean.
+    pub standard_error: f64,
     /// The standard deviation.
     pub deviation: f64,
     /// Quantiles at 5 %, 50 % and 95 %.
@@ -43,6 +45,8 @@ impl Parameter {
                 values.iter().skip(place).step_by(width).copied().zip(weights.iter().copied()).collect();
             let mean: f64 = column.iter().map(|(value, weight)| value * weight).sum();
             let variance: f64 = column.iter().map(|(value, weight)| weight * (value - mean).powi(2)).sum();
+            // Of a ratio of means by the delta method; sd / √N where all weights are the same.
+            let squares: f64 = column.iter().map(|(value, weight)| (weight * (value - mean)).powi(2)).sum();
             column.sort_by(|a, b| a.0.total_cmp(&b.0));
             let quantiles = QUANTILES.map(|share| {
                 let mut below = 0.0;
@@ -52,20 +56,23 @@ impl Parameter {
                 });
                 found.or(column.last()).map_or(f64::NAN, |(value, _)| *value)
             });
-            Self { name, mean, deviation: variance.sqrt(), quantiles }
+            Self { name, mean, standard_error: squares.sqrt(), deviation: variance.sqrt(), quantiles }
         };
         names.into_iter().enumerate().map(of).collect()
     }
 
     /// The table for people.
     pub fn to_markdown(table: &[Self]) -> String {
-        let mut out = String::from("| parameter | mean | sd | 5 % | median | 95 % |\n|---|---:|---:|---:|---:|---:|\n");
-        for Self { name, mean, deviation, quantiles: [low, median, high] } in table.iter().take(SHOWN) {
+        let mut out = String::from(
+            "| parameter | mean | ± Monte Carlo | sd | 5 % | median | 95 % |\n|---|---:|---:|---:|---:|---:|---:|\n",
+        );
+        for Self { name, mean, standard_error, deviation, quantiles: [low, median, high] } in table.iter().take(SHOWN) {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 out,
-                "| {name} | {} | {} | {} | {} | {} |",
+                "| {name} | {} | {} | {} | {} | {} | {} |",
                 figures(*mean, *deviation),
+                figures(*standard_error, 10.0 * standard_error),
                 figures(*deviation, *deviation),
                 figures(*low, *deviation),
                 figures(*median, *deviation),
@@ -80,7 +87,7 @@ impl Parameter {
 }
 
 /// As many decimals as show three figures of a standard deviation.
-fn figures(value: f64, deviation: f64) -> String {
+pub fn figures(value: f64, deviation: f64) -> String {
     let decimals = (2.0 - deviation.abs().log10().floor()).clamp(0.0, 12.0);
     if !value.is_finite() || !decimals.is_finite() || value.abs() >= 1e12 {
         return format!("{value:.4e}");

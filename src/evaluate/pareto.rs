@@ -34,6 +34,40 @@ pub fn smooth(log_weights: &[f64]) -> Option<Smoothed> {
     Some(Smoothed { log_weights: smoothed, k_hat: k })
 }
 
+/// The tail of log weights and the distribution that was fitted to it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fitted {
+    /// The log weight above which it begins.
+    pub from: f64,
+    /// How many weights it has.
+    pub count: usize,
+    shape: f64,
+    scale: f64,
+    largest: f64,
+    cut: f64,
+}
+
+impl Fitted {
+    /// None where there is no tail to fit.
+    pub fn of(log_weights: &[f64]) -> Option<Self> {
+        let tail = Tail::of(log_weights)?;
+        let (shape, _, scale) = tail.fit();
+        let Tail { largest, cut, ref excess, .. } = tail;
+        Some(Self { from: largest + cut.ln(), count: excess.len(), shape, scale, largest, cut })
+    }
+
+    /// The expected number of its log weights up to a value.
+    pub fn expected_up_to(&self, log_weight: f64) -> f64 {
+        let excess = ((log_weight - self.largest).exp() - self.cut).max(0.0);
+        let share = match self.shape.abs() < 1e-9 {
+            true => -(-excess / self.scale).exp_m1(),
+            // Beyond the end of a bounded tail is nothing.
+            false => 1.0 - (1.0 + self.shape * excess / self.scale).max(0.0).powf(-1.0 / self.shape),
+        };
+        self.count as f64 * share
+    }
+}
+
 /// The largest weights relative to the very largest.
 struct Tail {
     largest: f64,

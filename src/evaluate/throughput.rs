@@ -28,6 +28,12 @@ pub struct Throughput {
     pub estimated: bool,
 }
 
+/// A rate as it is shown: three of its figures mean something.
+pub fn rounded(rate: f64) -> f64 {
+    let unit = 10f64.powf((rate.max(1.0).log10().floor() - 2.0).max(0.0));
+    (rate / unit).round() * unit
+}
+
 /// Repeats of which the median is taken.
 const REPEATS: usize = 5;
 

@@ -7,6 +7,7 @@ use super::domain;
 use super::faults::{faults_of_flows, faults_of_header, faults_of_stages, faults_of_strata, refuse, resolve_flows};
 use super::given_rows::{self, GivenRows};
 use super::native::Native;
+use super::paths::Asked;
 use super::prepare::{self, Divided, Prepared};
 use super::rows::{self, Rows};
 use super::spec::{Against, MethodSpec, Spec, StageSpec, StudentSpec, Whitening};
@@ -18,7 +19,7 @@ use crate::flow::{FlowConfig, Space, Standardisation};
 use crate::seed::Seed;
 use crate::target::{Counted, Density, Survey};
 use crate::train::{Divergence, Gradient, Settings};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An experiment that can be run.
@@ -60,6 +61,10 @@ pub struct Plan<'t> {
     pub reference: Option<Table>,
     /// What of other people's code runs in it.
     pub native: Option<String>,
+    /// The folder to which its paths are relative.
+    pub folder: PathBuf,
+    /// By what command it is carried out, if by one.
+    pub asked: Asked,
 }
 
 /// One thing to do.
@@ -361,6 +366,8 @@ impl<'t> Plan<'t> {
             stages,
             reference,
             native,
+            folder: folder.to_path_buf(),
+            asked: Asked::default(),
         })
     }
 

@@ -2,9 +2,10 @@
 
 use super::check::{Plan, StagePlan};
 use super::evidence::{draw, source_of, Evidence};
-use super::folder::{Folder, DRAWS, REPORT, RESOLVED, RUN_JSON};
+use super::folder::{Folder, DRAWS, LOOKS, METRICS, PAGE, REPORT, RESOLVED, RUN_JSON};
 use super::journal::{Journal, What};
 use super::models::Models;
+use super::pictures::{self, Found};
 use super::recorder::Recorder;
 use super::report::{Record, StageRecord, Status};
 use super::spec::{MethodSpec, Spec};
@@ -15,6 +16,8 @@ use crate::error::{Error, Result};
 use crate::evaluate::certificate::Verdict;
 use crate::evaluate::draws::WeightedDraws;
 use crate::evaluate::parameters::Parameter;
+use crate::evaluate::spread::Spread;
+use crate::report::{page, Looks, Sources};
 use crate::target::Evaluations;
 use crate::train::{StopReason, Trained};
 use std::borrow::Cow;
@@ -34,6 +37,8 @@ pub(super) struct Course<'a> {
     pub evidence: Option<Evidence>,
     /// The student's draws on which its certificate rests.
     pub judged_by: Option<WeightedDraws>,
+    /// What its pictures are made of.
+    looks: Looks,
     /// Files that are written under their next names, and take their places together with the record.
     pending: Vec<&'static str>,
 }
@@ -47,7 +52,8 @@ impl<'a> Course<'a> {
         watcher: &'a mut dyn Watcher,
     ) -> Self {
         let (models, pending) = (Models::default(), Vec::new());
-        Self { record, folder, journal, interrupt, watcher, models, evidence: None, judged_by: None, pending }
+        let (evidence, judged_by, looks) = (None, None, Looks::default());
+        Self { record, folder, journal, interrupt, watcher, models, evidence, judged_by, looks, pending }
     }
 
     /// Carries out these stages of `plan`.
@@ -57,6 +63,8 @@ impl<'a> Course<'a> {
     pub fn carry_out(&mut self, plan: &mut Cow<Plan>, places: Range<usize>) -> Result<()> {
         for place in places {
             let before = evaluations(plan);
+            let steps = |stage: &StagePlan| stage.settings().map_or(0, |settings| settings.steps);
+            self.watcher.outline(place, &plan.stages.iter().map(steps).collect::<Vec<_>>());
             if let StagePlan::Sample(method, draws) = plan.stages[place] {
                 let found = self.draw(plan, &method, draws);
                 let found = self.unless_interrupted(found)?;
@@ -153,13 +161,18 @@ impl<'a> Course<'a> {
             self.models.score(plan, evidence, most_evaluations, &mut self.record, self.interrupt, self.watcher);
         self.record.evaluations = evaluations(plan);
         self.judged_by = self.unless_interrupted(scored)?;
-        self.record.parameters = match (&self.judged_by, &self.models.student, &self.record.certificate) {
+        let table = match (&self.judged_by, &self.models.student, &self.record.certificate) {
             (Some(draws), Some(student), Some(certificate)) => {
                 let weigh = certificate.verdict == Verdict::Correctable;
-                Parameter::table(&student.freeze(), draws, weigh)
+                let student = student.freeze();
+                let (rows, how) =
+                    (draws.points.len() / student.dim(), if weigh { "weighted by importance" } else { "as they are" });
+                (Parameter::table(&student, draws, weigh), format!("{rows} draws of the student, {how}"))
             }
-            _ => Vec::new(),
+            (None, None, _) => self.models.parameters_of_teacher(plan),
+            _ => Default::default(),
         };
+        (self.record.parameters, self.record.parameters_from) = table;
         Ok(())
     }
 
@@ -175,6 +188,29 @@ impl<'a> Course<'a> {
         self.models.compare(plan, &mut self.record);
         let wish = if self.interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
         self.unless_interrupted(wish)
+    }
+
+    /// Gathers what its pictures are made of, and keeps it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn picture(&mut self, plan: &Plan) -> Result<()> {
+        self.record.weights = self.judged_by.as_ref().and_then(|draws| Spread::of(&draws.log_weights));
+        let Some(folder) = self.folder else { return Ok(()) };
+        self.looks = pictures::gather(&Found {
+            plan: Some(plan),
+            seed: plan.seed,
+            teacher: self.models.teacher.as_ref(),
+            student: self.models.student.as_ref(),
+            judged_by: self.judged_by.as_ref(),
+            draws: &[],
+            source: self.record.certificate.as_ref().and_then(|certificate| certificate.source.as_deref()),
+        });
+        if !self.looks.samples.is_empty() {
+            pictures::write(&self.looks, &folder.next(LOOKS))?;
+            self.pend(LOOKS);
+        }
+        Ok(())
     }
 
     /// The record of a run that has come to its end.
@@ -208,10 +244,15 @@ impl<'a> Course<'a> {
         for name in &names {
             self.record.files.insert((*name).into(), checksum_of(&folder.next(name))?);
         }
-        folder.write_next(REPORT, &self.record.to_markdown())?;
-        folder.write_next(RUN_JSON, &format!("{:#}\n", self.record.to_json()))?;
+        let (markdown, record) = (self.record.to_markdown(), self.record.to_json());
+        // A page without what cannot be read is better than none.
+        let metrics = std::fs::read_to_string(folder.file(METRICS)).unwrap_or_default();
+        let sources = Sources { record: &record, markdown: &markdown, metrics: &metrics, looks: Some(&self.looks) };
+        folder.write_next(PAGE, &page(&sources))?;
+        folder.write_next(REPORT, &markdown)?;
+        folder.write_next(RUN_JSON, &format!("{record:#}\n"))?;
         // The record comes last: what it names is there by then.
-        names.extend([REPORT, RUN_JSON]);
+        names.extend([PAGE, REPORT, RUN_JSON]);
         folder.publish(&names)?;
         // Whatever it is to replace is kept until a stage of it is there.
         match self.journal.found() {
@@ -220,13 +261,13 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Keeps the experiment that repeats what is being done.
+    /// Keeps the experiment that repeats what is being done, whose paths are relative to `place`.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn keep_spec(&mut self, spec: &Spec) -> Result<()> {
+    pub fn keep_spec(&mut self, spec: &Spec, place: &Path) -> Result<()> {
         let Some(folder) = self.folder else { return Ok(()) };
-        folder.write_next(RESOLVED, &spec.to_ron()?)?;
+        folder.write_next(RESOLVED, &spec.from_anywhere(place).to_ron()?)?;
         self.pend(RESOLVED);
         Ok(())
     }

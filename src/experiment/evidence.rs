@@ -4,7 +4,7 @@ use super::among::{self, Among};
 use super::attended::Attended;
 use super::check::Plan;
 use super::data_spec::{DataSpec, SourceSpec};
-use super::looking::{look_of, of_teacher, smc_in, Looking, SMC};
+use super::looking::{look_of, of_teacher, smc_in, spread_over, Looking, SMC};
 use super::prepare::{self, Prepared};
 use super::rows::Rows;
 use super::spec::{Against, IndependentSpec, MethodSpec, Whitening};
@@ -54,7 +54,7 @@ pub(super) fn draw(
     if drawn.draws.is_empty() {
         return Err(Error::Target(format!("{source} has drawn nothing: {}", drawn.faults.join("; "))));
     }
-    drawn.draws = thinned(&drawn.draws, plan.dim, draws);
+    drawn.draws = spread_over(&drawn.draws, plan.dim, draws);
     Ok(Evidence { source, drawn })
 }
 
@@ -64,15 +64,6 @@ pub(super) fn source_of(method: &MethodSpec) -> &'static str {
         MethodSpec::Smc(_) => SMC,
         MethodSpec::Nuts(_) => "the no-U-turn sampler",
     }
-}
-
-/// At most `most` rows, evenly spread.
-fn thinned(points: &[f64], dim: usize, most: usize) -> Vec<f64> {
-    let rows = points.len() / dim;
-    if rows <= most {
-        return points.to_vec();
-    }
-    (0..most).flat_map(|k| points[k * rows / most * dim..][..dim].iter().copied()).collect()
 }
 
 impl Evidence {

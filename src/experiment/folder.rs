@@ -19,15 +19,21 @@ pub const TEACHER: &str = "teacher.safetensors";
 pub const STUDENT: &str = "student.safetensors";
 /// Draws from the target by a sampler.
 pub const DRAWS: &str = "draws.npy";
+/// What was said while the run went.
+pub const LOG: &str = "run.log";
 /// The result for people.
 pub const REPORT: &str = "report.md";
+/// The result for people to look at.
+pub const PAGE: &str = "report.html";
+/// What its pictures are made of.
+pub const LOOKS: &str = "looks.safetensors";
 /// The result for programs.
 pub const RUN_JSON: &str = "run.json";
 
 /// The folder of checkpoints.
 pub const CHECKPOINTS: &str = "checkpoint";
 
-const ALL: [&str; 8] = [INPUT, RESOLVED, METRICS, DRAWS, TEACHER, STUDENT, REPORT, RUN_JSON];
+const ALL: [&str; 11] = [INPUT, RESOLVED, LOG, METRICS, DRAWS, TEACHER, STUDENT, LOOKS, PAGE, REPORT, RUN_JSON];
 
 /// What a file is called until it takes its place together with others.
 const NEXT: &str = ".next-";

@@ -17,6 +17,18 @@ const BLURRED: f64 = 0.15;
 /// … which is not taken where it would take all looks beyond so many evaluations.
 const MOST_EVALUATIONS: usize = 20_000_000;
 
+/// Rows of a look that are kept.
+const KEPT: usize = 4_000;
+
+/// At most `most` of the rows of `points`, evenly spread.
+pub(super) fn spread_over(points: &[f64], dim: usize, most: usize) -> Vec<f64> {
+    let rows = points.len() / dim;
+    if rows <= most {
+        return points.to_vec();
+    }
+    (0..most).flat_map(|k| points[k * rows / most * dim..][..dim].iter().copied()).collect()
+}
+
 /// How a look is taken.
 #[derive(Clone, Copy)]
 pub(super) struct Looking<'a> {
@@ -80,13 +92,16 @@ impl Looking<'_> {
             Some(look) => (Some(look), None),
             None => self.at(density, reference)?,
         };
-        let own = own_draws(student, density, self.draws, self.stream)?;
+        let mut own = own_draws(student, density, self.draws, self.stream)?;
         loop {
             let certificate = certify_by(student, density, &own, self.stream, look.as_ref())?;
             let more = certificate.look_has_missed() || certificate.look_is_coarse();
             match effort.filter(|place| more && place + 1 < EFFORTS.len()) {
                 Some(place) => (look, effort) = self.by_smc(density, place + 1)?,
-                None => return Ok((certificate, own)),
+                None => {
+                    own.independent = look.map_or_else(Vec::new, |look| spread_over(&look.points, student.dim(), KEPT));
+                    return Ok((certificate, own));
+                }
             }
         }
     }

@@ -10,7 +10,8 @@ use super::stage_keeper::StageKeeper;
 use super::verdict::{self, AgainstData};
 use super::watcher::Watcher;
 use crate::error::{Error, Result};
-use crate::evaluate::draws::WeightedDraws;
+use crate::evaluate::draws::{draws_of, WeightedDraws};
+use crate::evaluate::parameters::Parameter;
 use crate::evaluate::{throughput, typicality::log_densities};
 use crate::flow::{Flow, FrozenModel, Model, Orientation, MOST_HELD_OUT};
 use crate::target::{Constraint, Density};
@@ -23,6 +24,9 @@ use std::sync::atomic::AtomicBool;
 
 /// Batch sizes at which speeds are compared.
 const COMPARED_BATCHES: [usize; 4] = [1, 64, 4096, 65_536];
+
+/// Numbers by which a teacher's columns are told.
+const PARAMETER_NUMBERS: usize = 2_000_000;
 
 /// What the stages have made so far.
 #[derive(Default)]
@@ -128,6 +132,18 @@ impl Models {
         let teacher = certify(teacher, "teacher");
         let nothing_held_out = teacher.is_none();
         record.against_data = AgainstData { student_against, teacher, student, nothing_held_out };
+    }
+
+    /// What a teacher alone says of each column, where those are numbers and nothing is given; and by which draws.
+    pub fn parameters_of_teacher(&self, plan: &Plan) -> (Vec<Parameter>, String) {
+        let teacher = self.teacher.as_ref().map(Model::freeze::<f64>);
+        let Some(teacher) = teacher.filter(|teacher| teacher.space().given == 0 && plan.columns.is_plain()) else {
+            return Default::default();
+        };
+        let rows = (PARAMETER_NUMBERS / teacher.dim()).clamp(1_000, 20_000);
+        let points = draws_of(&teacher, rows, &plan.seed.stream("parameters"));
+        let draws = WeightedDraws { points, log_weights: vec![0.0; rows], ..WeightedDraws::default() };
+        (Parameter::table(&teacher, &draws, false), format!("{rows} draws of the teacher"))
     }
 
     pub fn compare(&self, plan: &Plan, record: &mut Record) {

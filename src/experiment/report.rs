@@ -2,11 +2,13 @@
 
 use super::among::Among;
 use super::evaluation::{StudentScores, TeacherScores};
+use super::paths::{Asked, Input};
 use super::verdict::AgainstData;
 use crate::data::look::Finding;
 use crate::evaluate::certificate::{Certificate, Verdict};
 use crate::evaluate::parameters::Parameter;
-use crate::evaluate::throughput::{self, Throughput};
+use crate::evaluate::spread::Spread;
+use crate::evaluate::throughput::{self, rounded, Throughput};
 use crate::sampler::Drawn;
 use crate::target::Evaluations;
 use crate::train::Trained;
@@ -91,8 +93,18 @@ pub struct Record {
     pub evaluations: Evaluations,
     /// The modes of the target that were found, where the run is left to the program.
     pub modes: Vec<ModeMass>,
-    /// What the student's draws say of each parameter.
+    /// What draws say of each parameter.
     pub parameters: Vec<Parameter>,
+    /// Which draws, in words.
+    pub parameters_from: String,
+    /// How the log weights of the student's draws are spread.
+    pub weights: Option<Spread>,
+    /// By what it was asked for.
+    pub asked: Asked,
+    /// The names of the coordinates that the flows are about.
+    pub coordinates: Vec<String>,
+    /// The files that the experiment reads.
+    pub inputs: Vec<Input>,
     /// The checksums of the files that belong to it.
     pub files: BTreeMap<String, String>,
 }
@@ -224,11 +236,20 @@ impl Record {
             if !self.files.is_empty() {
                 map.insert("files".into(), json!(self.files));
             }
+            if !self.asked.command.is_empty() {
+                map.insert("command".into(), json!(self.asked.command));
+                map.insert("overrides".into(), json!(self.asked.overrides));
+            }
+            map.insert("coordinates".into(), json!(self.coordinates));
+            if !self.inputs.is_empty() {
+                map.insert("inputs".into(), json!(self.inputs));
+            }
             if !self.attempts.is_empty() {
                 map.insert("attempts".into(), json!(self.attempts));
             }
             if !self.parameters.is_empty() {
                 map.insert("parameters".into(), json!(self.parameters));
+                map.insert("parameters_from".into(), json!(self.parameters_from));
             }
             if !self.modes.is_empty() {
                 map.insert("modes".into(), json!(self.modes));
@@ -254,6 +275,9 @@ impl Record {
             }
             if let Some(among) = &self.among {
                 map.insert("given".into(), among.to_json());
+            }
+            if let Some(weights) = &self.weights {
+                map.insert("weights".into(), json!(weights));
             }
             if !self.throughput.is_empty() {
                 map.insert("throughput".into(), json!(self.throughput));
@@ -312,7 +336,7 @@ impl Record {
         };
         writeln!(out, "{status}; seed {}, {} threads, {:.1} s\n", self.seed, self.threads, self.seconds)?;
         if !self.parameters.is_empty() {
-            writeln!(out, "{}", Parameter::to_markdown(&self.parameters))?;
+            writeln!(out, "By {}:\n\n{}", self.parameters_from, Parameter::to_markdown(&self.parameters))?;
         }
         self.write_attempts(out)?;
         for finding in &self.findings {
@@ -370,10 +394,12 @@ impl Record {
         if !self.throughput.is_empty() {
             writeln!(out, "\n| model | method | batch | draws/s | effective draws/s |\n|---|---|---:|---:|---:|")?;
             for row in &self.throughput {
-                let effective = row.effective_per_second.map_or("unknown".into(), |rate| format!("{rate:.0}"));
+                let effective =
+                    row.effective_per_second.map_or("unknown".into(), |rate| format!("{:.0}", rounded(rate)));
                 let Throughput { model, method, batch, draws_per_second, estimated, .. } = row;
                 let mark = if *estimated { "~" } else { "" };
-                writeln!(out, "| {model} | {method} | {batch} | {mark}{draws_per_second:.0} | {effective} |")?;
+                let rate = rounded(*draws_per_second);
+                writeln!(out, "| {model} | {method} | {batch} | {mark}{rate:.0} | {effective} |")?;
             }
             if let Some(verdict) = throughput::verdict(&self.throughput) {
                 writeln!(out, "\n{verdict}")?;

@@ -45,7 +45,7 @@ pub fn run_kept(
         watcher.note(&format!("going on after {:.0} s; what was done is read, not done again", journal.seconds()));
     }
     folder.write(INPUT, input)?;
-    folder.write(RESOLVED, &plan.spec.to_ron()?)?;
+    folder.write(RESOLVED, &plan.spec.from_anywhere(&plan.folder).to_ron()?)?;
     Ok(course_of(plan, Some((folder, journal)), interrupt, watcher)?.0)
 }
 
@@ -78,6 +78,11 @@ pub(super) fn course_of(
         evaluations: Default::default(),
         modes: Vec::new(),
         parameters: Vec::new(),
+        parameters_from: String::new(),
+        weights: None,
+        asked: plan.asked.clone(),
+        coordinates: plan.names.clone(),
+        inputs: plan.spec.inputs(&plan.folder),
         files: Default::default(),
     };
     if let Some(dropped) = plan.data.as_ref().map(|data| data.dropped).filter(|&dropped| dropped > 0) {
@@ -97,6 +102,7 @@ pub(super) fn course_of(
             course.carry_out(&mut plan, whole)?;
             course.judge(&plan, None)?;
             course.compare(&plan)?;
+            course.picture(&plan)?;
         }
     }
     let student = course.models.student.take();

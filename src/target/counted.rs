@@ -57,6 +57,11 @@ impl<'t> Counted<'t> {
         Evaluations { values: self.values.load(Relaxed), gradients: self.gradients.load(Relaxed) }
     }
 
+    /// The density itself, for questions that are no part of the work that is counted.
+    pub fn uncounted(&self) -> &(dyn Density + 't) {
+        self.density.as_ref()
+    }
+
     /// The time of one thread in them.
     pub fn nanoseconds(&self) -> u64 {
         self.nanoseconds.load(Relaxed)

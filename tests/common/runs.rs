@@ -14,9 +14,11 @@ pub fn folder_with(text: &str) -> tempfile::TempDir {
 fn without_times(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            ["seconds", "target_seconds", "started_unix", "threads", "throughput"].iter().for_each(|of_time| {
-                map.remove(*of_time);
-            });
+            ["seconds", "target_seconds", "started_unix", "threads", "throughput", "command"].iter().for_each(
+                |of_time| {
+                    map.remove(*of_time);
+                },
+            );
             map.values_mut().for_each(without_times);
         }
         Value::Array(list) => list.iter_mut().for_each(without_times),
@@ -27,7 +29,14 @@ fn without_times(value: &mut Value) {
 /// Everything that the run in `folder` leaves, but for its times; its record must name the checksums of what is there.
 pub fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let run = folder.join("runs/it");
-    let names = ["draws.npy", "metrics.jsonl", "teacher.safetensors", "student.safetensors", "resolved.ron"];
+    let names = [
+        "draws.npy",
+        "metrics.jsonl",
+        "teacher.safetensors",
+        "student.safetensors",
+        "looks.safetensors",
+        "resolved.ron",
+    ];
     let read = |name: &str| (name.to_string(), std::fs::read(run.join(name)).unwrap_or_default());
     let mut all: Vec<_> = names.into_iter().map(read).collect();
     let text = std::fs::read(run.join("run.json")).expect("run.json");

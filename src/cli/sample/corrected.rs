@@ -1,12 +1,12 @@
 //! Draws of a target made of a model's: written block by block in constant memory.
 
 use super::{go_on, Correction, Global, UsersSpace, OVERSAMPLING, ROWS};
-use crate::shown::say;
 use crate::data::RowWriter;
 use crate::error::{Error, Result};
 use crate::evaluate::correction::{resample, Chain, Proposal};
 use crate::progress::RowBar;
 use crate::seed::open_unit;
+use crate::shown::say;
 use crate::target::Density;
 
 /// Writes draws of `target`, block by block in constant memory, and says how well the model proposed.

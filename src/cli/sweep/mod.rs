@@ -8,8 +8,8 @@ use super::shard::Asked;
 use super::{signals, Global};
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::experiment::{self, Folder, Keeping, Spec, RUN_JSON};
-use crate::progress::Console;
+use crate::experiment::{self, Folder, Keeping, Spec, LOG, RUN_JSON};
+use crate::progress::{Console, Log};
 use crate::shown;
 use points::{points, Point};
 use std::path::Path;
@@ -155,7 +155,7 @@ impl Sweep<'_> {
             return Ok("finished before".into());
         }
         let keeping = Keeping { every: self.every, at_request: Some(&signals::KEEP), resume: *resume, extend: *extend };
-        let watcher = &mut Console::new(true);
+        let watcher = &mut Console::new(true, false, Log::at(&folder.file(LOG)));
         let record = experiment::run_kept(&plan, self.text, &folder, keeping, &signals::STOP, watcher)?;
         let verdict = record.judgement().map_or("not judged", |judgement| judgement.verdict.words());
         let ess = record

@@ -37,6 +37,7 @@ struct Kept {
     spec: Spec,
     certificate: Option<Certificate>,
     parameters: Vec<Parameter>,
+    parameters_from: String,
     draws: Option<WeightedDraws>,
     ess: f64,
 }
@@ -152,11 +153,11 @@ fn restore<'t>(base: &Plan<'t>, best: Kept, course: &mut Course) -> Result<Plan<
         best.model.save(&folder.next(STUDENT))?;
         course.pend(STUDENT);
     }
-    course.keep_spec(&best.spec)?;
+    course.keep_spec(&best.spec, &base.folder)?;
     course.models.student = Some(best.model);
     course.record.scores.student = best.certificate.as_ref().map(StudentScores::of);
     course.record.certificate = best.certificate;
-    course.record.parameters = best.parameters;
+    (course.record.parameters, course.record.parameters_from) = (best.parameters, best.parameters_from);
     course.judged_by = best.draws;
     base.for_attempt(best.spec)
 }
@@ -176,7 +177,8 @@ fn conclude(base: &Plan, mut best: Kept, situation: &Situation, judged: u64, cou
         course.record.modes = points.into_iter().zip(masses).map(|(point, mass)| ModeMass { point, mass }).collect();
     }
     course.record.evaluations = evaluations(base);
-    course.compare(&plan)
+    course.compare(&plan)?;
+    course.picture(&plan)
 }
 
 /// One attempt.
@@ -207,7 +209,7 @@ fn attempt(
         // What is trained depends on what the draws show.
         plan = draws.for_attempt(recipe.spec(base, situation))?;
     }
-    course.keep_spec(&plan.spec)?;
+    course.keep_spec(&plan.spec, &base.folder)?;
     let mut course_plan = Cow::Borrowed(&plan);
     let whole = first..plan.stages.len();
     course.carry_out(&mut course_plan, whole)?;
@@ -218,8 +220,15 @@ fn attempt(
     let peek = plan.seed.stream(&format!("auto/peek {}", course.record.attempts.len()));
     let (log_weights, _) = log_weights_of_draws(&model.freeze(), target.as_ref(), PEEK, &peek)?;
     let own = weights::reverse(&log_weights);
-    let mut kept =
-        Kept { model, spec: plan.spec.clone(), certificate: None, parameters: Vec::new(), draws: None, ess: own.ess };
+    let mut kept = Kept {
+        model,
+        spec: plan.spec.clone(),
+        certificate: None,
+        parameters: Vec::new(),
+        parameters_from: String::new(),
+        draws: None,
+        ess: own.ess,
+    };
     let worth = match auto.require.verdict() {
         Verdict::Trusted => WORTH_JUDGING,
         _ => WORTH_WEIGHING,
@@ -231,7 +240,7 @@ fn attempt(
     spec.evaluation.judged = *judged;
     *judged += 1;
     plan.spec = spec.clone();
-    course.keep_spec(&spec)?;
+    course.keep_spec(&spec, &base.folder)?;
     let left = auto.evaluations.map(|most| most.saturating_sub(evaluations(base).total()));
     course.judge(&plan, left)?;
     let certificate = course.record.certificate.clone();
@@ -239,6 +248,7 @@ fn attempt(
     kept.spec = spec;
     kept.certificate = certificate;
     kept.parameters = std::mem::take(&mut course.record.parameters);
+    kept.parameters_from = std::mem::take(&mut course.record.parameters_from);
     kept.draws = course.judged_by.take();
     Ok(Outcome { kept: Some(kept), symptom })
 }
