@@ -28,8 +28,9 @@ impl Colour {
     }
 }
 
-/// How a report's line with the verdict begins.
-const VERDICT: &str = "## Verdict: ";
+/// How a report's line with the verdict begins, and a heading.
+const VERDICT: &str = "Verdict: ";
+const HEADING: &str = "## ";
 
 /// The text with its verdict in colour: green, yellow, red.
 pub fn verdicts(text: &str, colour: Colour) -> String {
@@ -38,7 +39,8 @@ pub fn verdicts(text: &str, colour: Colour) -> String {
     }
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        let Some(verdict) = line.trim_end().strip_prefix(VERDICT) else {
+        let words = line.strip_prefix(HEADING).unwrap_or(line).trim_end();
+        let Some(verdict) = words.strip_prefix(VERDICT) else {
             out.push_str(line);
             continue;
         };

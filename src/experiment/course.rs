@@ -203,7 +203,7 @@ impl<'a> Course<'a> {
             teacher: self.models.teacher.as_ref(),
             student: self.models.student.as_ref(),
             judged_by: self.judged_by.as_ref(),
-            draws: &[],
+            draws: self.evidence.as_ref().map_or(&[][..], |found| found.drawn.draws.as_slice()),
             source: self.record.certificate.as_ref().and_then(|certificate| certificate.source.as_deref()),
         });
         if !self.looks.samples.is_empty() {

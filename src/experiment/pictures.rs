@@ -31,7 +31,7 @@ pub(super) struct Found<'a> {
     pub student: Option<&'a Model>,
     /// The student's draws by which it was judged, and the draws that were beside them.
     pub judged_by: Option<&'a WeightedDraws>,
-    /// Draws of the target from elsewhere, row-major, where nothing is beside those.
+    /// Draws of the target that a stage has made, row-major.
     pub draws: &'a [f64],
     /// Where the independent draws come from.
     pub source: Option<&'a str>,
@@ -62,18 +62,19 @@ pub(super) fn gather(found: &Found) -> Looks {
         draws_beside(model, beside.as_deref().unwrap_or(&[]), rows, &stream.child(name))
     };
     let judged_by = found.judged_by.filter(|draws| !draws.points.is_empty());
-    let source = found.source.filter(|source| *source != OF_THE_TEACHER);
-    let independent = match (source, judged_by) {
-        (Some(_), Some(draws)) if !draws.independent.is_empty() => Some(draws.independent.clone()),
-        (_, None) if !found.draws.is_empty() => Some(found.draws.to_vec()),
-        // A look that is kept nowhere can be had again where it was exact.
-        (_, None) => found.plan.and_then(|plan| {
-            let sampler = plan.target.as_ref().filter(|_| data.is_none())?.sampler()?;
-            Some(exact_draws(sampler, dim, rows, &stream.child("exact")))
-        }),
-        _ => None,
+    // Of a student that was held against its teacher, draws of the target show what both lack.
+    let kept = judged_by.map_or(&[][..], |draws| draws.independent.as_slice());
+    let exact = || {
+        let plan = found.plan.filter(|_| data.is_none() && any.space().given == 0)?;
+        let target = plan.target.as_ref()?;
+        Some((exact_draws(target.sampler()?, dim, rows, &stream.child("exact")), "exact draws of the target"))
     };
-    let mut looks = Looks { source: source.unwrap_or_default().into(), ..Looks::default() };
+    let (independent, source) = match found.source.filter(|source| *source != OF_THE_TEACHER) {
+        Some(source) if !kept.is_empty() => (Some(kept.to_vec()), source),
+        _ if !found.draws.is_empty() => (Some(found.draws.to_vec()), "those of a stage that draws"),
+        _ => exact().map_or((None, ""), |(draws, source)| (Some(draws), source)),
+    };
+    let mut looks = Looks { source: source.into(), ..Looks::default() };
     let mut put = |who: Who, points: Option<Vec<f64>>| {
         let Some(points) = points.map(|points| spread_over(&points, dim, rows)) else { return };
         let mut points = points;

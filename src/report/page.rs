@@ -23,18 +23,20 @@ pub fn page(of: &Sources) -> String {
 pub fn first_picture(of: &Sources) -> Option<String> {
     let looks = of.looks.filter(|looks| looks.width() > 0 && !looks.samples.is_empty())?;
     let first = pairs::first(looks, &worst(looks))?;
-    Some(first.both.with_style(&first.titles.join("; "), &first.words, style::OF_PICTURES))
+    let style = format!("{}svg{{background:var(--bg)}}", style::OF_PICTURES);
+    Some(first.both.with_style(&first.titles.join("; "), &first.words, &style))
 }
 
 /// Verdict, reasons, where and when.
 fn top(record: &Value) -> String {
     let headline = words::headline(record);
     let reasons = record["reasons"].as_array().map_or(&[][..], Vec::as_slice);
-    let items: String = reasons
-        .iter()
-        .filter_map(Value::as_str)
-        .map(|reason| format!("<li>{}</li>", markdown::inline(reason)))
-        .collect();
+    // Of a training that came to nothing: what it stumbled over.
+    let stages = record["stages"].as_array().map_or(&[][..], Vec::as_slice);
+    let refused =
+        stages.iter().filter(|_| record["status"] == "diverged").filter_map(|stage| stage["refused"].as_str());
+    let words = reasons.iter().filter_map(Value::as_str).chain(refused);
+    let items: String = words.map(|reason| format!("<li>{}</li>", markdown::inline(reason))).collect();
     let list = if items.is_empty() { items } else { format!("<ul>{items}</ul>") };
     let (class, title, meaning) = (headline.class, escaped(&headline.title), escaped(&headline.meaning));
     let name = escaped(record["name"].as_str().unwrap_or(""));
@@ -200,7 +202,11 @@ fn folded(of: &Sources) -> String {
     let mut out = String::from("<h2>All figures</h2>\n");
     for markdown::Section { heading, body } in markdown::sections(of.markdown) {
         // The verdict stands above already.
-        let heading = if heading.starts_with("Verdict") { "Stages, scores, speeds".into() } else { heading };
+        let heading = if heading.is_empty() || heading.starts_with("Verdict") {
+            "Stages, scores, speeds".into()
+        } else {
+            heading
+        };
         if !body.is_empty() {
             out.push_str(&format!("<details><summary>{}</summary>{body}</details>\n", markdown::inline(&heading)));
         }

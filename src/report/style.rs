@@ -42,4 +42,4 @@ figure{margin:.8em 0}figcaption{font-size:.9rem;margin-top:.3em;max-width:75ch}f
 .keys{display:flex;flex-wrap:wrap;gap:2px 18px;font-size:.9rem;padding:0;margin:.3em 0;list-style:none}.keys svg{display:inline-block;vertical-align:middle;margin-right:6px}\
 details{border-top:1px solid var(--rule);padding:.4em 0}summary{cursor:pointer;font-weight:600}\
 @media (max-width:600px){body{padding:10px}.verdict strong{font-size:1.6rem}th,td{padding:.25em .45em}.many figure{max-width:100%;width:100%}}\
-@media print{body{max-width:none;padding:0;font-size:11pt}figure,tr,.verdict{break-inside:avoid}.scroll,.wide{overflow:visible}.scroll svg{min-width:0}}";
+@media print{body{max-width:none;padding:0;font-size:11pt}figure,tr,.verdict{break-inside:avoid}h2,h3,.keys,summary{break-after:avoid}.scroll svg{max-height:17cm;width:auto}.scroll,.wide{overflow:visible}.scroll svg{min-width:0}}";

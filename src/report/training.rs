@@ -62,7 +62,7 @@ fn settled(points: &[[f64; 2]]) -> usize {
 pub(super) fn pictures(metrics: &str) -> Vec<(String, Svg, String)> {
     let all = courses(metrics);
     let skipped = all.len().saturating_sub(MOST);
-    all.iter().skip(skipped).map(picture).collect()
+    all.iter().skip(skipped).filter(|course| !course.loss.is_empty()).map(picture).collect()
 }
 
 fn picture(course: &Course) -> (String, Svg, String) {
@@ -87,7 +87,7 @@ fn picture(course: &Course) -> (String, Svg, String) {
     frame.draw_box(&mut svg);
     let mut words = match loss.last() {
         Some(last) => format!("Loss (solid), {} nats at the end", number(last[1])),
-        None => "No step has given a loss that is finite".into(),
+        None => String::new(),
     };
     if let Some(last) = course.validation.last() {
         words.push_str(&format!("; by rows for validation (dashed) {}", number(last[1])));

@@ -69,16 +69,20 @@ pub(super) fn next(record: &Value) -> Vec<(String, String)> {
             all
         }
         (Some("correctable"), _) => {
-            let command =
-                "flowdistill sample student.safetensors -n 10000 --correct imh --target resolved.ron -o draws.csv";
-            let mut all = vec![("Draw and correct, by the target itself:".into(), command.into())];
+            let native = permission(record);
+            let command = format!(
+                "flowdistill sample student.safetensors -n 10000 --correct imh --target resolved.ron{native} -o draws.csv"
+            );
+            let mut all = vec![("Draw and correct, by the target itself:".into(), command)];
             all.extend(longer(record, "Or train it longer:"));
             all
         }
-        (Some(_), _) => longer(record, "Try again with more time, after what is said above:").into_iter().collect(),
+        (Some(_), _) => longer(record, "Try again with more time:").into_iter().collect(),
         (_, Some("diverged")) => {
             let name = name(record);
-            let command = format!("flowdistill run resolved.ron --out .. --set name={name} --set whitening=Laplace");
+            let native = permission(record);
+            let command =
+                format!("flowdistill run resolved.ron --out ..{native} --set name={name} --set whitening=Laplace");
             vec![(
                 "Try again in coordinates in which the target's scales are alike (or with a lower rate):".into(),
                 command,
@@ -102,11 +106,24 @@ fn name(record: &Value) -> String {
     format!("{}_again", record["name"].as_str().unwrap_or("run"))
 }
 
+/// What a run needs to let the experiment start programs or load libraries, if this one had it.
+fn permission(record: &Value) -> &'static str {
+    let words = record["command"].as_array().map_or(&[][..], Vec::as_slice);
+    if words.iter().any(|word| word == "--allow-native") {
+        " --allow-native"
+    } else {
+        ""
+    }
+}
+
 /// The command that trains for twice as many steps, or with more time where the run plans itself.
 fn longer(record: &Value, why: &str) -> Option<(String, String)> {
     let stages = record["stages"].as_array()?;
-    let (again, start) = (name(record), "flowdistill run resolved.ron --out ..");
-    if stages.iter().any(|stage| stage["attempt"].is_number()) {
+    let from_the_target = record["certificate"].is_object() && record["data_certificate"].is_null();
+    let by_itself = stages.iter().any(|stage| stage["attempt"].is_number());
+    let (again, start) = (name(record), format!("flowdistill run resolved.ron --out ..{}", permission(record)));
+    let not_trusted = record["verdict"] == "not_trusted";
+    if by_itself || (from_the_target && not_trusted && !against_teacher(record)) {
         return Some((why.into(), format!("{start} --set name={again} --set \"stages=Auto(seconds: 3600)\"")));
     }
     let (place, stage) = stages.iter().enumerate().rev().find(|(_, stage)| stage["steps"].is_number())?;

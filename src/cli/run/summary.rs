@@ -12,7 +12,7 @@ pub fn summary(record: &Record) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     if let Some(judgement) = record.judgement() {
-        let _ = writeln!(out, "## Verdict: {}\n", judgement.verdict.words());
+        let _ = writeln!(out, "Verdict: {}\n", judgement.verdict.words());
         judgement.reasons.iter().for_each(|reason| {
             let _ = writeln!(out, "- {reason}");
         });
