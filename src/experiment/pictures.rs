@@ -200,7 +200,7 @@ pub(super) fn read(path: &Path) -> Result<Looks> {
     let mut looks = Looks { names, source, plane, ..Looks::default() };
     for who in Who::ALL {
         if let Some(values) = file.tensors.get(&format!("draws.{}", who.name())) {
-            if values.is_empty() || values.len() % looks.width() != 0 {
+            if values.is_empty() || !values.len().is_multiple_of(looks.width()) {
                 return Err(refuse("has draws of another number of columns"));
             }
             looks.samples.push(Sample { who, values: values.clone() });

@@ -65,7 +65,7 @@ fn again(folder: &Path, record: &Value) -> Result<Looks> {
     let dim = teacher.as_ref().or(student.as_ref()).map(|model| model.names.len());
     let plan = plan.filter(|plan| Some(plan.dim) == dim);
     let mut draws = pictures::draws_in(&folder.join(DRAWS));
-    if dim.is_none_or(|dim| draws.len() % dim.max(1) != 0) {
+    if dim.is_none_or(|dim| !draws.len().is_multiple_of(dim.max(1))) {
         draws.clear();
     }
     let source = record["certificate"]["independent_look"].as_str();

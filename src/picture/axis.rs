@@ -76,8 +76,10 @@ impl Axis {
         }
         let rough = (self.high - self.low) / about.max(1) as f64;
         let power = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= 0.999 * rough);
-        let step = step.unwrap_or(10.0 * power);
+        // The round step that is nearest by its ratio.
+        let off = |step: &f64| (step / rough).ln().abs();
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
+        let step = steps.into_iter().min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(power);
         let first = (self.low / step - 1e-9).ceil();
         let count = ((self.high / step + 1e-9).floor() - first + 1.0).clamp(0.0, 50.0) as usize;
         let values = (0..count).map(|k| (first + k as f64) * step);
@@ -96,7 +98,7 @@ fn power_of_ten(power: i32) -> String {
 fn written(value: f64, step: f64) -> String {
     let value = if value.abs() < 1e-9 * step { 0.0 } else { value };
     let largest = value.abs().max(step);
-    if largest >= 1e5 || largest < 1e-3 {
+    if !(1e-3..1e5).contains(&largest) {
         let text = format!("{value:.1e}");
         return text.replace(".0e", "e").replace("0e0", "0");
     }

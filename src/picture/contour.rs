@@ -50,7 +50,7 @@ pub fn rings(grid: &Grid, level: f64) -> Vec<Vec<[f64; 2]>> {
     }
     let point = |edge: usize| {
         let (i, j) = (edge / 2 % wide, edge / 2 / wide);
-        let (to_i, to_j) = if edge % 2 == 0 { (i + 1, j) } else { (i, j + 1) };
+        let (to_i, to_j) = if edge.is_multiple_of(2) { (i + 1, j) } else { (i, j + 1) };
         let (a, b) = (value(i, j), value(to_i, to_j));
         let along = ((level - a) / (b - a)).clamp(0.0, 1.0);
         let mixed = |from: usize, to: usize| from as f64 + along * (to as f64 - from as f64);

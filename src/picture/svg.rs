@@ -146,7 +146,7 @@ mod tests {
         svg.path("a", &[line], false);
         let sum: f64 = svg
             .body
-            .split('l')
+            .split("M0,0l")
             .nth(1)
             .expect("steps")
             .trim_end_matches("\"/>")

@@ -56,8 +56,8 @@ mod tests {
     #[test]
     fn nobody_wants_more_figures_than_these() {
         assert_eq!(
-            [0.0, 3.14, 59.9, 100.0, 3600.0, 7322.0].map(time),
-            ["0.0 s", "3.1 s", "60 s", "2 min", "60 min", "2 h 2 min"]
+            [0.0, 3.2, 59.9, 100.0, 3600.0, 7322.0].map(time),
+            ["0.0 s", "3.2 s", "60 s", "2 min", "60 min", "2 h 2 min"]
         );
         assert_eq!(time(f64::INFINITY), "an unknown time");
         assert_eq!(

@@ -61,7 +61,7 @@ pub(super) fn worst(looks: &Looks) -> Worst {
         let right = |column| it.right.column(column, width).take(ROWS).collect::<Vec<_>>();
         let model = |column| it.model.column(column, width).take(ROWS).collect::<Vec<_>>();
         let mut coarse: Vec<[Vec<usize>; 2]> = Vec::new();
-        for column in 0..width {
+        for (column, score) in scores.iter_mut().enumerate() {
             let (right, model) = (right(column), model(column));
             let edges = edges(&right, &model, CELLS);
             let places = [&right, &model].map(|values| places(values, &edges));
@@ -69,23 +69,21 @@ pub(super) fn worst(looks: &Looks) -> Worst {
             if found.marginal[column].is_none_or(|(before, ..)| wrong > before) {
                 found.marginal[column] = Some((wrong, it.right.who, it.model.who));
             }
-            scores[column] = scores[column].max(wrong);
+            *score = score.max(wrong);
             let halved = |places: Vec<usize>| places.into_iter().map(|k| k * CELLS_OF_A_PAIR / CELLS).collect();
             coarse.push(places.map(halved));
         }
-        for i in 0..columns {
-            for j in 0..i {
-                let cells = |side: usize| -> Vec<usize> {
-                    let both = coarse[i][side].iter().zip(&coarse[j][side]);
-                    both.map(|(a, b)| a * CELLS_OF_A_PAIR + b).collect()
-                };
-                let wrong = wrong_mass(&cells(0), &cells(1), CELLS_OF_A_PAIR * CELLS_OF_A_PAIR);
-                if found.pair.is_none_or(|(_, before, ..)| wrong > before) {
-                    found.pair = Some(([j, i], wrong, it.right.who, it.model.who));
-                }
-                scores[i] = scores[i].max(wrong);
-                scores[j] = scores[j].max(wrong);
+        for (i, j) in pairs_of(columns) {
+            let cells = |side: usize| -> Vec<usize> {
+                let both = coarse[i][side].iter().zip(&coarse[j][side]);
+                both.map(|(a, b)| a * CELLS_OF_A_PAIR + b).collect()
+            };
+            let wrong = wrong_mass(&cells(0), &cells(1), CELLS_OF_A_PAIR * CELLS_OF_A_PAIR);
+            if found.pair.is_none_or(|(_, before, ..)| wrong > before) {
+                found.pair = Some(([j, i], wrong, it.right.who, it.model.who));
             }
+            scores[i] = scores[i].max(wrong);
+            scores[j] = scores[j].max(wrong);
         }
     }
     let dependence = strongest_dependence(looks, columns);
@@ -149,14 +147,17 @@ fn strongest_dependence(looks: &Looks, columns: usize) -> Vec<f64> {
         })
         .collect();
     let mut strongest = vec![0.0f64; columns];
-    for i in 0..columns {
-        for j in 0..i {
-            let product: f64 = ranks[i].iter().zip(&ranks[j]).map(|(a, b)| a * b).sum();
-            let square: f64 = ranks[i].iter().map(|a| a * a).sum();
-            let correlation = if square > 0.0 { (product / square).abs() } else { 0.0 };
-            strongest[i] = strongest[i].max(correlation);
-            strongest[j] = strongest[j].max(correlation);
-        }
+    for (i, j) in pairs_of(columns) {
+        let product: f64 = ranks[i].iter().zip(&ranks[j]).map(|(a, b)| a * b).sum();
+        let square: f64 = ranks[i].iter().map(|a| a * a).sum();
+        let correlation = if square > 0.0 { (product / square).abs() } else { 0.0 };
+        strongest[i] = strongest[i].max(correlation);
+        strongest[j] = strongest[j].max(correlation);
     }
     strongest
+}
+
+/// Every pair of so many columns once.
+fn pairs_of(columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..columns).flat_map(|i| (0..i).map(move |j| (i, j)))
 }
