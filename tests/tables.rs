@@ -5,7 +5,8 @@ mod npy;
 
 use assert_cmd::Command;
 use flowdistill::data::{
-    read, read_csv, read_npy, read_text, Column, Columns, CsvOptions, Dialect, Grid, Kind, RowWriter, Table, Text,
+    read, read_csv, read_npy, read_text, Column, Columns, CsvOptions, Dialect, Grid, Header, Kind, RowWriter, Table,
+    Text,
 };
 use flowdistill::experiment::{Plan, Spec};
 use flowdistill::seed::Seed;
@@ -287,7 +288,8 @@ fn words_and_days_are_written_as_they_are_read() {
     let (columns, numbers) = (all_kinds(), vec![0.5, 0.15, 0.0, 1.0, 1.0, 0.0, -1.0, 20.05, 2.0, 0.0, 0.0, 19782.0]);
     let folder = tempdir().expect("a temporary folder");
     let path = folder.path().join("t.csv");
-    let mut writer = RowWriter::to_path(&path, &columns.names(), 2).expect("a writer").of(&columns);
+    let header = Header { names: &columns.names(), columns: Some(&columns), beside: &[], rows: 2 };
+    let mut writer = RowWriter::of(&path, &header).expect("a writer");
     writer.write_rows(&numbers, 6).expect("written");
     writer.finish().expect("finished");
     let written = std::fs::read_to_string(&path).expect("text");

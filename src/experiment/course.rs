@@ -267,7 +267,7 @@ impl<'a> Course<'a> {
     /// If it cannot be written.
     pub fn keep_spec(&mut self, spec: &Spec, place: &Path) -> Result<()> {
         let Some(folder) = self.folder else { return Ok(()) };
-        folder.write_next(RESOLVED, &spec.from_anywhere(place).to_ron()?)?;
+        folder.write_next(RESOLVED, &spec.for_anywhere(place).to_ron()?)?;
         self.pend(RESOLVED);
         Ok(())
     }

@@ -66,7 +66,7 @@ impl Spec {
 
     /// The same experiment for a file in any other folder than `folder`, to which its paths are relative. Of a command those words are made
     /// absolute that name files there.
-    pub(super) fn from_anywhere(&self, folder: &Path) -> Self {
+    pub(super) fn for_anywhere(&self, folder: &Path) -> Self {
         let mut spec = self.clone();
         let absolute = |path: &Path| {
             let whole = folder.join(path);
@@ -88,7 +88,7 @@ impl Spec {
 
     /// The files that it reads with their checksums; those that are not there are left out.
     pub(super) fn inputs(&self, folder: &Path) -> Vec<Input> {
-        let mut spec = self.from_anywhere(folder);
+        let mut spec = self.for_anywhere(folder);
         let read = |path: &mut PathBuf| {
             let is_small = std::fs::metadata(&path).is_ok_and(|about| about.is_file() && about.len() <= LARGEST);
             let bytes = std::fs::read(&path).ok().filter(|_| is_small)?;

@@ -45,7 +45,7 @@ pub fn run_kept(
         watcher.note(&format!("going on after {:.0} s; what was done is read, not done again", journal.seconds()));
     }
     folder.write(INPUT, input)?;
-    folder.write(RESOLVED, &plan.spec.from_anywhere(&plan.folder).to_ron()?)?;
+    folder.write(RESOLVED, &plan.spec.for_anywhere(&plan.folder).to_ron()?)?;
     Ok(course_of(plan, Some((folder, journal)), interrupt, watcher)?.0)
 }
 

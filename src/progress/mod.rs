@@ -82,7 +82,7 @@ impl Console {
     fn say(&mut self, line: &str) {
         self.log.line(line);
         if !self.quiet {
-            on_stderr(&line);
+            on_stderr(line);
         }
     }
 
