@@ -164,7 +164,7 @@ fn tables() {
     let text = "name,x,day,yes\n\"a, b\",1.5,2024-02-29,true\nc,-2e3,1999-12-31,no\n";
     let plain = "x;y\n1.5;2\n-3.25;4\n";
     let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    zipped.write_all(&text.as_bytes().repeat(20)).expect("written");
+    zipped.write_all(&text.as_bytes()).expect("written");
     fuzz(&Target {
         name: "csv",
         seeds: vec![text.into(), plain.into(), zipped.finish().expect("finished")],
@@ -282,15 +282,15 @@ fn models() {
     });
 }
 
-/// Every cut and ten thousand changed bits of what we write are found out.
+/// Every cut and a thousand changed bits (ten thousand in the slow form) of what we write are found out.
 #[test]
 fn no_bit_of_a_model_or_a_checkpoint_can_change() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("file");
     let mut parts = Parts::default();
-    parts.put_all("weights", &[vec![0.5; 1000], vec![1.5; 200]]);
+    parts.put_all("weights", &[vec![0.5; 200], vec![1.5; 50]]);
     save_checkpoint(&path, &("one", 2.5), &parts).expect("written");
-    let files = [std::fs::read(&path).expect("bytes"), model("(layers: 2, hidden: [32])")];
+    let files = [std::fs::read(&path).expect("bytes"), model("(layers: 1, hidden: [16])")];
     let mut rng = Random::seed_from_u64(1);
     for (place, whole) in files.iter().enumerate() {
         let is_read = |bytes: &[u8]| {
@@ -304,7 +304,8 @@ fn no_bit_of_a_model_or_a_checkpoint_can_change() {
         for cut in 0..whole.len() {
             assert!(!is_read(&whole[..cut]), "file {place} cut at {cut}");
         }
-        for _ in 0..10_000 {
+        let flips = if from_environment("FLOWDISTILL_FUZZ_SECONDS").is_some() { 10_000 } else { 1_000 };
+        for _ in 0..flips {
             let (mut bytes, at, bit) = (whole.clone(), rng.gen_range(0..whole.len()), rng.gen_range(0..8));
             bytes[at] ^= 1 << bit;
             assert!(!is_read(&bytes), "file {place}, bit {bit} of byte {at}");
