@@ -31,20 +31,20 @@ const BESIDES: f64 = 20.0 * 1048576.0;
 //
 // | experiment                                                         | reckoned | measured |
 // |--------------------------------------------------------------------|---------:|---------:|
-// | Banana, 4 layers of [64, 64], batches of 512                       |       28 |       15 |
-// | the same, batches of 32768                                         |      234 |      202 |
-// | the same, batches of 131072                                        |      839 |      774 |
-// | Banana, 2 layers of [2048, 2048]                                   |      710 |      660 |
-// | Funnel(dim: 10), 2 layers of [1024, 1024, 1024]                    |      217 |      196 |
-// | Funnel(dim: 10), 4 layers of [512, 512], splines                   |       99 |       80 |
-// | Funnel(dim: 10), 4 layers of [64, 64], splines, batches of 16384   |      351 |      285 |
-// | a teacher and a student like that, half forward KL                 |     1014 |      757 |
-// | a teacher and a student, affine, batches of 16384                  |      321 |      213 |
-// | Gaussian(dim: 200), 3 layers of [256], batches of 4096             |      240 |      194 |
+// | Banana, 4 layers of [64, 64], batches of 512                       |       25 |       15 |
+// | the same, batches of 32768                                         |      232 |      202 |
+// | the same, batches of 131072                                        |      862 |      774 |
+// | Banana, 2 layers of [2048, 2048]                                   |      700 |      660 |
+// | Funnel(dim: 10), 2 layers of [1024, 1024, 1024]                    |      215 |      196 |
+// | Funnel(dim: 10), 4 layers of [512, 512], splines                   |       93 |       80 |
+// | Funnel(dim: 10), 4 layers of [64, 64], splines, batches of 16384   |      338 |      285 |
+// | a teacher and a student like that, half forward KL                 |      973 |      757 |
+// | a teacher and a student, affine, batches of 16384                  |      309 |      213 |
+// | Gaussian(dim: 200), 3 layers of [256], batches of 4096             |      258 |      194 |
 // | Funnel(dim: 10), 2000000 draws judged                              |      341 |      235 |
 // | Funnel(dim: 10), 1000000 rows of data                              |      234 |      190 |
-// | Gaussian(dim: 10), `Sample` of 120000 draws                        |       76 |       57 |
-// | Gaussian(dim: 10), `Sample` with 600000 particles                  |      278 |      209 |
+// | Gaussian(dim: 10), `Sample` of 120000 draws                        |       72 |       57 |
+// | Gaussian(dim: 10), `Sample` with 600000 particles                  |      277 |      209 |
 
 /// What an experiment holds many of.
 struct Sizes {
