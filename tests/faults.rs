@@ -271,9 +271,9 @@ fn fails_when_it_replaces(text: &str, which: (&[&str], usize)) -> Tally {
             let text = std::fs::read(run.join("run.json")).expect("a record");
             let record: Value = serde_json::from_slice(&text).expect("JSON");
             seed = record["seed"].as_u64();
-            match seed {
-                Some(2) => drop(results(folder)),
-                _ => assert_same(&results(folder), &old, how),
+            // Of the new one files may lie beside the record of the stage before, which names other checksums: it is gone on with below.
+            if seed != Some(2) {
+                assert_same(&results(folder), &old, how);
             }
         }
         // As the user would: where the new run has not begun, there is nothing to go on with.
@@ -398,9 +398,9 @@ fn runs_killed_at_every_call_are_the_runs_that_were_left_alone() {
 fn runs_whose_calls_fail_end_with_a_line_and_go_on() {
     if can_trace() {
         let all: (&[&str], usize) = (&ERRORS, 1);
+        println!("replacing: {:?}", fails_when_it_replaces(STAGES, all));
         println!("beginning: {:?}", fails_at_its_beginning(STAGES, all));
         println!("going on: {:?}", fails_when_it_goes_on(STAGES, all));
-        println!("replacing: {:?}", fails_when_it_replaces(STAGES, all));
         println!("beginning by itself: {:?}", fails_at_its_beginning(AUTO, all));
     }
 }
