@@ -243,7 +243,7 @@ fn fails_when_it_goes_on(text: &str, which: (&[&str], usize)) -> Tally {
     // Killed when the last of its checkpoints but one is there.
     let (_, log) = traced(folder.path(), &WRITING, None, &[]);
     std::fs::remove_dir_all(folder.path().join("runs")).expect("removed");
-    let last = points(&log).into_iter().filter(|(name, _)| name == "rename").next_back().expect("renamed");
+    let last = points(&log).into_iter().rfind(|(name, _)| name == "rename").expect("renamed");
     let fault = format!("{}:signal=KILL:when={}", last.0, last.1);
     assert!(traced(folder.path(), &WRITING, Some(&fault), &[]).0.status.code().is_none());
     let checkpoints = |folder: &Path| {
