@@ -272,7 +272,7 @@ fn wrong_words_and_rows_get_one_line() {
         (vec![&good, "--draws", "many"], "--draws"),
         (vec![&good, "--held-out", &lacking], "x2"),
         (vec![&good, "--held-out", &missing], "none.csv"),
-        (vec![&good, "-o", "scores.txt"], ".csv or .npy"),
+        (vec![&good, "-o", "scores.txt"], "a name ending in .csv"),
         (vec![&good, "--decimal-comma"], "good.csv"),
         (vec![&lacking], "x2"),
         (vec![&not_finite], "inf"),

@@ -389,8 +389,8 @@ fn grids_are_found_out_told_or_left_alone() {
     }
     for (source, word) in [
         ("header: maybe", "header"),
-        ("header: 1", "bool"),
-        ("delimiter: \"ab\"", "char"),
+        ("header: 1", "neither `true` nor `false`"),
+        ("delimiter: \"ab\"", "delimiter"),
         ("delimiter: 'x'", "delimiter is 'x'"),
         ("decimal: '-'", "decimal is '-'"),
         ("decimal: ',', delimiter: ','", "decimal point too"),

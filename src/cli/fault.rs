@@ -6,6 +6,7 @@ use clap::error::{Error as Usage, ErrorKind};
 use clap::Parser;
 use serde_json::{json, Value};
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::Path;
 
 impl Cli {
@@ -28,7 +29,8 @@ fn say_usage(usage: &Usage, words: &[OsString]) -> u8 {
     if !asked && words.iter().any(|word| word == "--json") {
         let text = usage.render().to_string();
         let message = text.lines().next().unwrap_or("").trim_start_matches("error: ");
-        eprintln!("{}", object(message, None, usage.exit_code() as u8));
+        // Nobody may be left to read it.
+        let _ = writeln!(std::io::stderr(), "{}", object(message, None, usage.exit_code() as u8));
     } else {
         // Nobody may be left to read it.
         let _ = usage.print();

@@ -3,6 +3,7 @@
 use super::{sweep, Global};
 use crate::data::merge;
 use crate::error::Result;
+use crate::shown::say;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -18,7 +19,7 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
     }
     let shards = merge(&options.whole)?;
     if !global.quiet {
-        eprintln!("{} is whole: {shards} shards were put together", options.whole.display());
+        say!("{} is whole: {shards} shards were put together", options.whole.display());
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::{Cli, Global};
 use crate::error::{Error, Result};
+use crate::shown::say;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -40,7 +41,7 @@ pub fn man(options: &Man, global: &Global) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(refuse)?;
     clap_mangen::generate_to(Cli::command(), folder).map_err(refuse)?;
     if !global.quiet {
-        eprintln!("the pages are in {}", folder.display());
+        say!("the pages are in {}", folder.display());
     }
     Ok(())
 }

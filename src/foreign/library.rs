@@ -74,6 +74,8 @@ impl Loaded {
         let data = CString::new(data).map_err(|_| "its data contain a zero byte; JSON text is right".to_string())?;
         // SAFETY: this runs the library's initialisers, which may do anything: the user has allowed it (`--allow-native`).
         let library = unsafe { load(path) }.map_err(|error| {
+            // What the loader says is what it comes of.
+            let error = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             format!("cannot load {shown}: {error}; a library with all that it needs, as scripts/build_stan.sh links it, is right")
         })?;
         // Never unloaded: what is taken from it below stays valid, and thread-local destructors of C++ still find their code.

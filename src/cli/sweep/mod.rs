@@ -10,7 +10,7 @@ use crate::durable;
 use crate::error::{Error, Result};
 use crate::experiment::{self, Folder, Keeping, Spec, LOG, RUN_JSON};
 use crate::progress::{Console, Log};
-use crate::shown;
+use crate::shown::{self, say};
 use points::{points, Point};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,7 +56,7 @@ pub fn execute(options: &Options, every: Duration, global: &Global) -> Result<()
     }
     if shard.is_some() {
         if !global.quiet {
-            eprintln!("{} runs are done; when all are: flowdistill merge {}", mine.len(), folder.display());
+            say!("{} runs are done; when all are: flowdistill merge {}", mine.len(), folder.display());
         }
         return match faults.first() {
             None => Ok(()),
@@ -127,7 +127,7 @@ fn carry_out(sweep: &Sweep, points: &[&Point]) -> Result<Vec<(String, String)>> 
             };
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             if !sweep.global.quiet {
-                eprintln!("{done} of {}: {}: {}", points.len(), point.words(), shown::error(&said));
+                say!("{done} of {}: {}: {}", points.len(), point.words(), shown::error(&said));
             }
         }
         Ok(())
