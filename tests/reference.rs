@@ -68,8 +68,8 @@ fn json(value: &impl serde::Serialize) -> Value {
 /// The names that an error lists as possible: "…; one of a, b is right".
 fn possible(error: &str) -> Vec<String> {
     let line = error.lines().next().expect("a line");
-    let (_, names) = line.rsplit_once("; ").unwrap_or_else(|| panic!("nothing that would be right: {line}"));
-    let names = names.trim_start_matches("one of ").trim_end_matches(" is right");
+    let (_, names) = line.split_once("; ").unwrap_or_else(|| panic!("nothing that would be right: {line}"));
+    let names = names.split(" is right").next().expect("names").trim_start_matches("one of ");
     names.split(", ").map(|name| name.trim_matches('`').to_string()).collect()
 }
 

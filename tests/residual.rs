@@ -98,8 +98,8 @@ fn flow_matching_finds_a_normal_density_without_solving_the_equation() {
         layers: Layers::Listed(vec![LayerSpec::Continuous(ContinuousSpec { hidden: Some(vec![32]), tolerance: 1e-6 })]),
         ..FlowConfig::default()
     };
-    assert_eq!(FlowMatching::fault(&config), None);
-    assert!(FlowMatching::fault(&FlowConfig::default()).is_some());
+    assert_eq!(FlowMatching::fault(&config, 1.into()), None);
+    assert!(FlowMatching::fault(&FlowConfig::default(), 1.into()).is_some());
     let stream = Seed(1).stream("init");
     let mut flow = Flow::<f32, Cpu>::new(&Cpu::default(), 1, &config, Orientation::Density, &stream).expect("a flow");
     // Rows of N(1, ½²).

@@ -180,7 +180,7 @@ pub(super) fn faults_of_flows(
     if let Some(teacher) = teacher {
         faults.extend(teacher.faults(space).into_iter().map(|fault| format!("teacher.{fault}")));
         let matches = spec.stages.iter().any(|stage| matches!(stage, StageSpec::FlowMatching(_)));
-        let fault = if matches { FlowMatching::fault(teacher) } else { None };
+        let fault = if matches { FlowMatching::fault(teacher, space) } else { None };
         faults.extend(fault.map(|fault| format!("teacher.{fault}")));
     }
     if let (Some(student), false) = (student, matches!(spec.student, Some(StudentSpec::LikeTeacher))) {

@@ -3,7 +3,7 @@
 use super::pairing::paired;
 use super::{Epochs, MaximumLikelihood, Objective, Outcome};
 use crate::error::{Error, Result};
-use crate::flow::{BaseConfig, Flow, FlowConfig, LayerShape};
+use crate::flow::{BaseConfig, Flow, FlowConfig, LayerShape, Space};
 use crate::ops::chunks::{for_each_piece, to_lanes, CHUNK};
 use crate::ops::joint::{Joint, Kind};
 use crate::ops::lanes::padded;
@@ -31,8 +31,11 @@ impl FlowMatching {
         Self { dim, train, epochs, noise, likelihood }
     }
 
-    /// What of a flow it cannot train.
-    pub fn fault(config: &FlowConfig) -> Option<String> {
+    /// What of a flow on a space it cannot train.
+    pub fn fault(config: &FlowConfig, space: Space) -> Option<String> {
+        if space.given > 0 {
+            return Some("layers: flow matching knows no columns that are given; `MaximumLikelihood` is right".into());
+        }
         let one = matches!(config.shapes().as_slice(), [LayerShape::Joint(Joint::Formula(Kind::Continuous(_)))]);
         if !one {
             return Some("layers: flow matching trains `[Continuous(…)]`, one such layer".into());
