@@ -60,7 +60,7 @@ pub fn shards_of(path: &Path) -> Result<Vec<PathBuf>> {
 /// Makes `path` of all its shards; how many there were.
 ///
 /// # Errors
-/// As [`shards_of`]; if one is not what the first one is, or something cannot be read or written.
+/// If a shard is missing, or there are several divisions; if one is not what the first one is, or something cannot be read or written.
 pub fn merge(path: &Path) -> Result<usize> {
     let format = Written::of(path)?;
     if !format.is_divisible() {

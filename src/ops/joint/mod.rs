@@ -34,13 +34,13 @@ pub enum Joint {
 /// What is not linear.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
-    /// A fold along a plane; see [`Planar`].
+    /// A fold along a plane, x + û tanh(w·x + b) (Rezende and Mohamed 2015).
     Planar,
-    /// A swelling about a point; see [`Radial`].
+    /// A swelling about a point, x + m α (x − c) / (α + |x − c|) (Rezende and Mohamed 2015).
     Radial,
-    /// x and what a contracting network makes of it; see [`residual::ResidualLayer`].
+    /// x + f(x) with a network f that contracts (Behrmann et al. 2019).
     Residual(Residual),
-    /// The solution of a differential equation; see [`continuous::ContinuousLayer`].
+    /// x(1) of dx/dt = f(x, t), x(0) = x, with a network f (Chen et al. 2018).
     Continuous(Continuous),
 }
 
