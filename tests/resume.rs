@@ -114,25 +114,36 @@ fn a_run_that_is_killed_in_every_stage_is_the_run_that_was_left_alone() {
 #[test]
 fn a_run_that_plans_itself_goes_on_too_and_signals_say_how() {
     let right = left_alone(AUTO);
-    let folder = folder_with(AUTO);
+    // Where others take the processors, a run may be over before its signal is sent; then it is tried again.
+    let folder = (0..5).map(|_| folder_with(AUTO)).find(|folder| is_stopped_by_each_signal(folder.path()));
+    let folder = folder.expect("a run that is still going when its signals come");
+    let output = flowdistill(folder.path(), &["--resume", "--threads", "1"]).output().expect("run");
+    assert!(output.status.success(), "{}", words(&output));
+    assert_same(&results(folder.path()), &right, "after three signals");
+}
+
+/// Stops the run in a folder by one signal after another; false if it was over before.
+fn is_stopped_by_each_signal(folder: &Path) -> bool {
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
-        let mut child = flowdistill(folder.path(), &["--resume"]).spawn().expect("started");
+        let mut child = flowdistill(folder, &["--resume"]).spawn().expect("started");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let training = lines.by_ref().map_while(Result::ok).any(|line| line.ends_with(" steps"));
-        assert!(training, "it trains");
+        if !lines.by_ref().map_while(Result::ok).any(|line| line.ends_with(" steps")) {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(20));
         send(&child, signal);
         let rest: Vec<String> = lines.map_while(Result::ok).collect();
         let code_found = child.wait().expect("ended").code();
+        if code_found == Some(0) && rest.iter().any(|line| line.contains("trusted")) {
+            return false;
+        }
         assert_eq!(code_found, Some(code), "{rest:?}");
         assert!(
             rest.last().is_some_and(|line| line.contains("go on with: ") && line.ends_with("--resume")),
             "{rest:?}"
         );
     }
-    let output = flowdistill(folder.path(), &["--resume", "--threads", "1"]).output().expect("run");
-    assert!(output.status.success(), "{}", words(&output));
-    assert_same(&results(folder.path()), &right, "after three signals");
+    true
 }
 
 #[test]
