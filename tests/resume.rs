@@ -128,6 +128,7 @@ fn is_stopped_by_each_signal(folder: &Path) -> bool {
         let mut child = flowdistill(folder, &["--resume"]).spawn().expect("started");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         if !lines.by_ref().map_while(Result::ok).any(|line| line.ends_with(" steps")) {
+            child.wait().expect("ended");
             return false;
         }
         std::thread::sleep(Duration::from_millis(20));
