@@ -273,7 +273,10 @@ fn warnings(plan: &Plan) -> Vec<String> {
         }
     }
     let distils = plan.stages.iter().any(|stage| matches!(stage, StagePlan::TrainStudent(Against::Teacher, ..)));
-    if distils && plan.teacher.as_ref().is_some_and(|teacher| teacher.steps(plan.space()) == 1) {
+    // A pass of a teacher that solves an equation is no pass of its student.
+    let work = |flow: &Option<FlowConfig>| flow.as_ref().map_or(0, |flow| flow.multiplications(plan.space()));
+    let is_as_quick = work(&plan.teacher) < 4 * work(&plan.student);
+    if distils && is_as_quick && plan.teacher.as_ref().is_some_and(|teacher| teacher.steps(plan.space()) == 1) {
         warnings.push(
             "the teacher draws in one pass as well: a student of it gains no speed, unless it is much smaller".into(),
         );

@@ -28,7 +28,7 @@ pub fn norm(weights: &[f64], inputs: usize, with_slopes: bool) -> (f64, Vec<f64>
     }
     let whole = &powers[powers.len() - 1];
     let sum: f64 = (0..small).map(|i| whole[i * small + i]).sum();
-    let norm = (trace.ln() + sum.ln() / POWER as f64).mul_add(0.5, 0.0).exp();
+    let norm = (0.5 * (trace.ln() + sum.ln() / POWER as f64)).exp();
     if !with_slopes {
         return (norm, Vec::new());
     }

@@ -92,8 +92,15 @@ impl ResidualLayer {
         jacobian
     }
 
-    /// The gradients at f and at ∂f/∂x of Σ (d_y · y + d_log_det ln det), carried back to the points.
-    fn back(&self, stride: usize, x: &[f64], d_y: &[f64], d_log_det: &[f64], sums: Option<&mut [f64]>) -> Vec<f64> {
+    /// The gradients at f and at ∂f/∂x of Σ (d_y · y + d_log_det ln det), carried back to the points; and J⁻¹ there.
+    fn back(
+        &self,
+        stride: usize,
+        x: &[f64],
+        d_y: &[f64],
+        d_log_det: &[f64],
+        sums: Option<&mut [f64]>,
+    ) -> (Vec<f64>, Matrices) {
         let mut trace = Trace::default();
         let inverse = self.at(stride, x, &mut trace).inverted().0;
         // ∂ ln det J / ∂J = J⁻ᵀ.
@@ -101,7 +108,7 @@ impl ResidualLayer {
         d_jacobian.chunks_exact_mut(stride).for_each(|d| d.iter_mut().zip(d_log_det).for_each(|(d, log)| *d *= log));
         let mut d_x = self.net.backward((stride, self.dim()), &trace, d_y.to_vec(), d_jacobian, sums);
         d_x.iter_mut().zip(d_y).for_each(|(d_x, d_y)| *d_x += d_y);
-        d_x
+        (d_x, inverse)
     }
 }
 
@@ -154,15 +161,13 @@ impl Formula for ResidualLayer {
     }
 
     fn backward(&self, stride: usize, x: &[f64], gradient: &mut [f64], d_log_det: &[f64]) {
-        let d_x = self.back(stride, x, gradient, d_log_det, None);
+        let (d_x, _) = self.back(stride, x, gradient, d_log_det, None);
         gradient.copy_from_slice(&d_x);
     }
 
     fn adjoint(&self, stride: usize, x: &[f64], gradient: &mut [f64], d_log_det: &[f64]) {
         // J⁻ᵀ (gradient − d_log_det ∇ ln det J).
-        let mut trace = Trace::default();
-        let inverse = self.at(stride, x, &mut trace).inverted().0;
-        let slope = self.back(stride, x, &vec![0.0; x.len()], d_log_det, None);
+        let (slope, inverse) = self.back(stride, x, &vec![0.0; x.len()], d_log_det, None);
         gradient.iter_mut().zip(slope).for_each(|(g, slope)| *g -= slope);
         let d_y = inverse.transposed_times(gradient);
         gradient.copy_from_slice(&d_y);
