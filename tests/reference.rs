@@ -1,6 +1,6 @@
 //! The reference page against the code: every field is in it, no field is invented, every default is the code's.
 
-use flowdistill::experiment::{Auto, DataSpec, EvaluationSpec, Spec};
+use flowdistill::experiment::{Auto, DataSpec, EvaluationSpec, Spec, TargetSpec};
 use flowdistill::flow::FlowConfig;
 use flowdistill::sampler::{NutsSettings, SmcSettings};
 use flowdistill::train::{AnnealConfig, Divergence, Replay, Rounds, Schedule, Settings};
@@ -56,7 +56,11 @@ fn defaults_on_the_page_are_those_of_the_code() {
     assert_documented("The no-U-turn sampler", &json(&NutsSettings::default()), &[]);
     assert_documented("Evaluation", &json(&EvaluationSpec::default()), &[]);
     let spec = Spec::parse("(name: \"x\", stages: [], data: (source: Draws(rows: 1)))").expect("an experiment");
-    assert_documented("Experiment", &json(&spec), &["target", "data", "teacher", "student", "evaluation", "stages"]);
+    assert_documented(
+        "Experiment",
+        &json(&spec),
+        &["name", "target", "data", "teacher", "student", "evaluation", "stages"],
+    );
     let data: &DataSpec = spec.data.as_ref().expect("data");
     assert_documented("Data", &json(data), &[]);
 }
@@ -126,6 +130,30 @@ fn every_target_source_and_transform_is_on_the_page() {
         assert!(!names.is_empty(), "{error}");
         for name in names {
             assert!(page.contains(&format!("`{name}")), "`{name}` is not in the reference");
+        }
+    }
+}
+
+#[test]
+fn every_field_of_a_target_is_in_its_row_with_its_default() {
+    let page = page();
+    let section = page.split("\n## Targets\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the section");
+    for (example, _) in TargetSpec::CATALOGUE {
+        let spec = Spec::parse(&format!("(name: \"x\", stages: [], target: {example})")).expect(example);
+        let (name, fields) = object(&json(&spec.target)).remove(0);
+        let is_row = |line: &&str| line.split('|').nth(1).is_some_and(|cell| cell.contains(&format!("`{name}")));
+        let row = section.lines().find(is_row).unwrap_or_else(|| panic!("`{name}` has no row"));
+        for (field, _) in object(&fields) {
+            assert!(row.contains(&format!("`{field}`")), "{name}: `{field}` is not in its row");
+            let mut others = fields.clone();
+            others.as_object_mut().expect("an object").remove(&field);
+            // A field that cannot be left out has no default.
+            let left_out = serde_json::from_value::<TargetSpec>(serde_json::json!({ &name: others }));
+            let default = left_out.map_or(Value::Null, |target| json(&target)[&name][&field].clone());
+            if default.is_number() || default.is_boolean() {
+                let right = format!("`{field}` ({default})");
+                assert!(row.contains(&right), "{name}: {right} is not in its row");
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::ordered::Ordered;
 use crate::data::{self, CsvOptions, Dialect};
 use crate::expression::{Datum, Expression};
-use crate::target::{Parameter, Support};
+use crate::target::{Density, Parameter, Support, TargetSettings};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -93,7 +93,7 @@ pub enum Scaling {
 
 impl ExpressionSpec {
     /// Reads the data and compiles the expression; `folder` is that of the experiment file.
-    pub(super) fn build(&self, folder: &Path) -> Result<Expression, String> {
+    fn compile(&self, folder: &Path) -> Result<Expression, String> {
         for (name, support) in &self.given.0 {
             let plain = match support {
                 Support::Real => true,
@@ -120,7 +120,30 @@ impl ExpressionSpec {
     }
 }
 
+impl TargetSettings for ExpressionSpec {
+    const EXAMPLE: &'static str =
+        "Expression(parameters: {\"mu\": Real, \"sigma\": Positive}, data: {\"y\": Vector([1.2, 0.7, 2.9])}, \
+         log_density: \"mu ~ normal(0, 10); sigma ~ half_cauchy(5); y ~ normal(mu, sigma)\")";
+    const ABOUT: &'static str = "a density of your own, written down: see docs/expression.md";
+
+    fn build(&self, folder: &Path) -> Result<Box<dyn Density>, String> {
+        Ok(Box::new(self.compile(folder)?))
+    }
+
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        self.data.0.iter_mut().filter_map(|(_, datum)| datum.file()).collect()
+    }
+}
+
 impl DatumSpec {
+    /// The file that it comes from, if from one.
+    fn file(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            DatumSpec::Csv { path, .. } | DatumSpec::Npy { path, .. } => Some(path),
+            DatumSpec::Number(_) | DatumSpec::Vector(_) | DatumSpec::Matrix(_) => None,
+        }
+    }
+
     fn read(&self, folder: &Path) -> Result<Datum, String> {
         match self {
             DatumSpec::Number(x) => Ok(Datum::Number(*x)),

@@ -1,8 +1,6 @@
 //! Targets that run code which an experiment names, and the permission that they need.
 
 use super::target_spec::TargetSpec;
-use crate::foreign::{Compiled, Process};
-use crate::shown;
 use crate::target::Density;
 use std::path::Path;
 
@@ -17,21 +15,6 @@ pub enum Native {
 }
 
 impl TargetSpec {
-    /// What building this loads or starts, none for everything that only this program computes; `folder` is that of the experiment file.
-    pub fn native(&self, folder: &Path) -> Option<String> {
-        match self {
-            TargetSpec::Compiled { library, .. } => {
-                Some(format!("load the library {}", folder.join(library).display()))
-            }
-            TargetSpec::Process { command, workers, .. } => {
-                let times = if *workers == 1 { String::new() } else { format!(" {workers} times") };
-                let at = if folder == Path::new("") { Path::new(".") } else { folder };
-                Some(format!("start `{}`{times} in the folder {}", shown::command(command), at.display()))
-            }
-            _ => None,
-        }
-    }
-
     /// Builds the density for an experiment in `folder`, if `native` permits what that takes.
     ///
     /// # Errors
@@ -48,25 +31,4 @@ impl TargetSpec {
         let what = self.native(folder).filter(|_| native == Native::Refuse)?;
         Some(format!("target: it would {what}, which is code that runs with your rights; if you trust it, --allow-native permits it"))
     }
-}
-
-/// Loads a compiled model.
-pub(super) fn compiled(
-    folder: &Path,
-    library: &Path,
-    data: Option<&Path>,
-    threads: bool,
-) -> Result<Box<dyn Density>, String> {
-    let data = data.map(|data| folder.join(data));
-    Ok(Box::new(Compiled::open(&folder.join(library), data.as_deref(), threads)?))
-}
-
-/// Starts processes.
-pub(super) fn process(
-    folder: &Path,
-    command: &[String],
-    workers: usize,
-    timeout_s: f64,
-) -> Result<Box<dyn Density>, String> {
-    Ok(Box::new(Process::start(command, folder, workers, timeout_s)?))
 }

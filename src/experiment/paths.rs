@@ -1,7 +1,6 @@
 //! The files that an experiment names: found from anywhere, and known by what is in them.
 
 use super::data_spec::SourceSpec;
-use super::expression_spec::DatumSpec;
 use super::spec::Spec;
 use super::target_spec::TargetSpec;
 use crate::data::STANDARD_INPUT;
@@ -43,23 +42,7 @@ impl Spec {
             Some(SourceSpec::Draws { .. }) | None => {}
         }
         all.extend(self.evaluation.reference.as_mut());
-        match &mut self.target {
-            Some(TargetSpec::LogisticRegression { path, .. } | TargetSpec::LinearRegression { path, .. }) => {
-                all.push(path);
-            }
-            Some(TargetSpec::Compiled { library, data, .. }) => {
-                all.push(library);
-                all.extend(data);
-            }
-            Some(TargetSpec::Expression(expression)) => {
-                for (_, datum) in &mut expression.data.0 {
-                    if let DatumSpec::Csv { path, .. } | DatumSpec::Npy { path, .. } = datum {
-                        all.push(path);
-                    }
-                }
-            }
-            _ => {}
-        }
+        all.extend(self.target.iter_mut().flat_map(TargetSpec::files));
         all.retain(|path| path.as_path() != Path::new(STANDARD_INPUT));
         all
     }
@@ -74,8 +57,8 @@ impl Spec {
             std::fs::canonicalize(&whole).or_else(|_| std::path::absolute(&whole)).unwrap_or(whole)
         };
         spec.files().into_iter().for_each(|path| *path = absolute(path));
-        if let Some(TargetSpec::Process { command, .. }) = &mut spec.target {
-            for word in command {
+        if let Some(TargetSpec::Process(process)) = &mut spec.target {
+            for word in &mut process.command {
                 if folder.join(word.as_str()).is_file() {
                     if let Some(whole) = absolute(Path::new(word.as_str())).to_str() {
                         *word = whole.to_string();

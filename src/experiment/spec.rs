@@ -31,7 +31,8 @@ pub struct Spec {
     /// The version of the format.
     #[serde(default = "version")]
     pub version: u32,
-    /// The name of the run and of its folder.
+    /// The name of the run and of its folder; that of the file if left out.
+    #[serde(default)]
     pub name: String,
     /// The seed of all randomness.
     #[serde(default = "seed")]
@@ -262,7 +263,10 @@ impl Spec {
     /// If it is missing, too large, or not an experiment; the error names line and column.
     pub fn read(path: &Path) -> Result<(Self, String)> {
         let text = intake::text(path, LARGEST)?;
-        let spec = Self::parse(&text).map_err(|message| Error::input(path, message))?;
+        let mut spec = Self::parse(&text).map_err(|message| Error::input(path, message))?;
+        if spec.name.is_empty() {
+            spec.name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        }
         Ok((spec, text))
     }
 

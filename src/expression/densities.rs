@@ -1,9 +1,9 @@
 //! Calls of distributions: their arguments checked, their formulae put in place.
 
 use super::distributions::{self, Distribution, Domain, DISTRIBUTIONS};
-use super::fault::{advice, Fault, Span};
+use super::fault::{advice, at, Fault, Lowered, Span};
 use super::graph::Value;
-use super::lower::{at, Lowered, Lowering};
+use super::lower::Lowering;
 use super::operations::Binary;
 use super::parser;
 use super::syntax::Call;

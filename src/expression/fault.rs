@@ -26,6 +26,14 @@ pub(super) struct Fault {
     pub message: String,
 }
 
+/// What is made of a stretch of the text, unless it is refused.
+pub(super) type Lowered<T> = Result<T, Fault>;
+
+/// A refusal with its place.
+pub(super) fn at<T>(span: Span, made: Result<T, String>) -> Lowered<T> {
+    made.map_err(|message| Fault::new(span, message))
+}
+
 impl Fault {
     pub fn new(span: Span, message: impl Into<String>) -> Self {
         Self { span, message: message.into() }

@@ -1,9 +1,8 @@
 //! The functions of the language by name: of one number, of several, and over vectors.
 
 use super::distributions::DISTRIBUTIONS;
-use super::fault::{advice, Fault, Span};
+use super::fault::{advice, at, Fault, Lowered, Span};
 use super::graph::{Arg, Graph, Made, Op, Source, Value};
-use super::lower::{at, Lowered};
 use super::operations::{Binary, Unary};
 use super::syntax::Call;
 

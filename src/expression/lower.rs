@@ -1,14 +1,12 @@
 //! From statements to a graph: names, shapes, loops and indices.
 
 use super::distributions;
-use super::fault::{advice, Fault, Span};
+use super::fault::{advice, at, Fault, Lowered, Span};
 use super::functions;
 use super::graph::{Graph, Made, Value};
 use super::operations::{Binary, Unary};
 use super::syntax::{Call, Expr, Kind, Operator, Place, Statement};
 use std::collections::BTreeMap;
-
-pub(super) type Lowered<T> = Result<T, Fault>;
 
 /// Names that always have a value.
 pub(super) const CONSTANTS: [(&str, f64); 2] = [("pi", std::f64::consts::PI), ("inf", f64::INFINITY)];
@@ -20,11 +18,6 @@ const LONGEST_LOOP: usize = 1 << 24;
 pub(super) struct Lowering<'g> {
     pub graph: &'g mut Graph,
     names: BTreeMap<String, Value>,
-}
-
-/// A refusal with its place.
-pub(super) fn at<T>(span: Span, made: Made<T>) -> Lowered<T> {
-    made.map_err(|message| Fault::new(span, message))
 }
 
 impl<'g> Lowering<'g> {

@@ -2,8 +2,9 @@
 
 use super::library::{Loaded, Outcome};
 use crate::intake;
-use crate::target::{Constraint, Density, Fatal, Faults};
-use std::path::Path;
+use crate::target::{Constraint, Density, Fatal, Faults, TargetSettings};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// The log density of a Stan model over its unconstrained parameters, with the Jacobian of the constraints and all constants.
 ///
@@ -32,6 +33,38 @@ impl Compiled {
 
 fn read(path: &Path) -> Result<String, String> {
     intake::text(path, MOST_DATA).map_err(|error| format!("data {error}"))
+}
+
+/// What is written for `Compiled`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Compiled", deny_unknown_fields)]
+pub struct CompiledSettings {
+    /// The shared library.
+    pub library: PathBuf,
+    /// A JSON file with the model's data.
+    #[serde(default)]
+    pub data: Option<PathBuf>,
+    /// Whether the library may be called from several threads at once (built with `STAN_THREADS`).
+    #[serde(default)]
+    pub threads: bool,
+}
+
+impl TargetSettings for CompiledSettings {
+    const EXAMPLE: &'static str = "Compiled(library: \"model.so\", data: \"data.json\", threads: false)";
+    const ABOUT: &'static str = "a Stan model compiled with BridgeStan's interface: docs/stan.md; needs --allow-native";
+
+    fn build(&self, folder: &Path) -> Result<Box<dyn Density>, String> {
+        let data = self.data.as_ref().map(|data| folder.join(data));
+        Ok(Box::new(Compiled::open(&folder.join(&self.library), data.as_deref(), self.threads)?))
+    }
+
+    fn native(&self, folder: &Path) -> Option<String> {
+        Some(format!("load the library {}", folder.join(&self.library).display()))
+    }
+
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        std::iter::once(&mut self.library).chain(&mut self.data).collect()
+    }
 }
 
 impl Density for Compiled {

@@ -12,8 +12,8 @@ mod worker;
 #[path = "no_worker.rs"]
 mod worker;
 
-pub use compiled::Compiled;
-pub use process::Process;
+pub use compiled::{Compiled, CompiledSettings};
+pub use process::{Process, ProcessSettings};
 
 /// The largest number of coordinates that is believed.
 pub const MOST_COORDINATES: usize = 100_000;

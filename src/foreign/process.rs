@@ -3,7 +3,8 @@
 use super::frames::{Greeting, Request};
 use super::worker::{exchange, Watchdog, Worker};
 use crate::shown;
-use crate::target::{Density, Fatal, Faults};
+use crate::target::{Density, Fatal, Faults, TargetSettings};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +27,43 @@ pub struct Process {
     greeting: Greeting,
     command: String,
     timeout: Duration,
+}
+
+/// What is written for `Process`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Process", deny_unknown_fields)]
+pub struct ProcessSettings {
+    /// The program and its arguments; started in the folder of the experiment file.
+    pub command: Vec<String>,
+    /// How many of it are started.
+    #[serde(default = "one_worker")]
+    pub workers: usize,
+    /// The longest wait for its greeting or for an answer, in seconds.
+    #[serde(default = "half_a_minute")]
+    pub timeout_s: f64,
+}
+
+fn one_worker() -> usize {
+    1
+}
+
+fn half_a_minute() -> f64 {
+    30.0
+}
+
+impl TargetSettings for ProcessSettings {
+    const EXAMPLE: &'static str = "Process(command: [\"python3\", \"density.py\"], workers: 1, timeout_s: 30.0)";
+    const ABOUT: &'static str = "a density of your own in another program: docs/process.md; needs --allow-native";
+
+    fn build(&self, folder: &Path) -> Result<Box<dyn Density>, String> {
+        Ok(Box::new(Process::start(&self.command, folder, self.workers, self.timeout_s)?))
+    }
+
+    fn native(&self, folder: &Path) -> Option<String> {
+        let times = if self.workers == 1 { String::new() } else { format!(" {} times", self.workers) };
+        let at = if folder == Path::new("") { Path::new(".") } else { folder };
+        Some(format!("start `{}`{times} in the folder {}", shown::command(&self.command), at.display()))
+    }
 }
 
 struct Workers {

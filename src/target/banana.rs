@@ -1,5 +1,6 @@
 //! The banana: a normal distribution bent along a parabola.
 
+use super::settings::fieldless;
 use super::{Pointwise, Sampler};
 use crate::seed::normal_pair;
 use rand::RngCore;
@@ -11,6 +12,10 @@ pub struct Banana;
 const SCALE: f64 = 10.0;
 const BEND: f64 = 0.03;
 const OFFSET: f64 = 3.0;
+
+fieldless! {
+    BananaSettings = "Banana", "a curved ridge (Haario, Saksman and Tamminen 1999)", Banana;
+}
 
 impl Pointwise for Banana {
     fn dim(&self) -> usize {

@@ -1,5 +1,6 @@
 //! The eight-schools posterior: a small hierarchical model that is a standard test of samplers.
 
+use super::settings::fieldless;
 use super::Pointwise;
 use std::f64::consts::{PI, TAU};
 
@@ -17,6 +18,10 @@ const SPREAD_SCALE: f64 = 5.0;
 
 /// By quadrature over τ with μ and θ̃ integrated out (`tests/target.rs` repeats it).
 const LOG_EVIDENCE: f64 = -31.311_347_352_29;
+
+fieldless! {
+    EightSchoolsSettings = "EightSchools", "a hierarchical posterior, non-centred (Rubin 1981)", EightSchools;
+}
 
 impl Pointwise for EightSchools {
     fn dim(&self) -> usize {

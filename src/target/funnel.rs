@@ -1,9 +1,11 @@
 //! Neal's funnel: a density whose scale varies over several orders of magnitude.
 
-use super::{Pointwise, Sampler};
+use super::{Density, Pointwise, Sampler, TargetSettings};
 use crate::seed::normal_pair;
 use rand::RngCore;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
+use std::path::Path;
 
 /// v ~ N(0, 3²) and xᵢ given v ~ N(0, eᵛ) (variance), i = 1 .. dim − 1 (Neal 2003); normalised.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +25,28 @@ impl Funnel {
             return Err(format!("dim is {dim}; 2 to 65536 is right"));
         }
         Ok(Self { dim })
+    }
+}
+
+/// What is written for `Funnel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Funnel", deny_unknown_fields)]
+pub struct FunnelSettings {
+    /// The number of coordinates, the one that sets the scale included.
+    #[serde(default = "ten")]
+    pub dim: usize,
+}
+
+fn ten() -> usize {
+    10
+}
+
+impl TargetSettings for FunnelSettings {
+    const EXAMPLE: &'static str = "Funnel(dim: 10)";
+    const ABOUT: &'static str = "scales over several orders of magnitude (Neal 2003)";
+
+    fn build(&self, _: &Path) -> Result<Box<dyn Density>, String> {
+        Ok(Box::new(Funnel::new(self.dim)?))
     }
 }
 

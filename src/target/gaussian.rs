@@ -1,10 +1,12 @@
 //! The multivariate normal distribution.
 
-use super::{Pointwise, Sampler};
+use super::{Density, Pointwise, Sampler, TargetSettings};
 use crate::cholesky;
 use crate::seed::{normal_pair, Seed};
 use rand::RngCore;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
+use std::path::Path;
 
 /// log p(x) = −½ (x − m)ᵀ Σ⁻¹ (x − m) − ½ ln det Σ − ½ dim ln 2π with mean m and covariance Σ: normalised, so log Z = 0.
 #[derive(Debug, Clone)]
@@ -115,6 +117,60 @@ fn random_rotation(dim: usize, seed: u64) -> Vec<Vec<f64>> {
         axes.push(axis);
     }
     axes
+}
+
+/// What is written for `Gaussian`: centred, with log-spaced eigenvalues in a random rotation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Gaussian", deny_unknown_fields)]
+pub struct GaussianSettings {
+    /// The number of coordinates.
+    pub dim: usize,
+    /// The ratio of the largest to the smallest variance.
+    #[serde(default = "thousand")]
+    pub condition: f64,
+    /// The seed of the rotation.
+    #[serde(default = "one")]
+    pub rotation: u64,
+}
+
+fn thousand() -> f64 {
+    1000.0
+}
+
+fn one() -> u64 {
+    1
+}
+
+impl TargetSettings for GaussianSettings {
+    const EXAMPLE: &'static str = "Gaussian(dim: 20, condition: 1000.0, rotation: 1)";
+    const ABOUT: &'static str = "strong correlations, everything known in closed form";
+
+    fn build(&self, _: &Path) -> Result<Box<dyn Density>, String> {
+        Ok(Box::new(Gaussian::conditioned(self.dim, self.condition, self.rotation)?))
+    }
+}
+
+/// What is written for `Normal`: a normal distribution of one's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Normal", deny_unknown_fields)]
+pub struct NormalSettings {
+    /// The mean.
+    pub mean: Vec<f64>,
+    /// The rows of the covariance matrix.
+    pub covariance: Vec<Vec<f64>>,
+}
+
+impl TargetSettings for NormalSettings {
+    const EXAMPLE: &'static str = "Normal(mean: [0.0, 1.0], covariance: [[2.0, 0.5], [0.5, 1.0]])";
+    const ABOUT: &'static str = "a normal distribution of your own";
+
+    fn build(&self, _: &Path) -> Result<Box<dyn Density>, String> {
+        if let Some(row) = self.covariance.iter().position(|row| row.len() != self.mean.len()) {
+            let (found, right) = (self.covariance[row].len(), self.mean.len());
+            return Err(format!("covariance[{row}] has {found} entries; {right}, as many as the mean, are right"));
+        }
+        Ok(Box::new(Gaussian::new(self.mean.clone(), self.covariance.concat())?))
+    }
 }
 
 impl Pointwise for Gaussian {

@@ -1,7 +1,9 @@
 //! The φ⁴ field on a two-dimensional periodic lattice.
 
-use super::Pointwise;
+use super::{Density, Pointwise, TargetSettings};
+use serde::{Deserialize, Serialize};
 use std::f64::consts::{PI, TAU};
+use std::path::Path;
 
 /// log γ(φ) = −Σ_sites [−2κ φ Σ_{μ=1,2} φ(x+μ) + φ² + λ(φ² − 1)²] on an L × L torus, row by row.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +34,42 @@ impl Lattice {
     }
 }
 
+/// What is written for `Lattice`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Lattice", deny_unknown_fields)]
+pub struct LatticeSettings {
+    /// The side L; there are L² coordinates.
+    #[serde(default = "eight")]
+    pub side: usize,
+    /// The hopping parameter κ.
+    #[serde(default = "fifth")]
+    pub kappa: f64,
+    /// The coupling λ.
+    #[serde(default = "half")]
+    pub lambda: f64,
+}
+
+fn eight() -> usize {
+    8
+}
+
+fn fifth() -> f64 {
+    0.2
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+impl TargetSettings for LatticeSettings {
+    const EXAMPLE: &'static str = "Lattice(side: 8, kappa: 0.2, lambda: 0.5)";
+    const ABOUT: &'static str = "the φ⁴ field on a torus";
+
+    fn build(&self, _: &Path) -> Result<Box<dyn Density>, String> {
+        Ok(Box::new(Lattice::new(self.side, self.kappa, self.lambda)?))
+    }
+}
+
 impl Pointwise for Lattice {
     fn dim(&self) -> usize {
         self.side * self.side
@@ -58,7 +96,7 @@ impl Pointwise for Lattice {
     }
 
     fn names(&self) -> Vec<String> {
-        (0..self.dim()).map(|site| format!("phi_{}_{}", site / self.side + 1, site % self.side + 1)).collect()
+        (0..Pointwise::dim(self)).map(|site| format!("phi_{}_{}", site / self.side + 1, site % self.side + 1)).collect()
     }
 
     /// For λ = 0: ½L² ln π − ½ Σ_k ln(1 − 2κ(cos k₁ + cos k₂)) over the momenta of the torus.
@@ -67,7 +105,7 @@ impl Pointwise for Lattice {
             let cosine = |k: usize| (TAU * k as f64 / self.side as f64).cos();
             let modes = (0..self.side).flat_map(|k1| (0..self.side).map(move |k2| cosine(k1) + cosine(k2)));
             let log_det: f64 = modes.map(|sum| (1.0 - 2.0 * self.hopping * sum).ln()).sum();
-            0.5 * self.dim() as f64 * PI.ln() - 0.5 * log_det
+            0.5 * Pointwise::dim(self) as f64 * PI.ln() - 0.5 * log_det
         })
     }
 }

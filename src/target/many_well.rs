@@ -1,9 +1,11 @@
 //! Many wells: pairs of coordinates, each with two modes of unequal weight, so that modes double with every pair.
 
-use super::{Pointwise, Sampler};
+use super::{Density, Pointwise, Sampler, TargetSettings};
 use crate::seed::{normal_pair, open_unit};
 use rand::RngCore;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
+use std::path::Path;
 
 /// log γ(x) = Σ_pairs [−a⁴ + 6a² + ½a − ½b²] with (a, b) consecutive coordinates (Noé et al. 2019; Midgley et al. 2023).
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +32,28 @@ impl ManyWell {
 fn well(a: f64) -> f64 {
     // a²(6 − a²) + ½a overflows only where the density is zero.
     a * a * (6.0 - a * a) + 0.5 * a
+}
+
+/// What is written for `ManyWell`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "ManyWell", deny_unknown_fields)]
+pub struct ManyWellSettings {
+    /// The number of coordinates; even.
+    #[serde(default = "thirty_two")]
+    pub dim: usize,
+}
+
+fn thirty_two() -> usize {
+    32
+}
+
+impl TargetSettings for ManyWellSettings {
+    const EXAMPLE: &'static str = "ManyWell(dim: 32)";
+    const ABOUT: &'static str = "modes that double with every second coordinate (Noé et al. 2019)";
+
+    fn build(&self, _: &Path) -> Result<Box<dyn Density>, String> {
+        Ok(Box::new(ManyWell::new(self.dim)?))
+    }
 }
 
 impl Pointwise for ManyWell {

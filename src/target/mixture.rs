@@ -1,9 +1,12 @@
 //! Mixtures of round normal distributions.
 
-use super::{Pointwise, Sampler};
+use super::settings::fieldless;
+use super::{Density, Pointwise, Sampler, TargetSettings};
 use crate::seed::{normal_pair, open_unit, Seed};
 use rand::RngCore;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
+use std::path::Path;
 
 /// p(x) = Σ_k w_k N(x; m_k, s_k² I), normalised.
 #[derive(Debug, Clone)]
@@ -94,6 +97,55 @@ pub(super) fn log_sum_exp(terms: &mut [f64]) -> f64 {
     let sum: f64 = terms.iter().sum();
     terms.iter_mut().for_each(|term| *term /= sum);
     largest + sum.ln()
+}
+
+/// What is written for `FortyModes`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "FortyModes", deny_unknown_fields)]
+pub struct FortyModesSettings {
+    /// The seed of the places.
+    #[serde(default = "one")]
+    pub places: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+impl TargetSettings for FortyModesSettings {
+    const EXAMPLE: &'static str = "FortyModes(places: 1)";
+    const ABOUT: &'static str = "forty distant modes (Midgley et al. 2023)";
+
+    fn build(&self, _: &Path) -> Result<Box<dyn Density>, String> {
+        Ok(Box::new(Mixture::forty(self.places)))
+    }
+}
+
+/// What is written for `Mixture`: round normal modes of one's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Mixture", deny_unknown_fields)]
+pub struct MixtureSettings {
+    /// The means, one list for each mode.
+    pub means: Vec<Vec<f64>>,
+    /// The standard deviations.
+    pub deviations: Vec<f64>,
+    /// The weights, up to a factor; equal if left out.
+    #[serde(default)]
+    pub weights: Option<Vec<f64>>,
+}
+
+impl TargetSettings for MixtureSettings {
+    const EXAMPLE: &'static str = "Mixture(means: [[0.0], [3.0]], deviations: [1.0, 0.5], weights: [2.0, 1.0])";
+    const ABOUT: &'static str = "round modes of your own";
+
+    fn build(&self, _: &Path) -> Result<Box<dyn Density>, String> {
+        Ok(Box::new(Mixture::new(self.means.clone(), self.deviations.clone(), self.weights.clone())?))
+    }
+}
+
+fieldless! {
+    TwoModesSettings = "TwoModes", "two distant modes", Mixture::two();
+    NineModesSettings = "NineModes", "nine distant modes", Mixture::nine();
 }
 
 impl Pointwise for Mixture {

@@ -1,5 +1,6 @@
 //! Two half-moons facing each other: the smallest test of whether a fit has kept both modes.
 
+use super::settings::fieldless;
 use super::{Pointwise, Sampler};
 use crate::seed::{normal_pair, open_unit};
 use rand::RngCore;
@@ -26,6 +27,11 @@ impl Moons {
     pub fn u1() -> Self {
         Self { thickness: 0.4, width: 0.6, log_normalizer: 1.877_501_626_110 }
     }
+}
+
+fieldless! {
+    TwoMoonsSettings = "TwoMoons", "two separated modes (after Rezende and Mohamed 2015)", Moons::separated();
+    EnergyU1Settings = "EnergyU1", "two modes that touch (Rezende and Mohamed 2015)", Moons::u1();
 }
 
 impl Pointwise for Moons {

@@ -1,9 +1,34 @@
 //! Posteriors of regressions on a table: logistic, and linear with a closed-form evidence.
 
 use super::logistic::log_likelihood;
-use super::{Gaussian, Pointwise, Sampler};
+use super::{Density, Gaussian, Pointwise, Sampler, TargetSettings};
+use crate::data;
 use rand::RngCore;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
+use std::path::{Path, PathBuf};
+
+/// A table divided into features and a response.
+struct Divided {
+    names: Vec<String>,
+    features: Vec<f64>,
+    response: Vec<f64>,
+}
+
+impl Divided {
+    fn read(path: &Path, response: &str) -> Result<Self, String> {
+        let table = data::read(path, None).map_err(|error| error.to_string())?;
+        let Some(place) = table.names.iter().position(|name| name == response) else {
+            return Err(format!("{}: has no column `{response}`; it has {}", path.display(), table.names.join(", ")));
+        };
+        let others = |row: &[f64]| [&row[..place], &row[place + 1..]].concat();
+        let rows = || table.values.chunks_exact(table.dim());
+        let mut names = table.names.clone();
+        names.remove(place);
+        let (features, response) = (rows().flat_map(others).collect(), rows().map(|row| row[place]).collect());
+        Ok(Self { names, features, response })
+    }
+}
 
 /// An intercept and features divided by their standard deviation (not centred), row-major.
 #[derive(Debug, Clone)]
@@ -77,6 +102,37 @@ impl LogisticRegression {
     }
 }
 
+/// What is written for `LogisticRegression`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "LogisticRegression", deny_unknown_fields)]
+pub struct LogisticRegressionSettings {
+    /// A CSV file.
+    pub path: PathBuf,
+    /// The column of labels, 0 or 1; all others are features.
+    pub label: String,
+    /// The prior standard deviation of the weights of features scaled to standard deviation 1.
+    #[serde(default = "ten")]
+    pub prior_scale: f64,
+}
+
+fn ten() -> f64 {
+    10.0
+}
+
+impl TargetSettings for LogisticRegressionSettings {
+    const EXAMPLE: &'static str = "LogisticRegression(path: \"table.csv\", label: \"column\", prior_scale: 10.0)";
+    const ABOUT: &'static str = "the posterior of a logistic regression on your table";
+
+    fn build(&self, folder: &Path) -> Result<Box<dyn Density>, String> {
+        let Divided { names, features, response } = Divided::read(&folder.join(&self.path), &self.label)?;
+        Ok(Box::new(LogisticRegression::new(&names, &features, response, self.prior_scale)?))
+    }
+
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.path]
+    }
+}
+
 impl Pointwise for LogisticRegression {
     fn dim(&self) -> usize {
         self.names.len()
@@ -144,6 +200,36 @@ impl LinearRegression {
             - 0.5 * log_det
             - width as f64 * prior_scale.ln();
         Ok(Self { names: design.names, posterior, log_evidence })
+    }
+}
+
+/// What is written for `LinearRegression`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "LinearRegression", deny_unknown_fields)]
+pub struct LinearRegressionSettings {
+    /// A CSV file.
+    pub path: PathBuf,
+    /// The column of the response; all others are features.
+    pub response: String,
+    /// The standard deviation of the noise, in the response's units.
+    pub noise: f64,
+    /// The prior standard deviation of the weights of features scaled to standard deviation 1.
+    #[serde(default = "ten")]
+    pub prior_scale: f64,
+}
+
+impl TargetSettings for LinearRegressionSettings {
+    const EXAMPLE: &'static str =
+        "LinearRegression(path: \"table.csv\", response: \"column\", noise: 1.0, prior_scale: 10.0)";
+    const ABOUT: &'static str = "the posterior of a linear regression on your table; its evidence has a closed form";
+
+    fn build(&self, folder: &Path) -> Result<Box<dyn Density>, String> {
+        let Divided { names, features, response } = Divided::read(&folder.join(&self.path), &self.response)?;
+        Ok(Box::new(LinearRegression::new(&names, &features, &response, self.noise, self.prior_scale)?))
+    }
+
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.path]
     }
 }
 

@@ -1,6 +1,7 @@
 //! Curved ridges in the plane: x₂ is normal about curves of x₁.
 
 use super::mixture::log_sum_exp;
+use super::settings::fieldless;
 use super::{Pointwise, Sampler};
 use crate::seed::{normal_pair, open_unit};
 use rand::RngCore;
@@ -82,6 +83,13 @@ impl Ridges {
     fn total_deviation(&self) -> f64 {
         self.ridges.iter().map(|(_, deviation)| deviation).sum()
     }
+}
+
+fieldless! {
+    EnergyU2Settings = "EnergyU2", "a wave (Rezende and Mohamed 2015, with an envelope)", Ridges::u2();
+    EnergyU3Settings = "EnergyU3", "a wave that forks and joins again (Rezende and Mohamed 2015, with an envelope)", Ridges::u3();
+    EnergyU4Settings = "EnergyU4", "a wave that forks (Rezende and Mohamed 2015, with an envelope)", Ridges::u4();
+    RosenbrockSettings = "Rosenbrock", "a narrow curved valley (Rosenbrock 1960)", Ridges::rosenbrock();
 }
 
 impl Pointwise for Ridges {

@@ -1,6 +1,7 @@
 //! Two concentric rings.
 
 use super::mixture::log_sum_exp;
+use super::settings::fieldless;
 use super::{Pointwise, Sampler};
 use crate::seed::{normal_pair, open_unit};
 use rand::RngCore;
@@ -12,6 +13,10 @@ pub struct Rings;
 
 const RADII: [f64; 2] = [1.0, 2.0];
 const SHARPNESS: f64 = 32.0;
+
+fieldless! {
+    RingsSettings = "Rings", "holes that a smooth map of the plane can only approach", Rings;
+}
 
 impl Pointwise for Rings {
     fn dim(&self) -> usize {

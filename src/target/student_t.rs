@@ -1,9 +1,11 @@
 //! Student-t coordinates, independent or mixed by a triangular matrix: heavy tails.
 
-use super::{Pointwise, Sampler};
+use super::{Density, Pointwise, Sampler, TargetSettings};
 use rand::RngCore;
 use rand_distr::{Distribution, StudentT as StudentTDraws};
+use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
+use std::path::Path;
 
 /// x = L t, where each t_i has Student's t distribution with ν degrees of freedom and scale 1, and L has ones on the diagonal and the
 /// coupling c everywhere below it; normalised, since det L = 1.
@@ -42,6 +44,38 @@ impl StudentT {
             return Err(format!("coupling is {coupling}; −1 to 1 is right"));
         }
         Ok(Self { coupling, ..self })
+    }
+}
+
+/// What is written for `StudentT`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "StudentT", deny_unknown_fields)]
+pub struct StudentTSettings {
+    /// The number of coordinates.
+    #[serde(default = "ten")]
+    pub dim: usize,
+    /// Degrees of freedom.
+    #[serde(default = "two")]
+    pub freedom: f64,
+    /// What each coordinate has of those before it.
+    #[serde(default)]
+    pub coupling: f64,
+}
+
+fn ten() -> usize {
+    10
+}
+
+fn two() -> f64 {
+    2.0
+}
+
+impl TargetSettings for StudentTSettings {
+    const EXAMPLE: &'static str = "StudentT(dim: 10, freedom: 2.0, coupling: 0.0)";
+    const ABOUT: &'static str = "heavy tails, independent or mixed";
+
+    fn build(&self, _: &Path) -> Result<Box<dyn Density>, String> {
+        Ok(Box::new(StudentT::new(self.dim, self.freedom)?.coupled(self.coupling)?))
     }
 }
 
