@@ -23,6 +23,26 @@ fi
 export PATH="$out/tools/bin:$PATH"
 export CARGO_ZIGBUILD_PYTHON_PATH="$out/tools/bin/python"
 
+# Runs an experiment from the archive: in a root that has nothing but the archive and the libraries that the binary names, where the system lets us.
+trial() {
+    local root="$out/trial" experiment="$name/experiments/ladder_banana.ron"
+    rm -rf "${root:?}"
+    mkdir -p "$root/tmp"
+    cp -r "$out/$name" "$root/"
+    ldd "$run" | grep -o '/[^ ]*' | while read -r library; do
+        mkdir -p "$root$(dirname "$library")"
+        cp -L "$library" "$root$library"
+    done
+    if unshare --map-root-user --net --root="$root" "/$name/flowdistill" --version > /dev/null 2>&1; then
+        unshare --map-root-user --net --root="$root" "/$name/flowdistill" run "/$experiment" --quiet --out /tmp > /dev/null
+        echo "$target: runs an experiment in a root of its own"
+    else
+        "$run" run "$out/$experiment" --quiet --out "$root/tmp" > /dev/null
+        echo "$target: runs an experiment; SKIPPED: no root of its own could be had"
+    fi
+    rm -rf "${root:?}"
+}
+
 for target in $targets; do
     cargo zigbuild --locked --release --features "$features" --target "$target.$glibc" --bin flowdistill
     binary=${CARGO_TARGET_DIR:-target}/$target/release/flowdistill
@@ -40,11 +60,13 @@ for target in $targets; do
     mkdir -p "$out/$name/completions" "$out/$name/man"
     cp "$binary" README.md CHANGELOG.md CITATION.cff LICENSE-APACHE LICENSE-MIT "$out/$name/"
     cp -r docs experiments python "$out/$name/"
+    mkdir "$out/$name/examples"
+    cp -r examples/slurm "$out/$name/examples/"
     if [ "$target" = "$(uname -m)-unknown-linux-gnu" ]; then
         run="$out/$name/flowdistill"
         "$run" man --quiet --out "$out/$name/man"
         for shell in bash zsh fish; do "$run" completions "$shell" > "$out/$name/completions/flowdistill.$shell"; done
-        "$run" run "$out/$name/experiments/ladder_banana.ron" --quiet --out "$out/trial" --force > /dev/null
+        trial
     fi
     tar -C "$out" --sort=name --owner=0 --group=0 --numeric-owner -czf "$out/$name.tar.gz" "$name"
     (cd "$out" && sha256sum "$name.tar.gz" > "$name.tar.gz.sha256")
