@@ -2,6 +2,7 @@
 
 use crate::flow::{FrozenModel, Method, Orientation};
 use crate::memory;
+use crate::ops::map::Ways;
 use crate::ops::real::Real;
 use crate::seed::Seed;
 use serde::Serialize;
@@ -12,7 +13,9 @@ use std::time::Instant;
 pub struct Throughput {
     /// `teacher` or `student`.
     pub model: &'static str,
-    /// How its draws are computed: `one pass`, `cached inversion` or `one pass per dimension`.
+    /// How its draws are computed: of a student `one pass`; of a teacher whose layers go variable by variable `one pass per dimension` (or
+    /// `per group`) and `cached inversion`; `one pass back` of one whose layers have formulas for both directions, such as coupling layers;
+    /// `solved equations` where one is solved step by step; and what these make together.
     pub method: &'static str,
     /// Draws in each call.
     pub batch: usize,
@@ -56,12 +59,9 @@ pub fn measure<F: Real>(
 ) -> Vec<Throughput> {
     let at_middle = model.at(&model.middle());
     let model = at_middle.as_ref().unwrap_or(model);
-    let methods: &[(Method, &'static str)] = match model.orientation() {
-        Orientation::Sampling => &[(Method::Cached, "one pass")],
-        Orientation::Density => &[(Method::Passes, "one pass per dimension"), (Method::Cached, "cached inversion")],
-    };
+    let variables = model.dim() - model.space().given;
     let mut rows = Vec::new();
-    for &(method, label) in methods {
+    for &(method, label) in methods(model.orientation(), model.ways(), variables) {
         for &batch in batches {
             let Rate { draws_per_second, estimated, peak_memory } = rate(model, method, batch, LONGEST_SECONDS);
             rows.push(Throughput {
@@ -77,6 +77,22 @@ pub fn measure<F: Real>(
         }
     }
     rows
+}
+
+/// The ways in which a model of so many variables is drawn from, and what they are called.
+fn methods(orientation: Orientation, ways: Ways, variables: usize) -> &'static [(Method, &'static str)] {
+    let [there, back] = ways.solved;
+    match (orientation, ways.passes_back, back) {
+        (Orientation::Sampling, ..) if there => &[(Method::Cached, "solved equations")],
+        (Orientation::Sampling, ..) => &[(Method::Cached, "one pass")],
+        (_, 0 | 1, false) => &[(Method::Cached, "one pass back")],
+        (_, 0 | 1, true) => &[(Method::Cached, "solved equations")],
+        (_, _, true) => &[(Method::Passes, "passes and equations"), (Method::Cached, "cached, equations")],
+        (_, passes, false) if passes < variables => {
+            &[(Method::Passes, "one pass per group"), (Method::Cached, "cached inversion")]
+        }
+        _ => &[(Method::Passes, "one pass per dimension"), (Method::Cached, "cached inversion")],
+    }
 }
 
 struct Rate {
@@ -121,24 +137,28 @@ fn rate<F: Real>(model: &FrozenModel<F>, method: Method, batch: usize, longest: 
 
 /// What a person should know about the student's advantage at the largest batch, in one sentence; none without both models.
 pub fn verdict(rows: &[Throughput]) -> Option<String> {
-    let find = |method: &str| rows.iter().filter(|row| row.method == method).max_by_key(|row| row.batch);
-    let (student, cached) = (find("one pass")?, find("cached inversion")?);
-    let raw = student.draws_per_second / cached.draws_per_second;
-    let effective = match (student.effective_per_second, cached.effective_per_second) {
-        (Some(student), Some(cached)) => student / cached,
+    let largest = |name: &str| rows.iter().filter(|row| row.model == name).map(|row| row.batch).max();
+    // The quickest way of each at its largest batch.
+    let find = |name: &str| {
+        let batch = largest(name)?;
+        let there = rows.iter().filter(|row| row.model == name && row.batch == batch);
+        there.max_by(|a, b| a.draws_per_second.total_cmp(&b.draws_per_second))
+    };
+    let (student, teacher) = (find("student")?, find("teacher")?);
+    let raw = student.draws_per_second / teacher.draws_per_second;
+    let effective = match (student.effective_per_second, teacher.effective_per_second) {
+        (Some(student), Some(teacher)) => student / teacher,
         _ => raw,
     };
-    let batch = student.batch;
+    let (batch, method) = (student.batch, teacher.method);
     let compared = format!("{raw:.2}× the draws and {effective:.2}× the effective draws of");
     Some(if effective < NEARLY {
         format!(
-            "at batch {batch} the teacher with cached inversion is about as fast: the student gives {compared} it; \
+            "at batch {batch} the teacher with {method} is about as fast: the student gives {compared} it; \
              draw from the teacher"
         )
     } else {
-        format!(
-            "at batch {batch} the student gives {compared} the teacher with cached inversion; draw from the student"
-        )
+        format!("at batch {batch} the student gives {compared} the teacher with {method}; draw from the student")
     })
 }
 
@@ -148,15 +168,46 @@ const NEARLY: f64 = 1.5;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{Flow, FlowConfig, Model, Standardisation};
+    use crate::conditioner::{Split, Structure};
+    use crate::flow::{
+        ContinuousSpec, Flow, FlowConfig, LayerSpec, Layers, MaskedSpec, Model, ResidualSpec, Standardisation,
+    };
     use crate::target::Constraint;
 
     fn model(orientation: Orientation) -> FrozenModel<f32> {
-        let config = FlowConfig { layers: 1.into(), hidden: vec![8], ..FlowConfig::default() };
+        of_layers(Layers::Count(1), orientation)
+    }
+
+    fn of_layers(layers: Layers, orientation: Orientation) -> FrozenModel<f32> {
+        let config = FlowConfig { layers, hidden: vec![8], ..FlowConfig::default() };
         let flow = Flow::new(&Default::default(), 2, &config, orientation, &Seed(1).stream("init")).expect("a flow");
         let names = vec!["x".into(), "y".into()];
         let (standardisation, constraint) = (Standardisation::identity(2), Constraint::default());
         Model { flow, standardisation, names, columns: Default::default(), constraint, held_out: Vec::new() }.freeze()
+    }
+
+    #[test]
+    fn ways_of_drawing_are_called_what_they_are() {
+        let masked = |structure| LayerSpec::Masked(MaskedSpec { structure: Some(structure), ..MaskedSpec::default() });
+        let hidden = Some(vec![4]);
+        let residual = LayerSpec::Residual(ResidualSpec { hidden: hidden.clone(), contraction: 0.9 });
+        let continuous = LayerSpec::Continuous(ContinuousSpec { hidden, tolerance: 1e-3 });
+        let [coupling, each] = [Structure::Coupling(Split::Halves), Structure::Autoregressive].map(masked);
+        for (layers, teacher, student) in [
+            (vec![each.clone()], &["one pass per dimension", "cached inversion"][..], "one pass"),
+            (vec![coupling.clone(), LayerSpec::Radial], &["one pass back"], "one pass"),
+            (vec![LayerSpec::Planar], &["solved equations"], "one pass"),
+            (vec![coupling, residual], &["solved equations"], "one pass"),
+            (vec![continuous], &["solved equations"], "solved equations"),
+            (vec![each, LayerSpec::Planar], &["passes and equations", "cached, equations"], "one pass"),
+        ] {
+            let of = |orientation| {
+                let model = of_layers(Layers::Listed(layers.clone()), orientation);
+                methods(orientation, model.ways(), 2).iter().map(|(_, label)| *label).collect::<Vec<_>>()
+            };
+            assert_eq!(of(Orientation::Density), teacher, "{layers:?}");
+            assert_eq!(of(Orientation::Sampling), [student], "{layers:?}");
+        }
     }
 
     #[test]
@@ -174,6 +225,7 @@ mod tests {
         rows.extend(measure("student", &model(Orientation::Sampling), &[1, 32], Some(0.5)));
         let cached = rows.iter().position(|row| row.method == "cached inversion" && row.batch == 32).expect("measured");
         let student = rows.len() - 1;
+        rows.iter_mut().filter(|row| row.method.starts_with("one pass per")).for_each(|row| row.draws_per_second = 1.0);
         (rows[cached].draws_per_second, rows[cached].effective_per_second) = (100.0, Some(100.0));
         (rows[student].draws_per_second, rows[student].effective_per_second) = (200.0, Some(100.0));
         let text = verdict(&rows).expect("a verdict");

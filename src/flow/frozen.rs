@@ -5,7 +5,7 @@ use super::{Base, Flow, Orientation};
 use crate::ops::autoregressive::{Buffers, Record};
 use crate::ops::chunks::{chunk_rows, for_each_piece, to_lanes, to_rows, Chunk};
 use crate::ops::linear::folded;
-use crate::ops::map::Map;
+use crate::ops::map::{Map, Ways};
 use crate::ops::pool::{Lent, Pool};
 use crate::ops::real::Real;
 use crate::ops::Kernels;
@@ -74,6 +74,11 @@ impl<F: Real> FrozenFlow<F> {
     /// Which direction takes one pass.
     pub fn orientation(&self) -> Orientation {
         self.orientation
+    }
+
+    /// How its two directions go.
+    pub fn ways(&self) -> Ways {
+        self.maps.iter().map(Map::ways).fold(Ways::default(), Ways::and)
     }
 
     /// The base density.

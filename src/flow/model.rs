@@ -2,6 +2,7 @@
 
 use super::{Flow, FrozenFlow, Method, Orientation, Standardisation};
 use crate::data::Columns;
+use crate::ops::map::Ways;
 use crate::ops::real::Real;
 use crate::seed::Stream;
 use crate::target::{Constraint, Density, Fatal, Faults};
@@ -136,6 +137,11 @@ impl<F: Real> FrozenModel<F> {
     /// Which direction takes one pass.
     pub fn orientation(&self) -> Orientation {
         self.flow.orientation()
+    }
+
+    /// How its two directions go.
+    pub fn ways(&self) -> Ways {
+        self.flow.ways()
     }
 
     /// The numbers that one draw takes: what is given, in the flow's coordinates, and standard normals.

@@ -21,6 +21,29 @@ pub enum Map<E, M> {
     Joint(JointMap<E>),
 }
 
+/// How the two directions of maps go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ways {
+    /// The passes of a network that the other direction takes as it is usually computed.
+    pub passes_back: usize,
+    /// Whether an equation is solved step by step on the way there, and on the way back.
+    pub solved: [bool; 2],
+}
+
+impl Default for Ways {
+    fn default() -> Self {
+        Self { passes_back: 1, solved: [false; 2] }
+    }
+}
+
+impl Ways {
+    /// Those of two maps, one after the other.
+    pub fn and(self, other: Self) -> Self {
+        let solved = [0, 1].map(|way| self.solved[way] || other.solved[way]);
+        Self { passes_back: self.passes_back.max(other.passes_back), solved }
+    }
+}
+
 impl<E: Real, M: Transform> Map<E, M> {
     /// A map of these columns at once from the values of its tensors.
     pub fn joint(joint: Joint, columns: Arc<[usize]>, tensors: Vec<Vec<E>>) -> Self {
@@ -45,6 +68,15 @@ impl<E: Real, M: Transform> Map<E, M> {
             Map::Masked(map) => map.work(),
             Map::Linear(map) => map.variables() * map.variables(),
             Map::Joint(map) => map.work(),
+        }
+    }
+
+    /// How its two directions go.
+    pub fn ways(&self) -> Ways {
+        match self {
+            Map::Masked(map) => Ways { passes_back: map.network().network().groups(), ..Ways::default() },
+            Map::Linear(_) => Ways::default(),
+            Map::Joint(map) => Ways { solved: map.is_solved(), ..Ways::default() },
         }
     }
 

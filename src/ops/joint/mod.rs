@@ -177,6 +177,11 @@ impl<E: Real> JointMap<E> {
         self.kind == *kind && Arc::ptr_eq(&self.columns, columns)
     }
 
+    /// Whether its images, and the points whose images they are, are found step by step.
+    pub fn is_solved(&self) -> [bool; 2] {
+        [matches!(self.kind, Kind::Continuous(_)), !matches!(self.kind, Kind::Radial)]
+    }
+
     /// The values of its tensors.
     pub fn tensors(&self) -> &[Vec<E>] {
         &self.tensors
