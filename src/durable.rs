@@ -1,6 +1,7 @@
 //! Files that are written whole or not at all: to a temporary name beside them, synced, then renamed.
 
 use crate::error::{Error, Result};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ pub fn is_draft(name: &str) -> bool {
 /// # Errors
 /// If the system refuses.
 pub fn sync_folder(path: &Path) -> Result<()> {
-    match std::fs::File::open(path) {
+    match File::open(path) {
         Ok(folder) => folder.sync_all().map_err(|error| Error::output(path, error)),
         Err(_) => Ok(()),
     }
@@ -39,7 +40,7 @@ pub fn abandon_drafts() {
     let drafts = drafts();
     for path in drafts.iter() {
         // One that has become its file, or cannot be removed: nothing is left to be done.
-        let _ = std::fs::remove_file(path);
+        let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     }
     // No other draft can begin while the list is held, which it is to the end.
     std::mem::forget(drafts);
@@ -146,6 +147,8 @@ impl Write for Draft {
 pub struct DraftFolder {
     path: PathBuf,
     draft: TempDir,
+    // After the folder, so that none is on the disk that is not in the list.
+    _listed: Listed,
 }
 
 impl DraftFolder {
@@ -166,33 +169,75 @@ impl DraftFolder {
         builder.prefix(DRAFT.0).suffix(DRAFT.1);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        Ok(Self { path: path.to_path_buf(), draft: builder.tempdir_in(parent).map_err(refuse)? })
+        let mut drafts = drafts();
+        let draft = builder.tempdir_in(parent).map_err(refuse)?;
+        drafts.push(draft.path().to_path_buf());
+        let _listed = Listed(draft.path().to_path_buf());
+        Ok(Self { path: path.to_path_buf(), draft, _listed })
     }
 
-    /// Writes one of its files, `/` between the folders that it is in.
+    /// Writes one of its files to the disk, `/` between the folders that it is in.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let place = self.draft.path().join(name);
-        let written =
-            place.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&place, bytes));
+        let made = place.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| File::create(&place));
+        let written = made.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
         written.map_err(|error| Error::output(&self.path, error))
     }
 
-    /// Makes the folder appear under its name.
+    /// Makes the folder appear under its name, in one step with the going of what was there where the system can do that.
     ///
     /// # Errors
     /// If something cannot be moved.
     pub fn commit(self) -> Result<()> {
-        let Self { path, draft } = self;
+        let Self { path, draft, .. } = self;
         let refuse = |error| Error::output(&path, error);
+        sync_folders(draft.path())?;
         if path.exists() {
-            std::fs::remove_dir_all(&path).map_err(refuse)?;
+            // The old one goes with the draft, whose place it has now.
+            exchange(draft.path(), &path).map_err(refuse)?;
+        } else {
+            std::fs::rename(draft.path(), &path).map_err(refuse)?;
+            let _moved = draft.keep();
         }
-        std::fs::rename(draft.keep(), &path).map_err(refuse)?;
         path.parent().filter(|parent| *parent != Path::new("")).map_or(Ok(()), sync_folder)
     }
+}
+
+/// Makes the names in a folder and in those inside of it durable.
+fn sync_folders(path: &Path) -> Result<()> {
+    let refuse = |error| Error::output(path, error);
+    for entry in std::fs::read_dir(path).map_err(refuse)? {
+        let entry = entry.map_err(refuse)?;
+        if entry.file_type().map_err(refuse)?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    sync_folder(path)
+}
+
+/// Has two folders take each other's place.
+fn exchange(new: &Path, old: &Path) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{renameat_with, RenameFlags, CWD};
+        use rustix::io::Errno;
+        match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+            // The file system cannot do it.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            done => return done.map_err(Into::into),
+        }
+    }
+    let aside = new.with_extension(format!("old{}", DRAFT.1));
+    std::fs::rename(old, &aside)?;
+    if let Err(error) = std::fs::rename(new, old) {
+        // What was there is put back; if that fails, too, the first failure is what there is to say.
+        let _ = std::fs::rename(&aside, old);
+        return Err(error);
+    }
+    std::fs::rename(&aside, new)
 }
 
 /// Writes a whole file at once.
@@ -203,4 +248,37 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut draft = Draft::create(path)?;
     draft.write_all(bytes).map_err(|error| Error::output(path, error))?;
     draft.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_takes_the_place_of_another_whole_or_not_at_all() {
+        let at = tempfile::tempdir().expect("a folder");
+        let path = at.path().join("store");
+        let write = |text: &str| {
+            let draft = DraftFolder::create(&path, "mark").expect("a draft");
+            draft
+                .write("mark", b"")
+                .and_then(|()| draft.write(&format!("in/{text}"), text.as_bytes()))
+                .expect("written");
+            draft
+        };
+        let names = |path: &Path| {
+            let entries = std::fs::read_dir(path).expect("listed").map(|entry| entry.expect("one").file_name());
+            let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+            names.sort();
+            names
+        };
+        for text in ["first", "second"] {
+            drop(write("never"));
+            write(text).commit().expect("there");
+            assert_eq!(names(at.path()), ["store"], "nothing is left beside it");
+            assert_eq!(names(&path.join("in")), [text], "and nothing of the one before");
+        }
+        std::fs::create_dir(at.path().join("other")).expect("made");
+        assert!(DraftFolder::create(&at.path().join("other"), "mark").is_err());
+    }
 }
