@@ -2,6 +2,7 @@
 
 mod runs;
 
+use super::figures::{Format, LARGEST_RECORD};
 use super::Global;
 use crate::error::{Error, Result};
 use crate::evaluate::throughput::{measure, verdict, Throughput};
@@ -23,19 +24,16 @@ pub struct Options {
     batch: Vec<u32>,
     /// How the table of several runs is written
     #[arg(long, value_enum, default_value = "text")]
-    format: runs::Format,
+    format: Format,
 }
-
-/// The longest record of a run that is read.
-const LARGEST_RECORD: u64 = 1 << 26;
 
 /// The largest batch size that is measured.
 const LARGEST: u32 = 1 << 22;
 
 pub fn execute(options: &Options, global: &Global) -> Result<()> {
     let [run] = options.run.as_slice() else {
-        let format = if global.json { runs::Format::Json } else { options.format };
-        return super::print(&runs::table(&options.run, format)?);
+        let format = if global.json { Format::Json } else { options.format };
+        return super::print(&runs::table(&options.run)?.written(format)?);
     };
     if let Some(bad) = options.batch.iter().find(|&&batch| batch == 0 || batch > LARGEST) {
         return Err(Error::invalid(format!("--batch lists {bad}; 1 to {LARGEST} is right")));

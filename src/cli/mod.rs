@@ -4,6 +4,7 @@ mod check;
 mod compare;
 mod evaluate;
 mod fault;
+mod figures;
 mod log_prob;
 mod merge;
 mod new;

@@ -3,6 +3,7 @@
 mod points;
 mod table;
 
+use super::figures::Format;
 use super::run::Options;
 use super::shard::Asked;
 use super::{signals, Global};
@@ -77,9 +78,10 @@ fn finish(folder: &Path, points: &[Point], faults: &[(String, String)], global: 
     let table = Table::of(folder, points, faults);
     table.write(folder)?;
     match global.json {
-        true => super::print(&format!("{}\n", table.to_json()))?,
+        true => super::print(&table.written(Format::Json)?)?,
         false => {
-            super::print(&format!("{}\nThe table is in {}\n", table.to_markdown(), folder.join(table::CSV).display()))?
+            let (text, csv) = (table.written(Format::Markdown)?, folder.join(table::CSV));
+            super::print(&format!("{text}\nThe table is in {}\n", csv.display()))?
         }
     }
     match table.unfinished {
