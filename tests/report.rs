@@ -171,7 +171,8 @@ fn a_students_lost_mode_is_the_first_thing_to_be_seen() {
     assert_eq!(attribute(&picture, "data-model"), "student");
     assert!((right - model).abs() > 0.2, "{right} {model}");
     assert!(picture.contains("class=\"lack\""), "nothing is shaded");
-    // The densities of a problem in the plane, side by side.
+    // The densities of a problem in the plane, side by side; what the target's took is on record.
+    assert_eq!(run["picture_evaluations"], 72 * 72);
     let whose: Vec<String> =
         pictures(&page).iter().filter(|it| it.contains("data-whose")).map(|it| attribute(it, "data-whose")).collect();
     assert_eq!(whose, ["target", "student"]);
@@ -234,6 +235,18 @@ fn a_teachers_missing_bump_is_the_first_thing_to_be_seen() {
     let alone = std::fs::read_to_string(folder.path().join("first.svg")).expect("a picture");
     assert_eq!(attribute(&alone, "data-column"), "bumps <2>");
     assert!(alone.contains("<style>"));
+    assert!(!page.contains("Not in the pictures"));
+    // What is wanting is said.
+    std::fs::rename(folder.path().join("rows.csv"), folder.path().join("gone.csv")).expect("moved");
+    assert!(flowdistill(folder.path(), &["report", "runs/bumps"]).status.success());
+    let page = std::fs::read_to_string(run.join("report.html")).expect("a page");
+    check(&page);
+    assert!(
+        page.contains("<h2>Not in the pictures</h2>") && page.contains("held-out rows, and the target: "),
+        "{page:.4000}"
+    );
+    assert!(page.contains("rows.csv"), "{page:.4000}");
+    std::fs::rename(folder.path().join("gone.csv"), folder.path().join("rows.csv")).expect("moved");
     assert_eq!(flowdistill(folder.path(), &["report", "."]).status.code(), Some(2));
 
     // Several runs beside each other.
@@ -247,10 +260,11 @@ fn a_teachers_missing_bump_is_the_first_thing_to_be_seen() {
         .lines()
         .nth(1)
         .is_some_and(|line| line.starts_with("runs/bumps") && line.contains("not trusted")));
-    assert!(table("markdown").starts_with("| run | verdict | ESS/N |"));
+    // What no run has is left out for people.
+    assert!(table("markdown").starts_with("| run | verdict | test log density |"));
     let csv = table("csv");
     let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
-    assert!(lines.len() == 3 && lines.iter().all(|line| line.len() == 10), "{csv}");
+    assert!(lines.len() == 3 && lines.iter().all(|line| line.len() == 11), "{csv}");
     let list: Value = serde_json::from_str(&table("json")).expect("JSON");
     assert_eq!(list[0]["test_log_prob"], list[1]["test_log_prob"]);
     assert!(list[0]["ess"].is_null() && list[0]["verdict"] == "not trusted", "{list}");

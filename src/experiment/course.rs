@@ -206,6 +206,7 @@ impl<'a> Course<'a> {
             draws: self.evidence.as_ref().map_or(&[][..], |found| found.drawn.draws.as_slice()),
             source: self.record.certificate.as_ref().and_then(|certificate| certificate.source.as_deref()),
         });
+        self.record.picture_evaluations = self.looks.evaluated;
         if !self.looks.samples.is_empty() {
             pictures::write(&self.looks, &folder.next(LOOKS))?;
             self.pend(LOOKS);

@@ -104,7 +104,7 @@ pub(super) fn gather(found: &Found) -> Looks {
     let in_the_plane = dim == 2 && any.space().given == 0 && any.columns().is_plain();
     if in_the_plane && matches!(any.constraint(), Constraint::Identity) && !looks.samples.is_empty() {
         looks.plane = [looks.range(0), looks.range(1)];
-        looks.rasters = rasters(found.plan, &looks, teacher.as_ref(), student.as_ref());
+        draw_rasters(found.plan, &mut looks, teacher.as_ref(), student.as_ref());
     }
     looks
 }
@@ -125,32 +125,37 @@ fn beside(model: &FrozenModel<f64>, plan: Option<&Plan>, data: Option<&[f64]>) -
 }
 
 /// The densities on even cells of the plane. A target that is somebody else's program is not asked for a picture.
-fn rasters(
+fn draw_rasters(
     plan: Option<&Plan>,
-    looks: &Looks,
+    looks: &mut Looks,
     teacher: Option<&FrozenModel<f64>>,
     student: Option<&FrozenModel<f64>>,
-) -> Vec<Raster> {
+) {
     let [x, y] = looks.plane;
     let place = |[low, high]: [f64; 2], k: usize| low + (k as f64 + 0.5) / SIDE as f64 * (high - low);
     let points: Vec<f64> = (0..SIDE * SIDE).flat_map(|k| [place(x, k % SIDE), place(y, k / SIDE)]).collect();
     let count = SIDE * SIDE;
-    let mut all = Vec::new();
+    let mut rasters = Vec::new();
     let mut put = |who: Who, values: Vec<f64>| {
         let largest = values.iter().copied().filter(|value| value.is_finite()).fold(f64::NEG_INFINITY, f64::max);
         if largest.is_finite() {
             // Densities that are not seen are not told apart.
             let relative = |value: f64| if value.is_nan() { LEAST } else { (value - largest).max(LEAST) };
-            all.push(Raster { who, log_density: values.into_iter().map(|value| relative(value) as f32).collect() });
+            let log_density = values.into_iter().map(|value| relative(value) as f32).collect();
+            rasters.push(Raster { who, log_density });
         }
     };
-    if let Some(target) = plan.filter(|plan| plan.native.is_none()).and_then(|plan| plan.target.as_deref()) {
+    let target = plan.and_then(|plan| plan.target.as_deref());
+    if let Some(target) = target.filter(|_| plan.is_some_and(|plan| plan.native.is_none())) {
         let (mut values, mut faults) = (vec![0.0; count], Faults::default());
         let evaluated = evaluate_in_pieces(target.uncounted(), &points, &mut values, None, &mut faults);
         faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
         if evaluated.is_ok() {
             put(Who::Target, values);
         }
+        looks.evaluated = count as u64;
+    } else if target.is_some() {
+        looks.missing.push(format!("the target's density: {OF_OTHERS}"));
     }
     for (who, model) in [(Who::Teacher, teacher), (Who::Student, student)] {
         if let Some(model) = model {
@@ -159,8 +164,11 @@ fn rasters(
             put(who, values);
         }
     }
-    all
+    looks.rasters = rasters;
 }
+
+/// Why there is no density of a target that is somebody else's program.
+const OF_OTHERS: &str = "its code is a library or a program of its own, which is not asked for a picture";
 
 /// The least of the log densities that are kept, relative to the largest.
 const LEAST: f64 = -60.0;
@@ -171,6 +179,10 @@ struct Header {
     names: Vec<String>,
     source: String,
     plane: [[f64; 2]; 2],
+    #[serde(default)]
+    missing: Vec<String>,
+    #[serde(default)]
+    evaluated: u64,
 }
 
 /// Writes it.
@@ -181,7 +193,8 @@ pub(super) fn write(looks: &Looks, path: &Path) -> Result<()> {
     let of_draws = looks.samples.iter().map(|it| (format!("draws.{}", it.who.name()), it.values.clone()));
     let of_densities = looks.rasters.iter().map(|it| (format!("density.{}", it.who.name()), it.log_density.clone()));
     let tensors: Vec<(String, Vec<f32>)> = of_draws.chain(of_densities).collect();
-    let header = Header { names: looks.names.clone(), source: looks.source.clone(), plane: looks.plane };
+    let Looks { names, source, plane, missing, evaluated, .. } = looks.clone();
+    let header = Header { names, source, plane, missing, evaluated };
     save(path, &tensors, &header)
 }
 
@@ -191,13 +204,13 @@ pub(super) fn write(looks: &Looks, path: &Path) -> Result<()> {
 /// If the file is not one of these.
 pub(super) fn read(path: &Path) -> Result<Looks> {
     let file = load::<Header>(path)?;
-    let Header { names, source, plane } = file.header;
+    let Header { names, source, plane, missing, evaluated } = file.header;
     let refuse = |what: &str| Error::input(path, format!("{what}: not written by this program"));
     let ends = plane.iter().flatten();
     if names.is_empty() || ends.clone().any(|end| !end.is_finite()) {
         return Err(refuse("has no columns, or a plane without ends"));
     }
-    let mut looks = Looks { names, source, plane, ..Looks::default() };
+    let mut looks = Looks { names, source, plane, missing, evaluated, ..Looks::default() };
     for who in Who::ALL {
         if let Some(values) = file.tensors.get(&format!("draws.{}", who.name())) {
             if values.is_empty() || !values.len().is_multiple_of(looks.width()) {

@@ -91,6 +91,8 @@ pub struct Record {
     pub attempts: Vec<Attempted>,
     /// Points at which the target was evaluated, from the survey to the certificate.
     pub evaluations: Evaluations,
+    /// Points at which it was evaluated besides, for a picture of its density.
+    pub picture_evaluations: u64,
     /// The modes of the target that were found, where the run is left to the program.
     pub modes: Vec<ModeMass>,
     /// What draws say of each parameter.
@@ -244,6 +246,9 @@ impl Record {
             if !self.inputs.is_empty() {
                 map.insert("inputs".into(), json!(self.inputs));
             }
+            if self.picture_evaluations > 0 {
+                map.insert("picture_evaluations".into(), json!(self.picture_evaluations));
+            }
             if !self.attempts.is_empty() {
                 map.insert("attempts".into(), json!(self.attempts));
             }
@@ -358,10 +363,14 @@ impl Record {
         }
         if self.evaluations.total() > 0 {
             let Evaluations { values, gradients } = self.evaluations;
+            let more = match self.picture_evaluations {
+                0 => String::new(),
+                more => format!("; {more} times more for the picture of its density"),
+            };
+            let all = values + gradients;
             writeln!(
                 out,
-                "\nthe target was evaluated {} times in all, {gradients} of them with its gradient",
-                values + gradients
+                "\nthe target was evaluated {all} times in all, {gradients} of them with its gradient{more}"
             )?;
         }
         for StageRecord { name, trained, .. } in &self.stages {

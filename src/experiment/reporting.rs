@@ -59,11 +59,30 @@ fn again(folder: &Path, record: &Value) -> Result<Looks> {
         path.exists().then(|| Model::load(&path)).transpose()
     };
     let (teacher, student) = (model(TEACHER)?, model(STUDENT)?);
+    let mut missing = Vec::new();
+    for (name, found) in [(TEACHER, &teacher), (STUDENT, &student)] {
+        if found.is_none() && record["files"][name].is_string() {
+            missing.push(format!("draws of {name}: it is not in the folder any more"));
+        }
+    }
     // Code of others is not run for a picture, and data may have gone.
     let path = folder.join(RESOLVED);
-    let plan = Spec::read(&path).and_then(|(spec, _)| Plan::new(spec, &path)).ok();
     let dim = teacher.as_ref().or(student.as_ref()).map(|model| model.names.len());
-    let plan = plan.filter(|plan| Some(plan.dim) == dim);
+    let plan = Spec::read(&path).and_then(|(spec, _)| Plan::new(spec, &path)).and_then(|plan| {
+        let others =
+            |dim| Error::input(&path, format!("it is about {} coordinates, the models are about {dim}", plan.dim));
+        match dim {
+            Some(dim) if dim != plan.dim => Err(others(dim)),
+            _ => Ok(plan),
+        }
+    });
+    let plan = match plan {
+        Ok(plan) => Some(plan),
+        Err(error) => {
+            missing.push(format!("held-out rows, and the target: {error}"));
+            None
+        }
+    };
     let mut draws = pictures::draws_in(&folder.join(DRAWS));
     if dim.is_none_or(|dim| !draws.len().is_multiple_of(dim.max(1))) {
         draws.clear();
@@ -71,7 +90,7 @@ fn again(folder: &Path, record: &Value) -> Result<Looks> {
     let source = record["certificate"]["independent_look"].as_str();
     let seed = Seed(record["seed"].as_u64().unwrap_or(1));
     let (plan, draws, judged_by) = (plan.as_ref(), draws.as_slice(), None);
-    Ok(pictures::gather(&Found {
+    let mut looks = pictures::gather(&Found {
         plan,
         seed,
         teacher: teacher.as_ref(),
@@ -79,5 +98,7 @@ fn again(folder: &Path, record: &Value) -> Result<Looks> {
         judged_by,
         draws,
         source,
-    }))
+    });
+    missing.append(&mut looks.missing);
+    Ok(Looks { missing, ..looks })
 }

@@ -76,6 +76,7 @@ pub(super) fn course_of(
         throughput: Vec::new(),
         attempts: Vec::new(),
         evaluations: Default::default(),
+        picture_evaluations: 0,
         modes: Vec::new(),
         parameters: Vec::new(),
         parameters_from: String::new(),

@@ -90,6 +90,10 @@ pub struct Looks {
     pub rasters: Vec<Raster>,
     /// … and its ends along each axis.
     pub plane: [[f64; 2]; 2],
+    /// What could not be gathered, and why.
+    pub missing: Vec<String>,
+    /// Points at which the target was evaluated for its density alone.
+    pub evaluated: u64,
 }
 
 impl Looks {
@@ -106,6 +110,16 @@ impl Looks {
     /// What the models are held against first of all.
     pub fn reference(&self) -> Option<&Sample> {
         self.of(Who::Data).or_else(|| self.of(Who::Independent))
+    }
+
+    /// How much wider kernels are than usual: the same for all sides, or the one of fewer rows would look flatter than it is.
+    pub fn wider(&self) -> f64 {
+        let fewest = self.samples.iter().map(|sample| sample.rows(self.width())).min().unwrap_or(0);
+        if fewest < FEW {
+            2.0
+        } else {
+            1.0
+        }
     }
 
     /// The range of a column that is shown: all of it, unless a few draws lie far out, which are left out then.
@@ -150,3 +164,5 @@ impl Looks {
 const FAR: f64 = 0.003;
 /// … where all of them would take so many times the room of the others.
 const MOST_ROOM: f64 = 1.7;
+/// Fewer rows than these are smoothed more.
+const FEW: usize = 1_500;

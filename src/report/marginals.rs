@@ -13,7 +13,7 @@ const MOST: usize = 12;
 
 fn bins(sample: &Sample, looks: &Looks, column: usize, axis: Axis) -> Bins {
     let bins = Bins::of(sample.column(column, looks.width()), axis.low, axis.high, BINS);
-    bins.smooth(if sample.rows(looks.width()) < 1_500 { 2.0 * SMOOTH } else { SMOOTH })
+    bins.smooth(SMOOTH * looks.wider())
 }
 
 fn middles(bins: &Bins) -> impl Iterator<Item = (f64, f64)> + '_ {

@@ -57,7 +57,11 @@ fn top(record: &Value) -> String {
 fn what_next(record: &Value) -> String {
     let steps: String = words::next(record)
         .into_iter()
-        .map(|(why, command)| format!("<p>{}</p><pre><code>{}</code></pre>", escaped(&why), escaped(&command)))
+        .map(|(why, command)| {
+            // Lines end between words, not inside of an option.
+            let words: Vec<String> = command.split(' ').map(|word| format!("<span>{}</span>", escaped(word))).collect();
+            format!("<p>{}</p><pre><code>{}</code></pre>", escaped(&why), words.join(" "))
+        })
         .collect();
     if steps.is_empty() {
         return steps;
@@ -106,17 +110,19 @@ fn legend(looks: &Looks) -> String {
     format!("<ul class=\"keys\">{}</ul>", pairs::keys(looks).into_iter().map(entry).collect::<String>())
 }
 
-fn of_draws(looks: &Looks, worst: &Worst) -> String {
+fn of_draws(looks: &Looks, worst: &Worst, record: &Value) -> String {
     let mut out = String::new();
     let legend = legend(looks);
     if let Some(pairs::First { titles, words, column, pair, .. }) = pairs::first(looks, worst) {
         let deviates = worst.marginal.iter().flatten().any(|(wrong, ..)| *wrong >= super::worst::LITTLE)
             || worst.pair.is_some_and(|(_, wrong, ..)| wrong >= super::worst::LITTLE);
         let compared = worst.marginal.iter().flatten().next().is_some();
-        let heading = match (compared, deviates) {
-            (_, true) => "Where it is most wrong",
-            (true, false) => "Nothing to be seen that is wrong",
-            (false, false) => "The draws",
+        let trusted = record["verdict"] == "trusted";
+        let heading = match (compared, deviates, trusted) {
+            (_, true, _) => "Where it is most wrong",
+            (true, false, true) => "Nothing to be seen that is wrong",
+            (true, false, false) => "What is wrong is not seen in one or two columns",
+            (false, false, _) => "The draws",
         };
         let shading = if deviates { " Shaded: what the model lacks (blue) and has too much of (red)." } else { "" };
         let region =
@@ -160,7 +166,12 @@ fn of_draws(looks: &Looks, worst: &Worst) -> String {
 fn pictures(of: &Sources) -> String {
     let mut out = String::new();
     if let Some(looks) = of.looks.filter(|looks| looks.width() > 0 && !looks.samples.is_empty()) {
-        out.push_str(&of_draws(looks, &worst(looks)));
+        out.push_str(&of_draws(looks, &worst(looks), of.record));
+    }
+    let missing = of.looks.map_or(&[][..], |looks| looks.missing.as_slice());
+    if !missing.is_empty() {
+        let items: String = missing.iter().map(|what| format!("<li>{}</li>", escaped(what))).collect();
+        out.push_str(&format!("<h2>Not in the pictures</h2>\n<ul class=\"soft\">{items}</ul>\n"));
     }
     let mut beside = Vec::new();
     if let Some((svg, words)) = bars::modes(of.record) {

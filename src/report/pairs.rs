@@ -11,6 +11,8 @@ const MOST: usize = 8;
 const SIDE: usize = 44;
 /// The width of the kernel that is laid over draws, in cells.
 const SMOOTH: f64 = 1.1;
+/// The widest, beyond which a gap between two modes is filled.
+const WIDEST: f64 = 3.0;
 /// The regions that are shown: the smallest that hold these shares of the draws.
 const REGIONS: [f64; 2] = [0.5, 0.95];
 
@@ -20,8 +22,7 @@ fn mass(frame: &Frame, looks: &Looks, sample: &Sample, [i, j]: [usize; 2], wider
     let points = sample.column(i, width).zip(sample.column(j, width)).map(|(x, y)| [x, y]);
     let (x, y) = ([frame.x.low, frame.x.high], [frame.y.low, frame.y.high]);
     let grid = Grid::of(points, x, y, SIDE);
-    let few = if sample.rows(width) < 1_500 { 2.0 } else { 1.0 };
-    grid.smooth(few * wider * SMOOTH)
+    grid.smooth((looks.wider() * wider * SMOOTH).min(WIDEST))
 }
 
 fn lines_of(frame: &Frame, grid: &Grid, level: f64) -> Vec<Vec<[f64; 2]>> {

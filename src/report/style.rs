@@ -18,7 +18,7 @@ svg text{font:11px system-ui,'Segoe UI',Helvetica,Arial,sans-serif;fill:var(--so
 .loss{stroke:var(--other);stroke-width:1.2}.validation{stroke:var(--student);stroke-dasharray:5 3}.ess{stroke:var(--teacher);stroke-width:1.2}\
 .layer{fill-opacity:.16;stroke:var(--rule);stroke-width:.4}.layer.target{fill:var(--other)}.layer.teacher{fill:var(--teacher)}.layer.student{fill:var(--student)}\
 .s0{stroke:var(--s0)}.s1{stroke:var(--s1);stroke-dasharray:6 3}.s2{stroke:var(--s2)}.s3{stroke:var(--s3)}.dot{stroke:none}\
-.dot.s0{fill:var(--s0)}.dot.s1{fill:var(--s1)}.dot.s2{fill:var(--s2)}.dot.s3{fill:var(--s3)}";
+.dot.s0{fill:var(--s0)}.dot.s1{fill:var(--s1)}.dot.s2{fill:var(--s2)}.dot.s3{fill:var(--s3)}.dot.validation{fill:var(--student)}";
 
 /// What the page needs besides.
 pub(super) const OF_THE_PAGE: &str = "\
@@ -32,8 +32,8 @@ h1{font-size:1.25rem;margin:.3em 0;color:var(--soft);font-weight:600}h2{font-siz
 .verdict strong{font-size:1.9rem;line-height:1.2;display:block;color:var(--fair)}.verdict.good strong{color:var(--good)}.verdict.bad strong{color:var(--bad)}\
 .verdict p{margin:.2em 0;font-size:1.1rem}ul{padding-left:1.3em;margin:.5em 0}li{margin:.2em 0}\
 .soft,figcaption,.about{color:var(--soft)}.about{font-size:.9rem}\
-pre{background:var(--code);padding:.6em .8em;border-radius:4px;overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere;margin:.3em 0 .8em}\
-code{font:.9em ui-monospace,Menlo,Consolas,monospace}\
+pre{background:var(--code);padding:.6em .8em;border-radius:4px;overflow-x:auto;white-space:pre-wrap;margin:.3em 0 .8em}\
+pre span{white-space:nowrap}code{font:.9em ui-monospace,Menlo,Consolas,monospace}\
 .wide{overflow-x:auto;margin:.6em 0}table{border-collapse:collapse;font-size:.92rem}th,td{padding:.25em .7em;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}\
 thead th{border-bottom:2px solid var(--box)}.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}.parameters th[scope]{font-weight:500}\
 figure{margin:.8em 0}figcaption{font-size:.9rem;margin-top:.3em;max-width:75ch}figure svg{max-width:100%;height:auto;display:block}\
@@ -41,5 +41,7 @@ figure{margin:.8em 0}figcaption{font-size:.9rem;margin-top:.3em;max-width:75ch}f
 .scroll{overflow-x:auto}.scroll svg{min-width:var(--least);}\
 .keys{display:flex;flex-wrap:wrap;gap:2px 18px;font-size:.9rem;padding:0;margin:.3em 0;list-style:none}.keys svg{display:inline-block;vertical-align:middle;margin-right:6px}\
 details{border-top:1px solid var(--rule);padding:.4em 0}summary{cursor:pointer;font-weight:600}\
-@media (max-width:600px){body{padding:10px}.verdict strong{font-size:1.6rem}th,td{padding:.25em .45em}.many figure{max-width:100%;width:100%}}\
-@media print{body{max-width:none;padding:0;font-size:11pt}figure,tr,.verdict{break-inside:avoid}h2,h3,.keys,summary{break-after:avoid}.scroll svg{max-height:17cm;width:auto}.scroll,.wide{overflow:visible}.scroll svg{min-width:0}}";
+@media (max-width:600px){body{padding:10px}.verdict strong{font-size:1.6rem}table{font-size:.82rem}th,td{padding:.25em .3em}.many figure{max-width:100%;width:100%}}\
+@media print{body{max-width:none;padding:0;font-size:11pt}figure,tr,.verdict{break-inside:avoid}h2,h3,.keys,.keys+.soft,summary{break-after:avoid}\
+pre span{white-space:pre-wrap}.many,.keys{display:block}.keys li{display:inline-block;margin-right:18px}.many figure{display:inline-block;vertical-align:top;margin-right:16px}\
+details::details-content{content-visibility:visible;block-size:auto}.scroll svg{max-height:17cm;width:auto}.scroll,.wide{overflow:visible}.scroll svg{min-width:0}}";

@@ -84,13 +84,18 @@ fn picture(course: &Course) -> (String, Svg, String) {
     let place = |points: &[[f64; 2]], frame: &Frame| points.iter().map(|[x, y]| frame.at(*x, *y)).collect::<Vec<_>>();
     svg.path("ring loss", &[place(&loss, &frame)], false);
     svg.path("ring validation", &[place(&validation, &frame)], false);
+    // One point makes no line.
+    if let [[x, y]] = place(&validation, &frame)[..] {
+        svg.rect("dot validation", [x - 2.5, y - 2.5], [5.0, 5.0], "");
+    }
     frame.draw_box(&mut svg);
     let mut words = match loss.last() {
         Some(last) => format!("Loss (solid), {} nats at the end", number(last[1])),
         None => String::new(),
     };
     if let Some(last) = course.validation.last() {
-        words.push_str(&format!("; by rows for validation (dashed) {}", number(last[1])));
+        let drawn = if validation.len() == 1 { "the square" } else { "dashed" };
+        words.push_str(&format!("; by rows for validation ({drawn}) {}", number(last[1])));
     }
     if let Some(first) = left_out.first() {
         words.push_str(&format!("; it began at {}, above what is shown", number(first[1])));
