@@ -1,28 +1,18 @@
 //! The binary as a person meets it: exit codes, files, streams, and the same results whatever the threads.
 
+#[path = "common/tiny.rs"]
+mod tiny;
+
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use tempfile::{tempdir, TempDir};
+use tiny::TINY;
 
 fn flowdistill(folder: &Path) -> Command {
     let mut command = Command::cargo_bin("flowdistill").expect("the binary");
     command.current_dir(folder);
     command
 }
-
-/// An experiment that runs in a second.
-const TINY: &str = r#"(
-    name: "tiny",
-    target: Banana(),
-    data: (source: Draws(rows: 600)),
-    teacher: (layers: 2, hidden: [16]),
-    student: LikeTeacher,
-    stages: [
-        MaximumLikelihood(steps: 60, batch: 64, validate_every: 20),
-        ReverseKl(against: Teacher, training: (steps: 60, batch: 64)),
-    ],
-    evaluation: (draws: 2000),
-)"#;
 
 fn folder_with(name: &str, text: &str) -> (TempDir, PathBuf) {
     let folder = tempdir().expect("a temporary folder");

@@ -1,9 +1,13 @@
 //! Draws on their way out: every format, parts that make the whole, weights against a run's target; and words for what is wrong on the way in.
 
+#[path = "common/tiny.rs"]
+mod tiny;
+
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tempfile::TempDir;
+use tiny::TINY;
 
 fn flowdistill(folder: &Path) -> Command {
     let mut command = Command::cargo_bin("flowdistill").expect("the binary");
@@ -14,7 +18,7 @@ fn flowdistill(folder: &Path) -> Command {
     command
 }
 
-/// A posterior with a vector in it, and data with a teacher: each run in a second.
+/// A posterior with a vector in it, and data with a teacher: each runs in a second.
 const POSTERIOR: &str = r#"(
     name: "posterior",
     target: Expression(
@@ -25,25 +29,16 @@ const POSTERIOR: &str = r#"(
     stages: [ReverseKl(against: Target, training: (steps: 60, batch: 64))],
     evaluation: (draws: 2000, independent: None),
 )"#;
-const TAUGHT: &str = r#"(
-    name: "taught",
-    target: Banana(),
-    data: (source: Draws(rows: 600)),
-    teacher: (layers: 2, hidden: [16]),
-    student: LikeTeacher,
-    stages: [
-        MaximumLikelihood(steps: 60, batch: 64, validate_every: 20),
-        ReverseKl(against: Teacher, training: (steps: 60, batch: 64)),
-    ],
-    evaluation: (draws: 2000),
-)"#;
+fn taught() -> String {
+    TINY.replace("tiny", "taught")
+}
 
 /// A folder in which both were run.
 fn runs() -> &'static Path {
     static RUNS: OnceLock<TempDir> = OnceLock::new();
     let folder = RUNS.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        for (name, text) in [("posterior", POSTERIOR), ("taught", TAUGHT)] {
+        for (name, text) in [("posterior", POSTERIOR.to_string()), ("taught", taught())] {
             let path = folder.path().join(format!("{name}.ron"));
             std::fs::write(&path, text).expect("written");
             flowdistill(folder.path()).args(["run", "-q"]).arg(&path).assert().success();
@@ -427,7 +422,7 @@ fn a_sweep_is_the_same_at_once_after_a_kill_and_in_shards() {
 
 #[test]
 fn what_is_wrong_with_a_sweep_is_said_before_it_begins_and_a_run_that_fails_does_not_end_it() {
-    std::fs::write(runs().join("taught.ron"), TAUGHT).expect("written");
+    std::fs::write(runs().join("taught.ron"), taught()).expect("written");
     for (sweep, words) in [
         ("seed=[1, x]", &["--sweep seed=x", "whole number"][..]),
         ("seed=5..1", &["1 to 10000 are right"]),
@@ -497,8 +492,8 @@ fn far_more_weights_than_rows_are_warned_about() {
 }
 
 #[test]
-#[ignore = "needs Python with ArviZ, pandas, zarr, pyarrow and CmdStanPy"]
-fn arviz_pandas_numpy_and_cmdstanpy_open_what_is_written() {
+#[ignore = "needs Python with ArviZ, pandas, zarr, pyarrow and CmdStanPy, and R"]
+fn arviz_pandas_numpy_cmdstanpy_and_r_open_what_is_written() {
     let python = std::env::var("FLOWDISTILL_PYTHON").unwrap_or_else(|_| "python3".into());
     if std::process::Command::new(&python).arg("--version").output().is_err() {
         println!("SKIPPED: {python} is not there; FLOWDISTILL_PYTHON names another one");

@@ -7,6 +7,8 @@ feature, and run.json of the run that they are of. A program that is not install
 import importlib
 import json
 import pathlib
+import shutil
+import subprocess
 import sys
 
 folder = pathlib.Path(sys.argv[1])
@@ -90,3 +92,21 @@ if cmdstanpy is not None:
     fit = cmdstanpy.from_csv(str(folder / "d.stan.csv"))
     assert np.allclose(fit.stan_variable("beta"), draws[:, :2], rtol=1e-14)
     print(f"cmdstanpy {cmdstanpy.__version__}: CmdStan's CSV")
+
+rscript = shutil.which("Rscript")
+if rscript is None:
+    print("SKIPPED: R is not installed")
+else:
+    program = """
+        d <- read.csv(commandArgs(TRUE)[1], check.names = FALSE)
+        cat(names(d), sprintf("%.17g", c(nrow(d), colMeans(d), sapply(d, sd))), paste(R.version$major, R.version$minor, sep = "."), sep = "\\n")
+    """
+    said = subprocess.run(
+        [rscript, "--vanilla", "-e", program, str(folder / "d.csv")], check=True, capture_output=True, text=True
+    ).stdout.split("\n")
+    width = len(columns)
+    assert said[:width] == columns, said
+    found = np.array([float(number) for number in said[width : 3 * width + 1]])
+    right = np.concatenate([[len(draws)], everything.mean(axis=0), everything.std(axis=0, ddof=1)])
+    assert np.allclose(found, right, rtol=1e-9, atol=1e-12), (found, right)
+    print(f"R {said[3 * width + 1]}: read.csv")
