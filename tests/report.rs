@@ -267,7 +267,7 @@ fn a_teachers_missing_bump_is_the_first_thing_to_be_seen() {
     assert!(lines.len() == 3 && lines.iter().all(|line| line.len() == 11), "{csv}");
     let list: Value = serde_json::from_str(&table("json")).expect("JSON");
     assert_eq!(list[0]["test_log_prob"], list[1]["test_log_prob"]);
-    assert!(list[0]["ess"].is_null() && list[0]["verdict"] == "not trusted", "{list}");
+    assert!(list[0]["ess"].is_null() && list[0]["verdict"] == "not_trusted", "{list}");
 }
 
 #[test]

@@ -183,9 +183,9 @@ mod tests {
         let table = Figures { names: names.map(String::from).into(), rows };
         assert_eq!(
             table.written(Format::Text).expect("a text"),
-            "run    verdict      log Z              evaluations  draws/s  seconds\n\
+            "run    verdict      log Z             evaluations  draws/s  seconds\n\
              a|b_c  not trusted  -1.0000 ± 0.2500  7            123000   1.3\n\
-             日     –            –                  –            –        –\n"
+             日     –            –                 –            –        –\n"
         );
         let markdown = table.written(Format::Markdown).expect("a text");
         assert!(
