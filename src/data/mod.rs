@@ -96,7 +96,7 @@ const MOST_COLUMNS: usize = 65_536;
 
 /// A file that unfolds to more than this many times its length is no table but made to fill a memory, once it has unfolded to so much.
 const MOST_UNFOLDED: u64 = 200;
-const UNFOLDED_FREELY: u64 = 64 << 20;
+const UNFOLDED_FREELY: u64 = 8 << 20;
 
 /// Whether so much may come out of `length` compressed bytes.
 fn may_unfold(to: u64, length: u64) -> bool {
