@@ -109,6 +109,8 @@ fn stan_says_itself_what_is_wrong() {
     let fatal = model.evaluate(&[4.5, 0.0, 0.0], &mut [0.0], None, &mut Faults::default()).expect_err("out of range");
     assert!(fatal.0.contains("out of range"), "{fatal}");
 
+    // From here on no index is out of range, wherever the model is looked at.
+    assert_eq!(with("{\"n\": 1}"), "");
     // What a model prints goes to standard error.
     let experiment = format!(
         "(name: \"fussy\", target: Compiled(library: {library:?}, data: \"data.json\"), \
