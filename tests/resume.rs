@@ -4,12 +4,12 @@
 #[path = "common/runs.rs"]
 mod runs;
 
-use runs::{assert_same, folder_with, results};
+use runs::{assert_same, assert_tidy, flowdistill, folder_with, left_alone, program, results, words};
 use rustix::process::{kill_process, Pid, Signal};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// All kinds of stages.
@@ -30,27 +30,9 @@ const STAGES: &str = r#"(
 /// A run that plans itself.
 const AUTO: &str = r#"(name: "it", target: Funnel(dim: 3), evaluation: (draws: 2000))"#;
 
-fn flowdistill(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("flowdistill"));
-    command.current_dir(folder).args(["run", "it.ron"]).args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn words(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 fn send(child: &Child, signal: Signal) {
     // One that has ended already cannot be told anything.
     let _ = kill_process(Pid::from_child(child), signal);
-}
-
-fn left_alone(text: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = folder_with(text);
-    let output = flowdistill(folder.path(), &["-q"]).output().expect("run");
-    assert!(output.status.success(), "{}", words(&output));
-    results(folder.path())
 }
 
 /// A run that has come to a line on standard error.
@@ -84,7 +66,7 @@ const TRAININGS: [&str; 3] = ["teacher, maximum likelihood: ", "against the teac
 
 #[test]
 fn a_run_that_is_killed_in_every_stage_is_the_run_that_was_left_alone() {
-    let right = left_alone(STAGES);
+    let right = left_alone(STAGES, &[]);
     let folder = folder_with(STAGES);
     let now = folder.path().join("runs/it/checkpoint/now.ckpt");
     for (threads, training) in ["1", "2", "3"].iter().zip(TRAININGS) {
@@ -102,6 +84,7 @@ fn a_run_that_is_killed_in_every_stage_is_the_run_that_was_left_alone() {
     let output = flowdistill(folder.path(), &["--resume"]).output().expect("run");
     assert!(output.status.success() && words(&output).contains("going on after"), "{}", words(&output));
     assert_same(&results(folder.path()), &right, "after it was killed in every stage");
+    assert_tidy(folder.path());
 
     let output = flowdistill(folder.path(), &["--resume"]).output().expect("run");
     assert!(output.status.success() && words(&output).contains("is finished"), "{}", words(&output));
@@ -113,7 +96,7 @@ fn a_run_that_is_killed_in_every_stage_is_the_run_that_was_left_alone() {
 
 #[test]
 fn a_run_that_plans_itself_goes_on_too_and_signals_say_how() {
-    let right = left_alone(AUTO);
+    let right = left_alone(AUTO, &[]);
     // Where others take the processors, a run may be over before its signal is sent; then it is tried again.
     let folder = (0..5).map(|_| folder_with(AUTO)).find(|folder| is_stopped_by_each_signal(folder.path()));
     let folder = folder.expect("a run that is still going when its signals come");
@@ -219,8 +202,7 @@ fn a_run_is_kept_until_a_stage_of_the_one_that_replaces_it_is_there() {
     assert!(!beside.exists() && folder.path().join("runs/it/notes.txt").exists());
 
     // The disk is full at the first write.
-    let full =
-        format!("ulimit -f 0; exec {} run it.ron --force", assert_cmd::cargo::cargo_bin("flowdistill").display());
+    let full = format!("ulimit -f 0; exec {} run it.ron --force", program().display());
     let output = Command::new("bash")
         .args(["-c", &format!("trap '' XFSZ; {full}")])
         .current_dir(folder.path())
@@ -232,6 +214,19 @@ fn a_run_is_kept_until_a_stage_of_the_one_that_replaces_it_is_there() {
 }
 
 #[test]
+fn metrics_can_be_watched_and_what_they_told_is_left_by_a_run_that_is_killed() {
+    let folder = folder_with(STAGES);
+    let mut child = flowdistill(folder.path(), &["-q"]).spawn().expect("started");
+    let read = || std::fs::read_to_string(folder.path().join("runs/it/metrics.jsonl")).unwrap_or_default();
+    assert!(comes_to(&mut child, || read().lines().count() > 1), "nothing while it goes on");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let metrics = read();
+    assert!(metrics.ends_with('\n') && metrics.lines().count() > 1);
+    metrics.lines().for_each(|line| assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}"));
+}
+
+#[test]
 fn drawing_that_is_ended_leaves_nothing_behind() {
     let folder = folder_with(
         r#"(name: "it", target: Funnel(dim: 2), student: Flow(layers: 1, hidden: [4]), stages: [ReverseKl(against: Target, training: (steps: 5))], evaluation: (draws: 2000))"#,
@@ -240,7 +235,7 @@ fn drawing_that_is_ended_leaves_nothing_behind() {
     let arguments = ["sample", "runs/it/student.safetensors", "-n", "1000000000", "-o", "draws.csv"];
     let listing = || std::fs::read_dir(folder.path()).expect("listed").count();
     for signals in [1, 2] {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin("flowdistill"));
+        let mut command = Command::new(program());
         let command = command.current_dir(folder.path()).args(arguments).stderr(Stdio::null());
         let mut child = command.spawn().expect("started");
         assert!(comes_to(&mut child, || listing() == 3));
@@ -253,9 +248,18 @@ fn drawing_that_is_ended_leaves_nothing_behind() {
 
 #[test]
 fn processes_go_when_we_go() {
-    let text = r#"(name: "it", target: Process(command: ["sh", "-c", "sleep 600 & echo $$ $! > pids; wait"]))"#;
-    for signal in [Signal::KILL, Signal::TERM, Signal::HUP] {
-        let folder = folder_with(text);
+    // One that hangs, and one that spins and wants to hear of no signal.
+    let hangs = "sleep 600 & echo $$ $! > pids; wait";
+    let spins = "trap '' INT TERM HUP; while :; do :; done & echo $$ $! > pids; while :; do :; done";
+    for (signal, what) in [
+        (Signal::KILL, hangs),
+        (Signal::TERM, hangs),
+        (Signal::HUP, hangs),
+        (Signal::INT, spins),
+        (Signal::KILL, spins),
+    ] {
+        let text = format!("(name: \"it\", target: Process(command: [\"sh\", \"-c\", \"{what}\"]))");
+        let folder = folder_with(&text);
         let mut child = flowdistill(folder.path(), &["--allow-native"]).spawn().expect("started");
         let pids = folder.path().join("pids");
         let read = || std::fs::read_to_string(&pids).unwrap_or_default();
@@ -292,7 +296,7 @@ fn two_hundred_runs_killed_at_random_times_are_the_runs_that_were_left_alone() {
     let mut state = 1;
     for text in [STAGES, AUTO] {
         let begun = Instant::now();
-        let right = left_alone(text);
+        let right = left_alone(text, &[]);
         let whole = begun.elapsed().as_secs_f64();
         let mut cut = 0;
         for turn in 0..100 {

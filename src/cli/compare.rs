@@ -6,8 +6,7 @@ use super::figures::{Format, LARGEST_RECORD};
 use super::Global;
 use crate::error::{Error, Result};
 use crate::evaluate::throughput::{measure, verdict, Throughput};
-use crate::experiment::{RUN_JSON, STUDENT, TEACHER};
-use crate::intake;
+use crate::experiment::{record_in, RUN_JSON, STUDENT, TEACHER};
 use crate::memory;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -70,12 +69,10 @@ pub fn execute(options: &Options, global: &Global) -> Result<()> {
 
 /// ESS/N of teacher and student as samplers of what the student was trained against, from the run's record.
 fn known_ess(run: &Path) -> Result<(Option<f64>, Option<f64>)> {
-    let path = run.join(RUN_JSON);
-    if !path.exists() {
+    if !run.join(RUN_JSON).exists() {
         return Ok((None, None));
     }
-    let text = intake::text(&path, LARGEST_RECORD)?;
-    let run: serde_json::Value = serde_json::from_str(&text).map_err(|error| Error::input(&path, error))?;
+    let run = record_in(run)?;
     let student = run["scores"]["student"]["ess"].as_f64();
     let last = run["stages"].as_array().and_then(|stages| stages.last()).and_then(|stage| stage["name"].as_str());
     let distilled = last.is_some_and(|name| name.ends_with("against the teacher"));

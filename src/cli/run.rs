@@ -111,15 +111,17 @@ const FIRST: &str = "finishing this step and keeping what there is (once more en
 
 /// Whether the run that a folder holds is finished and is the same as `plan`; one whose result is to meet a requirement is judged again.
 pub(super) fn is_over(plan: &Plan, folder: &Folder, options: &Options) -> Result<bool> {
-    let Ok(text) = std::fs::read_to_string(folder.file(RUN_JSON)) else { return Ok(false) };
+    if !folder.has(RUN_JSON)? {
+        return Ok(false);
+    }
     if !folder.has(CHECKPOINTS)? {
         let path = folder.path().display();
         let message =
             format!("{path} holds a run without checkpoints, which cannot be gone on with; --force replaces it");
         return Err(Error::invalid(message));
     }
-    let record: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    let finished = record["status"] == "finished" && options.require.is_empty();
+    // What is damaged is made again by what the checkpoints tell.
+    let finished = experiment::is_finished(folder) && options.require.is_empty();
     Ok(finished && experiment::is_run_of(plan, folder, options.extend)?)
 }
 

@@ -5,6 +5,7 @@ use super::evidence::{draw, source_of, Evidence};
 use super::folder::{Folder, DRAWS, LOOKS, METRICS, PAGE, REPORT, RESOLVED, RUN_JSON};
 use super::journal::{Journal, What};
 use super::models::Models;
+use super::on_record::{sealed, written};
 use super::pictures::{self, Found};
 use super::recorder::Recorder;
 use super::report::{Record, StageRecord, Status};
@@ -245,13 +246,16 @@ impl<'a> Course<'a> {
         for name in &names {
             self.record.files.insert((*name).into(), checksum_of(&folder.next(name))?);
         }
-        let (markdown, record) = (self.record.to_markdown(), self.record.to_json());
+        let markdown = self.record.to_markdown();
+        let others = [(METRICS, self.journal.metrics.borrow().checksum()), (REPORT, checksum::of(markdown.as_bytes()))];
+        self.record.files.extend(others.map(|(name, digits)| (name.to_string(), written(&digits))));
+        let record = self.record.to_json();
         // A page without what cannot be read is better than none.
         let metrics = std::fs::read_to_string(folder.file(METRICS)).unwrap_or_default();
         let sources = Sources { record: &record, markdown: &markdown, metrics: &metrics, looks: Some(&self.looks) };
         folder.write_next(PAGE, &page(&sources))?;
         folder.write_next(REPORT, &markdown)?;
-        folder.write_next(RUN_JSON, &format!("{record:#}\n"))?;
+        folder.write_next(RUN_JSON, &sealed(record))?;
         // The record comes last: what it names is there by then.
         names.extend([PAGE, REPORT, RUN_JSON]);
         folder.publish(&names)?;
@@ -311,7 +315,7 @@ impl<'a> Course<'a> {
 /// The checksum of a file, as it is on record.
 fn checksum_of(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(|error| Error::unread(path, error))?;
-    Ok(format!("blake3:{}", checksum::of(&bytes)))
+    Ok(written(&checksum::of(&bytes)))
 }
 
 /// How often the plan's target has been asked.

@@ -196,7 +196,7 @@ impl Folder {
     }
 
     /// Where its files are.
-    fn place(&self) -> PathBuf {
+    pub(super) fn place(&self) -> PathBuf {
         match self.beside.load(Ordering::Relaxed) {
             true => self.path.join(BESIDE),
             false => self.path.clone(),

@@ -109,6 +109,11 @@ impl Metrics {
         Ok(())
     }
 
+    /// The checksum of all that was written.
+    pub fn checksum(&self) -> String {
+        self.checksum.digits()
+    }
+
     /// How far it has come, all of it on the disk.
     ///
     /// # Errors

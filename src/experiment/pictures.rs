@@ -204,6 +204,9 @@ pub(super) fn write(looks: &Looks, path: &Path) -> Result<()> {
 /// If the file is not one of these.
 pub(super) fn read(path: &Path) -> Result<Looks> {
     let file = load::<Header>(path)?;
+    if !file.verified {
+        return Err(Error::input(path, "is damaged: it lacks the checksum with which it was written"));
+    }
     let Header { names, source, plane, missing, evaluated } = file.header;
     let refuse = |what: &str| Error::input(path, format!("{what}: not written by this program"));
     let ends = plane.iter().flatten();

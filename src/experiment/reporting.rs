@@ -1,10 +1,11 @@
 //! `report.html`: made of what a run's folder holds, at every record of the run and anew whenever somebody asks for it.
 
 use super::check::Plan;
-use super::folder::{DRAWS, LOOKS, METRICS, REPORT, RESOLVED, RUN_JSON, STUDENT, TEACHER};
+use super::folder::{DRAWS, LOOKS, METRICS, REPORT, RESOLVED, STUDENT, TEACHER};
+use super::on_record::{record_in, verify};
 use super::pictures::{self, Found};
 use super::spec::Spec;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flow::Model;
 use crate::intake;
 use crate::report::{first_picture, page, Looks, Sources};
@@ -27,17 +28,13 @@ pub struct Pages {
 /// its experiment says, as far as that can still be read.
 ///
 /// # Errors
-/// If the folder holds no run.
+/// If the folder holds no run, or a file of it was changed since it was written.
 pub fn report_of(folder: &Path) -> Result<Pages> {
-    let place = folder.join(RUN_JSON);
-    if !place.exists() {
-        return Err(Error::input(folder, format!("holds no {RUN_JSON}; the folder of a run is right")));
-    }
-    let record: Value =
-        serde_json::from_str(&intake::text(&place, LARGEST)?).map_err(|error| Error::input(&place, error))?;
+    let record = record_in(folder)?;
     let text = |name: &str| {
         let path = folder.join(name);
         if path.exists() {
+            verify(folder, &record, name)?;
             intake::text(&path, LARGEST)
         } else {
             Ok(String::new())

@@ -5,12 +5,15 @@ use super::check::Plan;
 use super::course::Course;
 use super::folder::{Folder, INPUT, RESOLVED};
 use super::journal::{Journal, Keeping};
+use super::on_record::written;
 use super::report::{Record, Scores, Status};
 use super::verdict::AgainstData;
 use super::watcher::Watcher;
+use crate::checksum;
 use crate::error::Result;
 use crate::flow::Model;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 /// Runs `plan` into `folder`; `input` is the experiment's text. Returns the record that was written.
@@ -45,8 +48,13 @@ pub fn run_kept(
         watcher.note(&format!("going on after {:.0} s; what was done is read, not done again", journal.seconds()));
     }
     folder.write(INPUT, input)?;
-    folder.write(RESOLVED, &plan.spec.for_anywhere(&plan.folder).to_ron()?)?;
+    folder.write(RESOLVED, &resolved(plan)?)?;
     Ok(course_of(plan, Some((folder, journal)), interrupt, watcher)?.0)
+}
+
+/// The experiment with all that was left out, to run again from anywhere.
+fn resolved(plan: &Plan) -> Result<String> {
+    plan.spec.for_anywhere(&plan.folder).to_ron()
 }
 
 /// Carries out `plan`, into a folder or nowhere; the record and the student, if there is one.
@@ -59,6 +67,10 @@ pub(super) fn course_of(
     let (folder, journal) = match kept {
         Some((folder, journal)) => (Some(folder), journal),
         None => (None, Journal::nowhere()),
+    };
+    let files = match folder {
+        Some(_) => BTreeMap::from([(RESOLVED.into(), written(&checksum::of(resolved(plan)?.as_bytes())))]),
+        None => BTreeMap::new(),
     };
     let record = Record {
         name: plan.spec.name.clone(),
@@ -84,7 +96,7 @@ pub(super) fn course_of(
         asked: plan.asked.clone(),
         coordinates: plan.names.clone(),
         inputs: plan.spec.inputs(&plan.folder),
-        files: Default::default(),
+        files,
     };
     if let Some(dropped) = plan.data.as_ref().map(|data| data.dropped).filter(|&dropped| dropped > 0) {
         watcher.note(&format!("{dropped} rows with a missing value were left out"));

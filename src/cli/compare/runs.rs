@@ -1,9 +1,8 @@
 //! Several runs beside each other: what each came to and what it took, as they have it on record.
 
-use crate::cli::figures::{figure, Figures, LARGEST_RECORD};
-use crate::error::{Error, Result};
-use crate::experiment::RUN_JSON;
-use crate::intake;
+use crate::cli::figures::{figure, Figures};
+use crate::error::Result;
+use crate::experiment::record_in;
 use serde_json::{json, Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -30,12 +29,7 @@ pub fn table(folders: &[PathBuf]) -> Result<Figures> {
 
 /// What is known of a run; the rest is null.
 fn row(folder: &Path) -> Result<Map<String, Value>> {
-    let path = folder.join(RUN_JSON);
-    if !path.exists() {
-        return Err(Error::input(folder, format!("holds no {RUN_JSON}; the folder of a run is right")));
-    }
-    let text = intake::text(&path, LARGEST_RECORD)?;
-    let record: Value = serde_json::from_str(&text).map_err(|error| Error::input(&path, error))?;
+    let record = record_in(folder)?;
     let mut row: Map<String, Value> = COLUMNS.iter().map(|name| (name.to_string(), figure(&record, name))).collect();
     row["run"] = json!(folder.display().to_string());
     if row["verdict"].is_null() {

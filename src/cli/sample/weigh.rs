@@ -2,7 +2,7 @@
 
 use super::super::target::target_of;
 use crate::error::{Error, Result};
-use crate::experiment::{Against, Spec, RESOLVED, STUDENT, TEACHER};
+use crate::experiment::{record_in, verify, Against, Spec, RESOLVED, RUN_JSON, STUDENT, TEACHER};
 use crate::flow::Model;
 use crate::target::{evaluate_in_pieces, Density, Faults};
 use std::path::Path;
@@ -17,6 +17,9 @@ pub(super) fn of_run(path: &Path, allow_native: bool, dim: usize) -> Result<Arc<
             path,
             "lies in no run's folder, so that what to weigh against is not known; --target EXPERIMENT is right",
         ));
+    }
+    if folder.join(RUN_JSON).exists() {
+        verify(folder, &record_in(folder)?, RESOLVED)?;
     }
     let (spec, _) = Spec::read(&resolved)?;
     let against = spec.stages.iter().filter_map(|stage| stage.divergence()).next_back().map(|(against, ..)| against);

@@ -4,7 +4,7 @@ use super::points::Point;
 use crate::cli::figures::{figure, Figures, Format, LARGEST_RECORD};
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::experiment::RUN_JSON;
+use crate::experiment::{record_in, RUN_JSON};
 use crate::intake;
 use serde_json::{json, Map, Value};
 use std::path::Path;
@@ -41,8 +41,8 @@ impl Table {
     pub fn of(folder: &Path, points: &[Point], faults: &[(String, String)]) -> Self {
         let mut unfinished = 0;
         let mut row = |point: &Point| {
-            let record = std::fs::read_to_string(folder.join(&point.name).join(RUN_JSON)).unwrap_or_default();
-            let record: Value = serde_json::from_str(&record).unwrap_or_default();
+            let of = folder.join(&point.name);
+            let record = record_in(&of).unwrap_or_default();
             let mut row = Map::new();
             row.insert("run".into(), json!(point.name));
             for [field, value] in &point.set {
@@ -53,7 +53,8 @@ impl Table {
                 row["status"] = json!("failed");
                 row.insert("fault".into(), json!(fault));
             } else if record.is_null() {
-                row["status"] = json!("not begun");
+                let is_there = of.join(RUN_JSON).exists();
+                row["status"] = json!(if is_there { "damaged" } else { "not begun" });
             }
             unfinished += usize::from(row["status"] != "finished");
             row
