@@ -50,7 +50,7 @@ pub fn record_in(folder: &Path) -> Result<Value> {
         return Err(Error::input(folder, format!("holds no {RUN_JSON}; the folder of a run is right")));
     }
     let text = intake::text(&path, LARGEST)?;
-    let record: Value = serde_json::from_str(&text).map_err(|error| Error::input(&path, error))?;
+    let mut record: Value = serde_json::from_str(&text).map_err(|error| Error::input(&path, error))?;
     let right = match own(&text) {
         Some(place) => {
             let (before, rest) = text.split_at(place);
@@ -62,6 +62,10 @@ pub fn record_in(folder: &Path) -> Result<Value> {
     };
     if !right {
         return Err(Error::input(&path, "is damaged: its checksum is another one than that with which it was written"));
+    }
+    // It says nothing of the run: whatever is made of the record is what was made of it before it was sealed.
+    if let Some(files) = record.get_mut("files").and_then(Value::as_object_mut) {
+        files.shift_remove(RUN_JSON);
     }
     Ok(record)
 }
@@ -95,8 +99,8 @@ pub fn is_finished(folder: &Folder) -> bool {
 }
 
 fn is_whole(folder: &Path, record: &Value) -> bool {
-    let names = record["files"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-    names.filter(|name| *name != RUN_JSON).all(|name| verify(folder, record, name).is_ok())
+    let mut names = record["files"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    names.all(|name| verify(folder, record, name).is_ok())
 }
 
 #[cfg(test)]
