@@ -2,7 +2,7 @@
 
 mod runs;
 
-use super::figures::{Format, LARGEST_RECORD};
+use super::figures::Format;
 use super::Global;
 use crate::error::{Error, Result};
 use crate::evaluate::throughput::{measure, verdict, Throughput};

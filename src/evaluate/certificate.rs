@@ -3,6 +3,7 @@
 use super::bridge::bridge;
 use super::draws::{log_weights_at, weighted_draws, WeightedDraws};
 use super::pareto;
+use super::places::{self, Lost, Place};
 use super::regions::{self, Region};
 use super::weights::{self, ForwardScores, MeanWithError, ReverseScores};
 use crate::error::Result;
@@ -49,6 +50,8 @@ pub struct Look {
     pub faults: Vec<String>,
     /// What makes it doubtful where the student does not agree with it in everything.
     pub doubts: Vec<String>,
+    /// Places whose mass is known, whatever the draws say.
+    pub places: Vec<Place>,
 }
 
 /// Figures and verdict. Scores are in nats; `docs/certificate.md` has a definition and a source for each.
@@ -88,6 +91,8 @@ pub struct Certificate {
     pub worst_corrected: Option<Region>,
     /// The standard error of a mass by the independent look and the kept draws.
     pub mass_se: f64,
+    /// Places known beforehand that the student has lost.
+    pub lost: Vec<Lost>,
 }
 
 /// k̂ from which importance-weighted averages are not reliable (Vehtari et al. 2024).
@@ -182,7 +187,12 @@ pub fn certify_by(
         worst: None,
         worst_corrected: None,
         mass_se: f64::INFINITY,
+        lost: Vec::new(),
     };
+    if let Some(look) = look {
+        let independent = look.log_z.map_or(f64::NEG_INFINITY, |(log_z, _)| log_z);
+        certificate.lost = places::lost(&look.places, own, reverse.ess, reverse.log_z.max(independent));
+    }
     // The standard error of the distance.
     let mut blur = f64::INFINITY;
     if let Some(look) = look.filter(|look| !look.points.is_empty()) {
@@ -279,6 +289,9 @@ impl Certificate {
         };
         if let Some(region) = self.worst_corrected.clone().filter(|region| region.corrected() > allowed) {
             self.lower(NotTrusted, format!("even weighted, the student has {}", in_words(&region, region.weighted)));
+        }
+        for lost in self.lost.clone() {
+            self.lower(NotTrusted, lost.words());
         }
         if reverse.k_hat.is_none() && (reverse.ess.is_nan() || reverse.ess <= 0.99) {
             self.lower(NotTrusted, "too few draws have a weight to judge their tail".into());

@@ -8,6 +8,7 @@ pub mod figures;
 pub mod held_out;
 pub mod parameters;
 pub mod pareto;
+pub mod places;
 pub mod regions;
 pub mod requirement;
 pub mod spread;

@@ -17,7 +17,7 @@ use crate::evaluate::draws::WeightedDraws;
 use crate::flow::{FrozenModel, Standardisation};
 use crate::sampler::Drawn;
 use crate::seed::Stream;
-use crate::target::Density;
+use crate::target::{Approximation, Density};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -43,7 +43,7 @@ pub(super) fn draw(
     let source = source_of(method);
     watcher.begin_open(&format!("{draws} draws of the target, {source}"), target.evaluated());
     let drawn = match method {
-        MethodSpec::Smc(settings) => smc_in(plan.coordinates(), &target, settings, draws, &stream),
+        MethodSpec::Smc(settings) => smc_in((plan.coordinates(), &plan.modes()), &target, settings, draws, &stream),
         #[cfg(feature = "nuts")]
         MethodSpec::Nuts(settings) => crate::sampler::nuts(&target, settings, &stream),
         #[cfg(not(feature = "nuts"))]
@@ -97,10 +97,26 @@ impl Evidence {
     }
 }
 
+/// Modes that a base has as components, at most.
+const MOST_COMPONENTS: usize = 32;
+
 impl Plan<'_> {
     /// The coordinates in which the target's scales are of the order of one, where a survey has found them.
     pub(super) fn coordinates(&self) -> Option<&Standardisation> {
         self.survey.as_ref().map(|_| &self.standardisation)
+    }
+
+    /// Modes that the survey has found, where they are several, all of them as far as can be told, and few enough to be a base.
+    pub(super) fn modes(&self) -> Vec<Approximation> {
+        let found: Vec<Approximation> = match self.survey.as_ref().filter(|survey| survey.is_complete()) {
+            Some(survey) => survey.weighty().cloned().collect(),
+            None => Vec::new(),
+        };
+        if (2..=MOST_COMPONENTS).contains(&found.len()) {
+            found
+        } else {
+            Vec::new()
+        }
     }
 
     /// The plan with the data that a stage has drawn: what its teacher is fitted to, unless it has other data, and the scales of its flows.
@@ -164,7 +180,7 @@ pub(super) fn certify_student(
         let by = format!("certificates at rows of what is given, over {} draws each", evaluation.draws);
         watcher.begin_open(&by, density.evaluated());
         let by_teacher = teacher.filter(|_| plan.student_against() == Some(Against::Teacher));
-        let among = among::certify(student, &density, by_teacher, rows, &looking(plan, most_evaluations, &stream));
+        let among = among::certify(student, &density, by_teacher, rows, &looking(plan, most_evaluations, &[], &stream));
         watcher.end();
         let among = among.map_err(|error| density.explain(error))?;
         let certificate = among.certificate().ok_or_else(|| Error::invalid("there is no row to be given"))?;
@@ -187,7 +203,8 @@ pub(super) fn certify_student(
     };
     let by = if at_hand.is_none() && samples { format!(" and a look at the target by {SMC}") } else { String::new() };
     watcher.begin_open(&format!("certificate over {} draws{by}", evaluation.draws), density.evaluated());
-    let looking = looking(plan, most_evaluations, &stream);
+    let modes = if plan.student_against() == Some(Against::Target) { plan.modes() } else { Vec::new() };
+    let looking = looking(plan, most_evaluations, &modes, &stream);
     let certificate = looking.certify(student, &density, at_hand, reference);
     watcher.end();
     let (certificate, draws) = certificate.map_err(|error| density.explain(error))?;
@@ -195,8 +212,8 @@ pub(super) fn certify_student(
 }
 
 /// How the plan's verdict looks at the target.
-fn looking<'a>(plan: &'a Plan, most: Option<u64>, stream: &'a Stream) -> Looking<'a> {
+fn looking<'a>(plan: &'a Plan, most: Option<u64>, modes: &'a [Approximation], stream: &'a Stream) -> Looking<'a> {
     let evaluation = &plan.spec.evaluation;
     let (independent, draws) = (evaluation.independent, evaluation.draws);
-    Looking { coordinates: plan.coordinates(), most, independent, draws, stream }
+    Looking { coordinates: plan.coordinates(), modes, most, independent, draws, stream }
 }

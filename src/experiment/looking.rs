@@ -1,13 +1,15 @@
 //! The certificate's independent look at a target: where it comes from, and how thorough it is.
 
 use super::spec::IndependentSpec;
+use crate::cholesky;
 use crate::error::{Error, Result};
 use crate::evaluate::certificate::{certify_by, own_draws, Certificate, Look};
 use crate::evaluate::draws::{draws_of, exact_draws, WeightedDraws};
+use crate::evaluate::places::places;
 use crate::flow::{FrozenModel, Standardisation, Standardised};
-use crate::sampler::{smc, smc_scaled, Drawn, SmcSettings, EFFORTS};
+use crate::sampler::{smc, smc_scaled, Component, Drawn, SmcSettings, EFFORTS};
 use crate::seed::Stream;
-use crate::target::{Density, Fatal};
+use crate::target::{Approximation, Density, Fatal};
 
 /// The sampler that a run uses by itself, in words.
 pub(super) const SMC: &str = "tempered sequential Monte Carlo";
@@ -34,6 +36,8 @@ pub(super) fn spread_over(points: &[f64], dim: usize, most: usize) -> Vec<f64> {
 pub(super) struct Looking<'a> {
     /// Coordinates in which the target's scales are of the order of one, where they are known.
     pub coordinates: Option<&'a Standardisation>,
+    /// Modes of the target that a survey has found, in the user's coordinates.
+    pub modes: &'a [Approximation],
     /// The most evaluations of the target.
     pub most: Option<u64>,
     /// What the experiment says.
@@ -56,7 +60,7 @@ impl Looking<'_> {
     pub fn at(&self, target: &dyn Density, reference: Option<Vec<f64>>) -> Result<Taken> {
         let log_z = target.log_normalizer().map(|log_z| (log_z, 0.0));
         if let IndependentSpec::Smc(settings) = self.independent {
-            let drawn = smc_in(self.coordinates, target, &settings, 0, &self.stream.child("smc"));
+            let drawn = smc_in((self.coordinates, self.modes), target, &settings, 0, &self.stream.child("smc"));
             return Ok((Some(look_of(SMC, &drawn.map_err(|fatal| Error::Target(fatal.0))?)), None));
         }
         if let Some(sampler) = target.sampler() {
@@ -93,7 +97,12 @@ impl Looking<'_> {
             None => self.at(density, reference)?,
         };
         let mut own = own_draws(student, density, self.draws, self.stream)?;
+        let known =
+            places(density, self.modes, &self.stream.child("places")).map_err(|fatal| Error::Target(fatal.0))?;
         loop {
+            if let Some(look) = &mut look {
+                look.places.clone_from(&known);
+            }
             let certificate = certify_by(student, density, &own, self.stream, look.as_ref())?;
             let more = certificate.look_has_missed() || certificate.look_is_coarse();
             match effort.filter(|place| more && place + 1 < EFFORTS.len()) {
@@ -117,7 +126,7 @@ impl Looking<'_> {
         let (mut spent, mut before, mut place) = (0, 0, from);
         loop {
             let stream = self.stream.child("smc").child(&format!("effort {place}"));
-            let drawn = smc_in(self.coordinates, target, &EFFORTS[place], 0, &stream);
+            let drawn = smc_in((self.coordinates, self.modes), target, &EFFORTS[place], 0, &stream);
             let drawn = drawn.map_err(|fatal| Error::Target(fatal.0))?;
             spent += drawn.evaluations;
             let clear = drawn.is_sound() && drawn.log_z.is_some_and(|(_, error)| error <= BLURRED);
@@ -149,7 +158,7 @@ pub fn certify_at(
 ) -> Result<Certificate> {
     let coordinates = Some(model.standardisation());
     let coordinates = coordinates.filter(|it| **it != Standardisation::identity(model.dim()));
-    let looking = Looking { coordinates, most: None, independent, draws, stream };
+    let looking = Looking { coordinates, modes: &[], most: None, independent, draws, stream };
     Ok(looking.certify(model, target, None, reference)?.0)
 }
 
@@ -173,12 +182,14 @@ pub(super) fn look_of(source: &str, drawn: &Drawn) -> Look {
         log_z: drawn.log_z,
         faults: drawn.faults.clone(),
         doubts: drawn.doubts.clone(),
+        places: Vec::new(),
     }
 }
 
-/// Draws of `target` by sequential Monte Carlo in these coordinates; where a scale is given, it is one of the user's coordinates.
+/// Draws of `target` by sequential Monte Carlo in these coordinates, from a base that knows of `modes`, which are given in the user's; where a scale
+/// is given, it is one of the user's coordinates, and the base knows nothing.
 pub(super) fn smc_in(
-    coordinates: Option<&Standardisation>,
+    (coordinates, modes): (Option<&Standardisation>, &[Approximation]),
     target: &dyn Density,
     settings: &SmcSettings,
     draws: usize,
@@ -187,8 +198,31 @@ pub(super) fn smc_in(
     let Some(standardisation) = coordinates.filter(|_| settings.scale.is_none()) else {
         return smc(target, settings, draws, stream);
     };
-    let mut drawn = smc_scaled(&Standardised { target, standardisation }, settings, draws, stream)?;
+    let components = components(modes, standardisation);
+    let scaled = Standardised { target, standardisation };
+    let mut drawn = smc_scaled(&scaled, settings, &components, draws, stream)?;
     let rows = drawn.draws.len() / target.dim();
     standardisation.undo(&mut drawn.draws, &mut vec![0.0; rows]);
     Ok(drawn)
+}
+
+/// Modes as components of a base in these coordinates, which are affine: half of their weights by evidence, half the same for all.
+fn components(modes: &[Approximation], standardisation: &Standardisation) -> Vec<Component> {
+    let most = modes.iter().map(|mode| mode.log_evidence).fold(f64::NEG_INFINITY, f64::max);
+    let evidence = |mode: &Approximation| (mode.log_evidence - most).exp();
+    let total: f64 = modes.iter().map(evidence).sum();
+    let component = |mode: &Approximation| {
+        let dim = mode.mean.len();
+        let (factor, _) = cholesky::regularised(&mode.covariance, dim).ok()?;
+        let mut mean = mode.mean.clone();
+        standardisation.apply(&mut mean, &mut [0.0]);
+        let mut turned = vec![0.0; dim * dim];
+        for j in 0..dim {
+            let mut end: Vec<f64> = (0..dim).map(|i| mode.mean[i] + factor[i * dim + j]).collect();
+            standardisation.apply(&mut end, &mut [0.0]);
+            (0..dim).for_each(|i| turned[i * dim + j] = end[i] - mean[i]);
+        }
+        Some(Component { mean, factor: turned, weight: 0.5 / modes.len() as f64 + 0.5 * evidence(mode) / total })
+    };
+    modes.iter().filter_map(component).collect()
 }

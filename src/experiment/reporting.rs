@@ -5,7 +5,7 @@ use super::folder::{DRAWS, LOOKS, METRICS, REPORT, RESOLVED, STUDENT, TEACHER};
 use super::on_record::{record_in, verify};
 use super::pictures::{self, Found};
 use super::spec::Spec;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flow::Model;
 use crate::intake;
 use crate::report::{first_picture, page, Looks, Sources};

@@ -5,7 +5,7 @@ use super::spec::Whitening;
 use crate::error::{Error, Result};
 use crate::flow::{Link, Standardisation, Standardised, MOST_WHITENED};
 use crate::seed::{Seed, Stream};
-use crate::target::{laplace, survey, Approximation, At, Density, Survey};
+use crate::target::{laplace, survey, survey_around, Approximation, At, Density, Survey};
 
 /// Starts of the search for the mode: the centre of the coordinates, and points around it.
 pub(super) const STARTS: u64 = 8;
@@ -40,8 +40,10 @@ pub(super) fn whiten(
             None => return Ok(Whitened { standardisation: fitted, note: None, survey: None }),
             Some(target) => {
                 let stream = seed.stream("whitening/survey");
-                let starts = spread_starts(dim, if starts == 1 { 1 } else { EACH }, &stream.child("starts"));
-                return by_survey(survey(target, &starts, &stream), fitted);
+                let (each, search): (_, fn(&dyn Density, &[Vec<f64>], &Stream) -> Survey) =
+                    if starts == 1 { (1, survey) } else { (EACH, survey_around) };
+                let starts = spread_starts(dim, each, &stream.child("starts"));
+                return by_survey(search(target, &starts, &stream), fitted);
             }
         },
         Whitening::Draws => {
@@ -89,9 +91,7 @@ const EACH: usize = 4;
 const SCALES: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
 /// Coordinates beyond which a target is not surveyed: curvatures are matrices, and take as many gradients as they have rows.
 const MOST_SURVEYED: usize = 256;
-/// Modes whose evidence is less than that of the largest by more nats have no part in the moments, …
-const FAR_BELOW: f64 = 20.0;
-/// … and those that have one have at least this.
+/// Modes that have a part in the moments have at least this.
 const LEAST_PART: f64 = 0.02;
 
 /// The origin, and `each` normal points of each scale.
@@ -104,14 +104,6 @@ fn spread_starts(dim: usize, each: usize, stream: &Stream) -> Vec<Vec<f64>> {
         starts.push(point);
     }
     starts
-}
-
-impl Survey {
-    /// Modes that have a part in the target, as far as normal approximations tell.
-    pub(super) fn weighty(&self) -> impl Iterator<Item = &Approximation> {
-        let most = self.best.as_ref().map_or(f64::INFINITY, |best| best.log_evidence.max(best.laplace));
-        self.modes.iter().filter(move |mode| mode.log_evidence.max(mode.laplace) > most - FAR_BELOW)
-    }
 }
 
 /// Whitening by what a survey has found.

@@ -326,11 +326,10 @@ impl Path<'_> {
         let dim = self.shape.dim();
         let mut forces = phase.gradients.clone();
         let mut log_bases = Vec::with_capacity(phase.values.len());
+        let mut of_base = vec![0.0; dim];
         for (f, z) in forces.chunks_exact_mut(dim).zip(phase.z.chunks_exact(dim)) {
-            let (log_base, pull) = self.base.log_density_and_pull(z);
-            let pull = (1.0 - how.beta) * pull;
-            f.iter_mut().zip(z).for_each(|(f, z)| *f = how.beta * *f - pull * z);
-            log_bases.push(log_base);
+            log_bases.push(self.base.log_density_and_gradient(z, &mut of_base));
+            f.iter_mut().zip(&of_base).for_each(|(f, g)| *f = how.beta * *f + (1.0 - how.beta) * g);
         }
         how.metric.pull_back(&mut forces);
         let rows = phase.momenta.chunks_exact_mut(dim).zip(forces.chunks_exact(dim)).zip(&phase.values);
@@ -352,10 +351,8 @@ impl Path<'_> {
     fn energies(&self, phase: &Phase, beta: f64) -> Vec<f64> {
         let dim = self.shape.dim();
         let rows = phase.z.chunks_exact(dim).zip(phase.momenta.chunks_exact(dim)).zip(&phase.values);
-        rows.map(|((z, p), value)| {
-            energy(p.iter().map(|p| p * p).sum(), beta, self.base.log_density_and_pull(z).0, *value)
-        })
-        .collect()
+        rows.map(|((z, p), value)| energy(p.iter().map(|p| p * p).sum(), beta, self.base.log_density(z), *value))
+            .collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Several islands of tempered sequential Monte Carlo from a base found by pilots, what they agree on, and whether they do.
 
+use super::base::Component;
 use super::convergence::{effective_draws, split_r_hat};
 use super::resampling::systematic;
 use super::smc::{island, Island, Metric};
@@ -43,27 +44,30 @@ const MOST_R_HAT: f64 = 1.1;
 /// # Errors
 /// If the density asks for the run to stop.
 pub fn smc(density: &dyn Density, settings: &SmcSettings, draws: usize, stream: &Stream) -> Result<Drawn, Fatal> {
-    islands_from(density, settings, draws, false, stream)
+    islands_from(density, settings, draws, None, stream)
 }
 
-/// [`smc`] of a density whose coordinates have been scaled so that it is about as wide as a standard normal: the base covers that too.
+/// [`smc`] of a density whose coordinates have been scaled so that it is about as wide as a standard normal: the base covers that too. Half of
+/// the base's mass lies at `components`, if there are any, as places where the density is known to have mass: what is narrow and far from
+/// the rest is lost on a path from a base that does not know of it.
 ///
 /// # Errors
 /// As [`smc`].
 pub fn smc_scaled(
     density: &dyn Density,
     settings: &SmcSettings,
+    components: &[Component],
     draws: usize,
     stream: &Stream,
 ) -> Result<Drawn, Fatal> {
-    islands_from(density, settings, draws, true, stream)
+    islands_from(density, settings, draws, Some(components), stream)
 }
 
 fn islands_from(
     density: &dyn Density,
     settings: &SmcSettings,
     draws: usize,
-    scaled: bool,
+    scaled: Option<&[Component]>,
     stream: &Stream,
 ) -> Result<Drawn, Fatal> {
     let clock = Instant::now();
@@ -71,7 +75,7 @@ fn islands_from(
     let shape = match settings.scale {
         Some(scale) => Shape::round(density.dim(), scale),
         None => {
-            let (shape, spent) = found_base(density, settings, scaled, &stream.child("pilots"))?;
+            let (shape, spent) = found_base(density, settings, scaled.is_some(), &stream.child("pilots"))?;
             evaluations += spent;
             shape
         }
@@ -81,10 +85,13 @@ fn islands_from(
     };
     // A base that pilots have found is shaped like the target already.
     let metric = if settings.scale.is_some() { Metric::Dense } else { Metric::Diagonal };
+    let components = scaled.unwrap_or(&[]);
     let snapshots = draws.div_ceil(settings.islands * settings.particles).max(1);
     let islands: Vec<Result<Island, Fatal>> = (0..settings.islands)
         .into_par_iter()
-        .map(|k| island(density, &shape, settings, metric, snapshots, &stream.child(&format!("island {k}"))))
+        .map(|k| {
+            island(density, (&shape, components), settings, metric, snapshots, &stream.child(&format!("island {k}")))
+        })
         .collect();
     let islands: Vec<Island> = islands.into_iter().collect::<Result<_, _>>()?;
     let mut drawn = combine(density.dim(), &islands, settings, stream);
@@ -107,7 +114,7 @@ fn found_base(
         .map(|scale| {
             island(
                 density,
-                &Shape::round(dim, scale),
+                (&Shape::round(dim, scale), &[]),
                 &small,
                 Metric::Dense,
                 1,

@@ -4,6 +4,7 @@ mod base;
 mod convergence;
 mod hamiltonian;
 mod islands;
+mod jumps;
 #[cfg(feature = "nuts")]
 mod nuts;
 mod path;
@@ -11,6 +12,7 @@ mod resampling;
 mod shape;
 mod smc;
 
+pub use base::Component;
 pub use convergence::{effective_draws, split_r_hat};
 pub use islands::{smc, smc_scaled};
 #[cfg(feature = "nuts")]

@@ -1,6 +1,6 @@
 //! The tempered path between a base and a density, and the particles that walk along it.
 
-use super::base::Base;
+use super::base::{Base, Component};
 use super::Shape;
 use crate::target::{Density, Fatal, Faults};
 use rayon::prelude::*;
@@ -10,6 +10,8 @@ pub(super) struct Path<'a> {
     pub density: &'a dyn Density,
     pub shape: &'a Shape,
     pub base: Base,
+    /// Where particles jump to, where anything is known of the density.
+    pub jumps: Option<Base>,
     /// ln det L.
     pub log_det: f64,
 }
@@ -26,8 +28,9 @@ pub(super) struct Particles {
 pub(super) const PIECE: usize = 64;
 
 impl<'a> Path<'a> {
-    pub fn new(density: &'a dyn Density, shape: &'a Shape) -> Self {
-        Self { density, shape, base: Base::new(shape.dim()), log_det: shape.log_det() }
+    pub fn new(density: &'a dyn Density, shape: &'a Shape, components: &[Component]) -> Self {
+        let (base, jumps) = (Base::with(components, shape), Base::of_jumps(components, shape));
+        Self { density, shape, base, jumps, log_det: shape.log_det() }
     }
 
     /// Fills log γ and its gradient at `z`; −∞ and 0 where the density is zero or fails. Returns the number of failures.

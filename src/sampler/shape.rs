@@ -118,6 +118,26 @@ impl Shape {
         }
     }
 
+    /// Turns one point x into z = L⁻¹ (x − m).
+    pub(super) fn undo(&self, x: &mut [f64]) {
+        x.iter_mut().zip(&self.mean).for_each(|(x, m)| *x -= m);
+        self.turn_back(x);
+    }
+
+    /// Turns one vector x into L⁻¹ x.
+    pub(super) fn turn_back(&self, x: &mut [f64]) {
+        match &self.factor {
+            Factor::Dense(lower) => {
+                let dim = self.dim();
+                for i in 0..dim {
+                    let known = dot(&lower[i * dim..i * dim + i], x);
+                    x[i] = (x[i] - known) / lower[i * dim + i];
+                }
+            }
+            Factor::Diagonal(scales) => x.iter_mut().zip(scales).for_each(|(x, s)| *x /= s),
+        }
+    }
+
     /// Turns rows of gradients in x into gradients in z: Lᵀ g.
     pub fn pull_back(&self, gradients: &mut [f64]) {
         let dim = self.dim();

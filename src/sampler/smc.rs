@@ -1,5 +1,6 @@
 //! One island of tempered sequential Monte Carlo: from a base to the target along γ^β · base^(1 − β).
 
+use super::base::Component;
 use super::hamiltonian::{Move, Moved, HALVINGS_AT_WALLS, MOST_HALVINGS};
 use super::path::{Particles, Path};
 use super::resampling::{next_step, systematic};
@@ -61,6 +62,9 @@ const STILL: f64 = 0.97;
 
 /// Moves of a round, at most, in units of what was asked for.
 const MOST_ROUNDS: usize = 12;
+
+/// Jumps after each move, where there is anywhere to jump to: they take one evaluation each, an orbit many.
+const JUMPS: usize = 2;
 
 /// The largest share of lost orbits that is put down to the target rather than to the step.
 const MOST_LOST: f64 = 0.7;
@@ -154,6 +158,12 @@ impl Walk<'_> {
             acceptance += moved.acceptance;
             self.evaluations += moved.evaluations;
             self.failed += moved.failed;
+            for jump in 0..JUMPS {
+                let stream = noise.child(&format!("{k} jump {jump}"));
+                let (evaluations, failed) = self.path.jump(&mut self.particles, beta, &stream)?;
+                self.evaluations += evaluations;
+                self.failed += failed;
+            }
             k += 1;
             if k < self.moves {
                 continue;
@@ -173,18 +183,18 @@ impl Walk<'_> {
     }
 }
 
-/// Runs one island from the base of `shape` (Del Moral, Doucet and Jasra 2006), temperatures by conditional ESS (Zhou, Johansen and
+/// Runs one island from the base of `shape` with `components` (Del Moral, Doucet and Jasra 2006), temperatures by conditional ESS (Zhou, Johansen and
 /// Aston 2016), and `snapshots` sets of particles at the end.
 pub(super) fn island(
     density: &dyn Density,
-    shape: &Shape,
+    (shape, components): (&Shape, &[Component]),
     settings: &SmcSettings,
     metric: Metric,
     snapshots: usize,
     stream: &Stream,
 ) -> Result<Island, Fatal> {
     let (dim, n) = (shape.dim(), settings.particles);
-    let path = Path::new(density, shape);
+    let path = Path::new(density, shape, components);
     let mut particles = Particles { z: vec![0.0; n * dim], values: vec![0.0; n], gradients: vec![0.0; n * dim] };
     path.base.draw(&stream.child("base"), &mut particles.z);
     let failed = path.refresh(&mut particles)?;

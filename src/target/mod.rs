@@ -4,6 +4,7 @@ mod banana;
 mod constraint;
 mod counted;
 mod eight_schools;
+mod exploration;
 mod funnel;
 mod gaussian;
 mod given;
@@ -46,7 +47,7 @@ pub use rings::{Rings, RingsSettings};
 pub use settings::TargetSettings;
 pub use student_t::{StudentT, StudentTSettings};
 pub use support::{Parameter, Support};
-pub use survey::{survey, Approximation, Survey};
+pub use survey::{survey, survey_around, Approximation, Survey};
 pub use within::Within;
 
 use rand::RngCore;

@@ -1,10 +1,11 @@
 //! What a few thousand evaluations tell of a density: its modes, and the normal approximation that describes it best.
 
 use super::laplace::normal_at;
-use super::mode::walk;
+use super::mode::{walk, Mode};
 use super::{evaluate_in_pieces, Density, Faults};
 use crate::cholesky;
 use crate::seed::Stream;
+use rayon::prelude::*;
 use std::f64::consts::TAU;
 
 /// A normal approximation of a density.
@@ -40,6 +41,31 @@ pub struct Survey {
     pub fault: Option<String>,
 }
 
+/// Modes whose evidence is less than that of the largest by more nats have no part in a density, as far as normal approximations tell, …
+const FAR_BELOW: f64 = 20.0;
+/// … and by more than this, where they describe both: a part of a thousandth.
+const BELOW: f64 = 7.0;
+/// ESS/N from which a normal approximation describes a mode.
+const DESCRIBES: f64 = 0.3;
+
+impl Survey {
+    /// Modes that have a part in the density.
+    pub fn weighty(&self) -> impl Iterator<Item = &Approximation> {
+        let most = self.best.as_ref().map_or(f64::INFINITY, |best| best.log_evidence.max(best.laplace));
+        let is_described = self.best.as_ref().is_some_and(|best| best.ess > DESCRIBES);
+        self.modes.iter().filter(move |mode| {
+            let far = if is_described && mode.ess > DESCRIBES { BELOW } else { FAR_BELOW };
+            mode.log_evidence.max(mode.laplace) > most - far
+        })
+    }
+
+    /// Whether climbs have come to every mode so often that few are left to be found.
+    pub fn is_complete(&self) -> bool {
+        let arrived: usize = self.arrivals.iter().sum();
+        self.modes.len() < MOST_MODES && 3 * self.modes.len() <= arrived
+    }
+}
+
 /// Steps of a climb, at most: one that takes longer has no mode before it.
 const MOST_STEPS: usize = 250;
 /// Draws by which an approximation is judged.
@@ -53,71 +79,121 @@ const TRIED: usize = 8;
 /// Modes that are nearer than this, in units of the standard deviations around the higher one, are one.
 const APART: f64 = 1.0;
 /// Modes beyond this number are not told apart any more.
-const MOST_MODES: usize = 64;
+pub(super) const MOST_MODES: usize = 64;
 
 /// Climbs from each of `starts` by a quasi-Newton method, tells the modes apart by the curvature at them, and judges the normal approximation at
 /// each by a few draws of it. Where none is good (a density that grows without bound, or whose mode is a spike beside its mass), points on
 /// the way are tried too: among the normal approximations along a climb there is one of the largest evidence (Pathfinder: Zhang,
 /// Carpenter, Gelman and Vehtari 2022; there with the curvature that the climb itself has seen).
 pub fn survey(density: &dyn Density, starts: &[Vec<f64>], stream: &Stream) -> Survey {
-    let mut found = Survey { modes: Vec::new(), arrivals: Vec::new(), best: None, starts: starts.len(), fault: None };
-    let mut precisions: Vec<Vec<f64>> = Vec::new();
-    let mut trails: Vec<Vec<Vec<f64>>> = Vec::new();
-    for start in starts {
-        let mut trail = Vec::new();
-        match walk(density, start, MOST_STEPS, &mut trail) {
-            Err(fault) => found.fault = Some(fault),
-            Ok(mode) => {
-                let known = found
-                    .modes
-                    .iter()
-                    .zip(&precisions)
-                    .position(|(other, precision)| distance(precision, &other.mean, &mode.point) < APART);
-                match known {
-                    Some(place) => found.arrivals[place] += 1,
-                    None if found.modes.len() < MOST_MODES => {
-                        let judge = stream.child(&format!("mode {}", found.modes.len()));
-                        match approximation(density, &mode.point, mode.value, true, &judge) {
-                            Ok((approximation, precision)) => {
-                                found.modes.push(approximation);
-                                found.arrivals.push(1);
-                                precisions.push(precision);
-                            }
-                            Err(fault) => found.fault = Some(fault),
-                        }
+    let mut search = Search::new(density, stream);
+    search.climb(starts);
+    search.judged()
+}
+
+/// [`survey`], and more climbs from around what it has found and farther away: a mode that is narrow beside the others is reached from few
+/// places only. It goes on while it finds modes, and for as many climbs after the last one as make it likely that there are no more.
+pub fn survey_around(density: &dyn Density, starts: &[Vec<f64>], stream: &Stream) -> Survey {
+    let mut search = Search::new(density, stream);
+    search.climb(starts);
+    search.explore();
+    search.judged()
+}
+
+/// A survey under way.
+pub(super) struct Search<'a> {
+    density: &'a dyn Density,
+    stream: &'a Stream,
+    pub found: Survey,
+    precisions: Vec<Vec<f64>>,
+    trails: Vec<Vec<Vec<f64>>>,
+    /// Evaluations of climbs.
+    pub spent: usize,
+}
+
+impl<'a> Search<'a> {
+    fn new(density: &'a dyn Density, stream: &'a Stream) -> Self {
+        let found = Survey { modes: Vec::new(), arrivals: Vec::new(), best: None, starts: 0, fault: None };
+        Self { density, stream, found, precisions: Vec::new(), trails: Vec::new(), spent: 0 }
+    }
+
+    /// Randomness of its own.
+    pub fn stream(&self, name: &str) -> Stream {
+        self.stream.child(name)
+    }
+
+    /// Climbs from each of `starts`.
+    pub fn climb(&mut self, starts: &[Vec<f64>]) {
+        let climbs: Vec<_> = starts
+            .par_iter()
+            .map(|start| {
+                let mut trail = Vec::new();
+                (walk(self.density, start, MOST_STEPS, &mut trail), trail)
+            })
+            .collect();
+        self.found.starts += starts.len();
+        for (outcome, trail) in climbs {
+            self.spent += outcome.as_ref().map_or(trail.len(), |mode| mode.evaluations);
+            match outcome {
+                Err(fault) => self.found.fault = Some(fault),
+                Ok(mode) => self.arrive(&mode),
+            }
+            if !trail.is_empty() && self.trails.len() < TRAILS {
+                self.trails.push(trail);
+            }
+        }
+    }
+
+    /// A climb has ended at `mode`.
+    fn arrive(&mut self, mode: &Mode) {
+        let found = &mut self.found;
+        let mut known = found.modes.iter().zip(&self.precisions);
+        let known = known.position(|(other, precision)| distance(precision, &other.mean, &mode.point) < APART);
+        match known {
+            Some(place) => found.arrivals[place] += 1,
+            None if found.modes.len() < MOST_MODES => {
+                let judge = self.stream.child(&format!("mode {}", found.modes.len()));
+                match approximation(self.density, &mode.point, mode.value, true, &judge) {
+                    Ok((approximation, precision)) => {
+                        found.modes.push(approximation);
+                        found.arrivals.push(1);
+                        self.precisions.push(precision);
                     }
-                    None => {}
+                    Err(fault) => found.fault = Some(fault),
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// What was found, the best first.
+    fn judged(self) -> Survey {
+        let Self { density, stream, mut found, trails, .. } = self;
+        let mut order: Vec<usize> = (0..found.modes.len()).collect();
+        order.sort_by(|&a, &b| found.modes[b].log_evidence.total_cmp(&found.modes[a].log_evidence));
+        found.modes = order.iter().map(|&k| found.modes[k].clone()).collect();
+        found.arrivals = order.iter().map(|&k| found.arrivals[k]).collect();
+        found.best = found.modes.first().cloned();
+        if found.best.as_ref().is_none_or(|best| best.ess < POOR) {
+            for (t, trail) in trails.iter().enumerate() {
+                let mut places: Vec<usize> = (0..TRIED).map(|k| if k == 0 { 0 } else { 1 << (k - 1) }).collect();
+                places.retain(|&place| place < trail.len());
+                for place in places {
+                    let (mut value, point) = ([0.0], &trail[place]);
+                    let judge = stream.child(&format!("trail {t}.{place}"));
+                    let asked = density.evaluate(point, &mut value, None, &mut Faults::default());
+                    let candidate = asked.map_err(|fatal| fatal.0);
+                    let candidate = candidate.and_then(|()| approximation(density, point, value[0], false, &judge));
+                    let Ok((candidate, _)) = candidate else { continue };
+                    if found.best.as_ref().is_none_or(|best| candidate.log_evidence > best.log_evidence) {
+                        found.best = Some(candidate);
+                    }
                 }
             }
         }
-        if !trail.is_empty() {
-            trails.push(trail);
-        }
+        found.best = found.best.filter(|best| best.log_evidence.is_finite());
+        found
     }
-    let mut order: Vec<usize> = (0..found.modes.len()).collect();
-    order.sort_by(|&a, &b| found.modes[b].log_evidence.total_cmp(&found.modes[a].log_evidence));
-    found.modes = order.iter().map(|&k| found.modes[k].clone()).collect();
-    found.arrivals = order.iter().map(|&k| found.arrivals[k]).collect();
-    found.best = found.modes.first().cloned();
-    if found.best.as_ref().is_none_or(|best| best.ess < POOR) {
-        for (t, trail) in trails.iter().take(TRAILS).enumerate() {
-            let mut places: Vec<usize> = (0..TRIED).map(|k| if k == 0 { 0 } else { 1 << (k - 1) }).collect();
-            places.retain(|&place| place < trail.len());
-            for place in places {
-                let (mut value, point) = ([0.0], &trail[place]);
-                let judge = stream.child(&format!("trail {t}.{place}"));
-                let asked = density.evaluate(point, &mut value, None, &mut Faults::default());
-                let candidate = asked.map_err(|fatal| fatal.0);
-                let candidate = candidate.and_then(|()| approximation(density, point, value[0], false, &judge));
-                let Ok((candidate, _)) = candidate else { continue };
-                if found.best.as_ref().is_none_or(|best| candidate.log_evidence > best.log_evidence) {
-                    found.best = Some(candidate);
-                }
-            }
-        }
-    }
-    found.best = found.best.filter(|best| best.log_evidence.is_finite());
-    found
 }
 
 /// The normal approximation at `point` and its precision.

@@ -26,6 +26,8 @@ use symptom::Symptom;
 
 /// Draws of a student by which it is decided how to go on; the verdict has draws of its own.
 const PEEK: usize = 2_048;
+/// Draws of a second look where the first has found weights that are uneven.
+const SECOND_PEEK: usize = 16_384;
 /// ESS/N below which a student is not worth a verdict, unless there is no better one.
 const WORTH_JUDGING: f64 = 0.75;
 /// The same where weighted draws will do.
@@ -218,8 +220,14 @@ fn attempt(
     };
     let Some(target) = &plan.target else { return Err(Error::invalid("an attempt without a target")) };
     let peek = plan.seed.stream(&format!("auto/peek {}", course.record.attempts.len()));
-    let (log_weights, _) = log_weights_of_draws(&model.freeze(), target.as_ref(), PEEK, &peek)?;
-    let own = weights::reverse(&log_weights);
+    let frozen = model.freeze();
+    let (log_weights, _) = log_weights_of_draws(&frozen, target.as_ref(), PEEK, &peek)?;
+    let mut own = weights::reverse(&log_weights);
+    if (WORTH_WEIGHING..WORTH_JUDGING).contains(&own.ess) {
+        // One draw may have decided.
+        let (log_weights, _) = log_weights_of_draws(&frozen, target.as_ref(), SECOND_PEEK, &peek.child("second"))?;
+        own = weights::reverse(&log_weights);
+    }
     let mut kept = Kept {
         model,
         spec: plan.spec.clone(),

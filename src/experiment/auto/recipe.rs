@@ -6,6 +6,7 @@ use super::modes::Modes;
 use super::symptom::Symptom;
 use crate::flow::{BaseConfig, FlowConfig};
 use crate::sampler::SmcSettings;
+use crate::target::Survey;
 use crate::train::{Gradient, Rounds, Schedule, Settings, Until};
 use crate::transformer::Transformer;
 
@@ -20,6 +21,8 @@ pub(super) enum Kind {
     BentTails,
     /// Splines by reverse KL alone, in larger batches.
     Splines,
+    /// The same for longer, in larger batches.
+    LongSplines,
     /// Draws of the target by tempering, to which the student is fitted first and from which it may not stray.
     Draws,
     /// The same with more draws and longer.
@@ -32,6 +35,7 @@ impl Kind {
         match self {
             Kind::Plain | Kind::Tails | Kind::BentTails => 1e5,
             Kind::Splines | Kind::Draws => 2e6,
+            Kind::LongSplines => 6e6,
             Kind::MoreDraws => 2e7,
         }
     }
@@ -50,6 +54,8 @@ pub(super) struct Situation {
     /// Modes that climbs from far and near have reached, and whether normal densities describe them.
     modes_of_survey: usize,
     normal: bool,
+    /// Whether these are likely all.
+    complete: bool,
     /// The flow that the experiment names, which is kept then.
     given: Option<FlowConfig>,
     /// Whether there are draws from elsewhere, which show the modes.
@@ -85,17 +91,19 @@ impl Situation {
             Some(StudentSpec::Flow(flow)) => Some(flow.clone()),
             _ => None,
         };
-        Self { dim: base.dim, modes_of_survey, normal, given, has_data: base.data.is_some(), budget, modes: None }
+        let complete = survey.is_some_and(Survey::is_complete);
+        let has_data = base.data.is_some();
+        Self { dim: base.dim, modes_of_survey, normal, complete, given, has_data, budget, modes: None }
     }
 
     /// What to try next, if anything.
     pub fn next(&self, tried: &[Kind], symptom: &Symptom) -> Option<Kind> {
-        use Kind::{BentTails, Draws, MoreDraws, Plain, Splines, Tails};
+        use Kind::{BentTails, Draws, LongSplines, MoreDraws, Plain, Splines, Tails};
         let several = self.modes_of_survey > 1;
         let order: &[Kind] = if tried.is_empty() {
             match (several, self.normal) {
                 _ if self.has_data => &[Draws],
-                (true, true) if self.dim > FEW && self.modes_of_survey >= MANY => &[MoreDraws],
+                (true, true) if self.dim > FEW && self.modes_of_survey >= MANY && !self.complete => &[MoreDraws],
                 (true, true) => &[Draws],
                 (true, false) => &[Splines],
                 // One affine coordinate can only be normal.
@@ -111,6 +119,8 @@ impl Situation {
         } else if symptom.missing {
             // Two linear layers are soon tried.
             &[Tails, Draws]
+        } else if symptom.uneven && self.modes_of_survey <= 1 {
+            &[Splines, LongSplines, Draws]
         } else if symptom.uneven || symptom.diverged.is_some() {
             &[Splines, Draws]
         } else {
@@ -134,6 +144,7 @@ impl Situation {
                 "splines by reverse KL: there are several modes, but next to no mass is near them".into()
             }
             Kind::Splines => "splines by reverse KL".into(),
+            Kind::LongSplines => "splines by reverse KL for longer, in larger batches".into(),
             Kind::Draws if self.has_data => "a fit to the data, and reverse KL beside it".into(),
             Kind::Draws if self.modes_of_survey > 1 => {
                 format!("draws by tempering, and a fit to them: {} modes were found", self.modes_of_survey)
@@ -162,10 +173,10 @@ impl Situation {
                 let hidden = if kind == Kind::Tails { Vec::new() } else { vec![32] };
                 FlowConfig { layers: 2.into(), hidden, base: BaseConfig::StudentT { freedom: 1.5 }, ..plain }
             }
-            Kind::Splines if self.dim > SEVERAL => {
+            Kind::Splines | Kind::LongSplines if self.dim > SEVERAL => {
                 FlowConfig { layers: 3.into(), hidden: vec![64], transformer: spline, ..plain }
             }
-            Kind::Splines => {
+            Kind::Splines | Kind::LongSplines => {
                 FlowConfig { layers: if self.dim > FEW { 4 } else { 3 }.into(), transformer: spline, ..plain }
             }
             Kind::Draws | Kind::MoreDraws => {
@@ -229,15 +240,20 @@ impl Recipe {
                 }
                 vec![reverse_kl(training)]
             }
-            Kind::Splines => vec![reverse_kl(Settings {
-                steps: 6_000,
-                batch: (if base.dim > SEVERAL { 512 } else { 256 }).max(components),
-                rate: rate(3e-3),
-                average: 0.998,
-                until: Some(Until { ess: if small { 0.98 } else { 0.9 }, se: None }),
-                rounds: Some(Rounds { first: 2_500, second: 3_500, longer: 1.0, wider: 1.0 }),
-                ..Settings::default()
-            })],
+            Kind::Splines | Kind::LongSplines => {
+                let (longer, peak) = if self.kind == Kind::LongSplines { (2, 2e-3) } else { (1, 3e-3) };
+                let (first, second) = (2_500 * longer, 3_500 * longer);
+                let wide = base.dim > SEVERAL || longer > 1;
+                vec![reverse_kl(Settings {
+                    steps: first + second,
+                    batch: (if wide { 512 } else { 256 }).max(components),
+                    rate: rate(peak),
+                    average: 0.998,
+                    until: Some(Until { ess: if small { 0.98 } else { 0.9 }, se: None }),
+                    rounds: Some(Rounds { first, second, longer: 1.0, wider: 1.0 }),
+                    ..Settings::default()
+                })]
+            }
             Kind::Draws | Kind::MoreDraws => {
                 let more = self.kind == Kind::MoreDraws;
                 let particles = if more { 4096 } else { 1024 };

@@ -45,7 +45,8 @@ impl Symptom {
             .independent_log_z
             .is_some_and(|(log_z, error)| (own.log_z - log_z).abs() > 0.05_f64.max(3.5 * error.hypot(own.log_z_se)));
         let unseen = certificate.unseen.is_some_and(|share| share > UNSEEN);
-        let wrong = certificate.worst_corrected.as_ref().is_some_and(|region| region.corrected() > 0.1);
+        let wrong = !certificate.lost.is_empty()
+            || certificate.worst_corrected.as_ref().is_some_and(|region| region.corrected() > 0.1);
         let of_weights = Self::of_weights(own);
         // Draws that are right only with their weights are too uneven for whoever asks for more.
         let uneven = of_weights.uneven || certificate.verdict == Verdict::Correctable;

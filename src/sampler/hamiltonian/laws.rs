@@ -66,7 +66,7 @@ fn targets() -> Vec<(&'static str, Box<dyn Density>)> {
 fn draws_of_a_tempered_density_stay_draws_of_it() {
     for (name, target) in targets() {
         let shape = Shape::round(target.dim(), 1.5);
-        let path = Path::new(target.as_ref(), &shape);
+        let path = Path::new(target.as_ref(), &shape, &[]);
         let (dim, n) = (target.dim(), 20_000);
         for (beta, step) in [(0.0, 0.7), (0.4, 0.5), (0.9, 0.3), (0.9, 1.2)] {
             // A wall is none where the target does not count.
@@ -123,7 +123,7 @@ fn an_orbit_has_its_reverse() {
     for (name, target) in targets().into_iter().filter(|(name, _)| *name != "wall") {
         let (dim, rows) = (target.dim(), 64);
         let shape = Shape::round(dim, 1.5);
-        let path = Path::new(target.as_ref(), &shape);
+        let path = Path::new(target.as_ref(), &shape, &[]);
         let from = distributed(&path, 0.8, rows);
         let mut momenta = vec![0.0; rows * dim];
         Seed(3).stream("momenta").normals(0, dim, &mut momenta);
