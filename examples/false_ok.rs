@@ -1,7 +1,8 @@
 //! How often the certificate is wrong: fits that have lost mass and good fits, each judged with exact draws and with the Monte Carlo look, as it
 //! is by default and as thorough as it gets; and fits that decide by themselves, which see neither exact draws nor log Z.
-//! `cargo run --release --example false_ok [FITS] [FIRST SEED]`; one line a fit, then the counts. Fit k depends on FIRST SEED + k only, so
-//! that a study may be done in parts: the second part of two of 100 is `100 101`.
+//! `cargo run --release --example false_ok [FITS] [FIRST SEED] [auto]`; one line a fit, then the counts. Fit k depends on FIRST SEED + k only, so
+//! that a study may be done in parts: the second part of two of 100 is `100 101`. With `auto` all of the fits decide by themselves; else a
+//! quarter as many do, afterwards.
 
 use dfdx::prelude::Cpu;
 use flowdistill::evaluate::certificate::{Certificate, Verdict};
@@ -9,7 +10,7 @@ use flowdistill::evaluate::draws::{draws_of, exact_draws};
 use flowdistill::experiment::{certify_at, IndependentSpec};
 use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
 use flowdistill::sampler::SmcSettings;
-use flowdistill::seed::Seed;
+use flowdistill::seed::{open_unit, Seed};
 use flowdistill::target::*;
 use flowdistill::train::{
     train, Draws, Epochs, ForwardKl, Gradient, Objective, Observer, Progress, ReverseKl, Schedule, Settings,
@@ -23,28 +24,60 @@ impl Observer for Silent {
     fn step(&mut self, _: &Progress) {}
 }
 
-/// A target, the number of its modes, and those that a point belongs to (of many wells: one side of each).
-type Case = (&'static str, Box<dyn Density>, usize, fn(&[f64]) -> Vec<usize>);
+/// The modes that a point belongs to (of many wells: one side of each).
+type ModesOf = Box<dyn Fn(&[f64]) -> Vec<usize>>;
+
+/// A target, the number of its modes, and those of a point.
+type Case = (&'static str, Box<dyn Density>, usize, ModesOf);
 
 /// Targets with several modes, then those with one.
 fn cases() -> Result<(Vec<Case>, Vec<Case>), String> {
     let several: Vec<Case> = vec![
-        ("two modes", Box::new(Mixture::two()), 2, |x| vec![usize::from(x[0] + x[1] > 0.0)]),
-        ("nine modes", Box::new(Mixture::nine()), 9, |x| {
-            let place = |x: f64| usize::from(x > -2.5) + usize::from(x > 2.5);
-            vec![3 * place(x[0]) + place(x[1])]
-        }),
-        ("two moons", Box::new(Moons::separated()), 2, |x| vec![usize::from(x[0] > 0.0)]),
-        ("many-well 8", Box::new(ManyWell::new(8)?), 8, |x| {
-            (0..4).map(|well| 2 * well + usize::from(x[2 * well] > 0.0)).collect()
-        }),
+        ("two modes", Box::new(Mixture::two()), 2, Box::new(|x| vec![usize::from(x[0] + x[1] > 0.0)])),
+        (
+            "nine modes",
+            Box::new(Mixture::nine()),
+            9,
+            Box::new(|x| {
+                let place = |x: f64| usize::from(x > -2.5) + usize::from(x > 2.5);
+                vec![3 * place(x[0]) + place(x[1])]
+            }),
+        ),
+        ("two moons", Box::new(Moons::separated()), 2, Box::new(|x| vec![usize::from(x[0] > 0.0)])),
+        (
+            "many-well 8",
+            Box::new(ManyWell::new(8)?),
+            8,
+            Box::new(|x| (0..4).map(|well| 2 * well + usize::from(x[2 * well] > 0.0)).collect()),
+        ),
     ];
     let one: Vec<Case> = vec![
-        ("banana", Box::new(Banana), 1, |_| vec![0]),
-        ("funnel 5", Box::new(Funnel::new(5)?), 1, |_| vec![0]),
-        ("gaussian 8", Box::new(Gaussian::conditioned(8, 10.0, 1)?), 1, |_| vec![0]),
+        ("banana", Box::new(Banana), 1, Box::new(|_| vec![0])),
+        ("funnel 5", Box::new(Funnel::new(5)?), 1, Box::new(|_| vec![0])),
+        ("gaussian 8", Box::new(Gaussian::conditioned(8, 10.0, 1)?), 1, Box::new(|_| vec![0])),
     ];
     Ok((several, one))
+}
+
+/// Two to five round modes of unlike widths and masses at random places of two to eight coordinates, far apart beside their widths.
+fn unlike(seed: u64) -> Result<Case, String> {
+    let mut rng = Seed(seed).stream("unlike").row(0);
+    let mut uniform = |low: f64, high: f64| low + (high - low) * open_unit(&mut rng);
+    let (dim, modes) = (uniform(2.0, 9.0) as usize, uniform(2.0, 6.0) as usize);
+    let far = uniform(5.0, 40.0);
+    let centre: Vec<f64> = (0..dim).map(|_| uniform(-100.0, 100.0)).collect();
+    let means: Vec<Vec<f64>> = (0..modes).map(|_| centre.iter().map(|c| c + uniform(-far, far)).collect()).collect();
+    let deviations: Vec<f64> = (0..modes).map(|_| 0.5 * uniform(0.0, 1.1f64).exp()).collect();
+    let weights: Vec<f64> = (0..modes).map(|_| uniform(0.3, 1.0)).collect();
+    let target = Mixture::new(means.clone(), deviations.clone(), Some(weights))?;
+    let mode_of = move |x: &[f64]| {
+        let log = |k: usize| {
+            let squares: f64 = x.iter().zip(&means[k]).map(|(x, m)| (x - m).powi(2)).sum();
+            -0.5 * squares / deviations[k].powi(2) - dim as f64 * deviations[k].ln()
+        };
+        vec![(0..modes).max_by(|a, b| log(*a).total_cmp(&log(*b))).unwrap_or(0)]
+    };
+    Ok(("unlike modes", Box::new(target), modes, Box::new(mode_of)))
 }
 
 /// Draws that judge a fit.
@@ -156,6 +189,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let fits: u64 = arguments.first().map_or(Ok(100), |text| text.parse())?;
     let first: u64 = arguments.get(1).map_or(Ok(1), |text| text.parse())?;
     let (several, one) = cases()?;
+    if arguments.get(2).is_some_and(|word| word == "auto") {
+        return by_themselves(first..first + fits, &several, &one);
+    }
     // Of fits that lost mass: all, trusted with exact draws, by the default look, by the sampler at length. Of good fits: all, refused and
     // not trusted likewise.
     let (mut bad, mut good) = ([0; 4], [0; 7]);
@@ -229,8 +265,15 @@ fn by_themselves(
     let (mut all, mut wrong, mut refused) = (0, 0, 0);
     println!("target        attempts  lost mass  ESS     verdict");
     for k in seeds {
-        let cases = several.len() + one.len();
-        let case = several.iter().chain(one).nth(k as usize % cases).ok_or("no case")?;
+        let drawn;
+        let known = several.len() + one.len();
+        // Every other one is a mixture of its own.
+        let case = if k % 2 == 0 {
+            several.iter().chain(one).nth(k as usize / 2 % known).ok_or("no case")?
+        } else {
+            drawn = unlike(k)?;
+            &drawn
+        };
         let fitted = flowdistill::fit(&Unknown(case.1.as_ref())).seed(k).run()?;
         let (lost, verdict) = (lost(case, fitted.model()), fitted.verdict());
         let (ess, attempts) = (fitted.certificate().reverse.ess, fitted.record().attempts.len());

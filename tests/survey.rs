@@ -1,7 +1,9 @@
 //! What a survey finds of a target: its modes where they stand for it, and something better where they do not.
 
 use flowdistill::seed::Seed;
-use flowdistill::target::{survey, Density, EightSchools, Fatal, Faults, Funnel, Mixture, Survey};
+use flowdistill::target::{
+    survey, survey_around, Density, EightSchools, Fatal, Faults, Funnel, Mixture, Rings, Survey,
+};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn starts(dim: usize) -> Vec<Vec<f64>> {
@@ -34,6 +36,37 @@ fn separate_modes_are_told_apart_with_their_evidence() {
         assert!((mode.laplace - f64::ln(weights[right])).abs() < 1e-3, "{}", mode.laplace);
         assert!((mode.log_evidence - f64::ln(weights[right])).abs() < 1e-3 && mode.ess > 0.99);
     }
+}
+
+#[test]
+fn narrow_modes_beside_a_wide_one_are_found_by_climbing_on() {
+    // Of climbs from far away nearly all end at the widest; the others are 729 and 11 times smaller.
+    let means = [
+        [106.32, 111.83, 125.63, 119.26, 103.01, 129.68],
+        [106.4, 107.75, 123.18, 109.87, 108.89, 102.2],
+        [102.7, 117.48, 107.29, 118.04, 111.15, 113.6],
+    ];
+    let weights = [0.5, 0.3, 0.2];
+    let rows = means.iter().map(|mean| mean.to_vec()).collect();
+    let mixture = Mixture::new(rows, vec![1.0, 0.5, 1.5], Some(weights.to_vec())).expect("a mixture");
+    assert_eq!(of(&mixture).modes.len(), 1);
+    let found = survey_around(&mixture, &starts(6), &Seed(1).stream("survey"));
+    assert_eq!(found.modes.len(), 3);
+    assert!(found.is_complete());
+    assert_eq!(found.weighty().count(), 3);
+    for (mode, right) in found.modes.iter().zip(weights) {
+        assert!((mode.laplace - f64::ln(right)).abs() < 1e-3, "{}", mode.laplace);
+    }
+}
+
+#[test]
+fn what_has_one_mode_is_climbed_a_limited_number_of_times() {
+    let found = survey_around(&EightSchools, &starts(10), &Seed(1).stream("survey"));
+    assert!(found.starts <= 16 + 256, "{}", found.starts);
+    assert_eq!(found.weighty().count(), 1);
+    // Points of a ridge are no modes to be counted one by one.
+    let rings = survey_around(&Rings, &starts(2), &Seed(1).stream("survey"));
+    assert!(rings.starts < 200 && !rings.is_complete(), "{} {}", rings.starts, rings.modes.len());
 }
 
 #[test]
