@@ -198,7 +198,6 @@ fn wrong_experiments_exit_with_2_and_say_what_would_be_right() {
         ("(name: \"x\", stages: [", &["line 1"]),
         ("(name: \"x\", stages: [], colour: 3)", &["colour"]),
         ("(name: \"x\", target: Bananas(), stages: [])", &["Bananas", "Banana"]),
-        ("(stages: [])", &["name"]),
         ("(name: 3, stages: [])", &["line 1"]),
         ("(name: \"x\", stages: [])", &["neither `target` nor `data`"]),
         ("(name: \"../x\", target: Banana(), stages: [ReverseKl(against: Target)])", &["../x", "folder"]),

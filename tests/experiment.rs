@@ -349,3 +349,20 @@ fn a_student_like_its_teacher_has_its_layers_in_the_opposite_order_whatever_they
     teacher.reverse();
     assert_eq!(orders(&plan.student), teacher);
 }
+
+#[test]
+fn an_experiment_without_a_name_has_that_of_its_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("my-banana.ron");
+    std::fs::write(&path, "(target: Banana())").expect("written");
+    let (spec, _) = Spec::read(&path).expect("an experiment");
+    assert_eq!(spec.name, "my-banana");
+    std::fs::write(&path, "(name: \"other\", target: Banana())").expect("written");
+    assert_eq!(Spec::read(&path).expect("an experiment").0.name, "other");
+    // One that names no folder is refused with the name.
+    let path = folder.path().join("my banana.ron");
+    std::fs::write(&path, "(target: Banana())").expect("written");
+    let (spec, _) = Spec::read(&path).expect("an experiment");
+    let fault = Plan::new(spec, &path).map(drop).expect_err("a name with a blank").to_string();
+    assert!(fault.contains("my banana"), "{fault}");
+}

@@ -133,7 +133,9 @@ pub(super) fn of_json(field: &str, text: &str, said: &str, read: impl Fn(Value) 
     }
     let Some((_, expected)) = said.split_once(", expected ") else { return format!("{field} is `{text}`: {said}") };
     let is_name = text.chars().all(|c| c.is_alphanumeric() || c == '_') && text.starts_with(char::is_uppercase);
-    if is_name && (expected.starts_with("struct variant") || expected.starts_with("tuple variant")) {
+    let holds_fields =
+        ["struct variant", "tuple variant", "newtype variant"].iter().any(|kind| expected.starts_with(kind));
+    if is_name && holds_fields {
         let fields = of_nobody(json!({ text.as_str(): { NOBODY: 0 } }));
         let fields = fields.map_or(String::new(), |names| format!("; its fields are {}", list(&names)));
         return format!("{field} is `{text}`, without its parentheses; `{text}()` is right{fields}");

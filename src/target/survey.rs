@@ -102,10 +102,10 @@ pub fn survey_around(density: &dyn Density, starts: &[Vec<f64>], stream: &Stream
 
 /// A survey under way.
 pub(super) struct Search<'a> {
-    density: &'a dyn Density,
+    pub density: &'a dyn Density,
     stream: &'a Stream,
     pub found: Survey,
-    precisions: Vec<Vec<f64>>,
+    pub precisions: Vec<Vec<f64>>,
     trails: Vec<Vec<Vec<f64>>>,
     /// Evaluations of climbs.
     pub spent: usize,
