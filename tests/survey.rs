@@ -64,6 +64,9 @@ fn what_has_one_mode_is_climbed_a_limited_number_of_times() {
     let found = survey_around(&EightSchools, &starts(10), &Seed(1).stream("survey"));
     assert!(found.starts <= 16 + 1_024, "{}", found.starts);
     assert_eq!(found.weighty().count(), 1);
+    // Neither where modes are spikes beside the mass (the neck of a funnel), nor where they are points of a ridge.
+    let funnel = survey_around(&Funnel::new(10).expect("a target"), &starts(10), &Seed(1).stream("survey"));
+    assert!(funnel.starts <= 16 && !funnel.best.expect("an approximation").at_mode, "{}", funnel.starts);
     // Points of a ridge are no modes to be counted one by one.
     let rings = survey_around(&Rings, &starts(2), &Seed(1).stream("survey"));
     assert!(rings.starts < 200 && !rings.is_complete(), "{} {}", rings.starts, rings.modes.len());

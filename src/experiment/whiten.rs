@@ -40,10 +40,11 @@ pub(super) fn whiten(
             None => return Ok(Whitened { standardisation: fitted, note: None, survey: None }),
             Some(target) => {
                 let stream = seed.stream("whitening/survey");
-                let (each, search): (_, fn(&dyn Density, &[Vec<f64>], &Stream) -> Survey) =
-                    if starts == 1 { (1, survey) } else { (EACH, survey_around) };
-                let starts = spread_starts(dim, each, &stream.child("starts"));
-                return by_survey(search(target, &starts, &stream), fitted);
+                let is_preview = starts == 1;
+                let starts = spread_starts(dim, if is_preview { 1 } else { EACH }, &stream.child("starts"));
+                let found =
+                    if is_preview { survey(target, &starts, &stream) } else { survey_around(target, &starts, &stream) };
+                return by_survey(found, fitted);
             }
         },
         Whitening::Draws => {

@@ -1,6 +1,6 @@
 //! Climbs from around the modes that are known, and from farther away, for those that are not.
 
-use super::survey::{Search, MOST_MODES};
+use super::survey::{Search, MOST_MODES, POOR};
 use super::{evaluate_in_pieces, Faults};
 use crate::cholesky;
 
@@ -34,8 +34,12 @@ struct Extent {
 }
 
 impl Search<'_> {
-    /// Goes on climbing until nothing new is found, or as many evaluations are spent as that is worth.
+    /// Goes on climbing until nothing new is found, or as many evaluations are spent as that is worth. Modes that do not describe the density
+    /// around them (spikes beside its mass, points of a ridge) say nothing of where to look.
     pub(super) fn explore(&mut self) {
+        if self.found.modes.iter().all(|mode| mode.ess < POOR) {
+            return;
+        }
         let (before, mut calm, mut batch) = (self.spent, 0, 0);
         while let Some(extent) = self.extent() {
             let (modes, arrived) = (self.found.modes.len(), self.found.arrivals.iter().sum::<usize>());

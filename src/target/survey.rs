@@ -71,7 +71,7 @@ const MOST_STEPS: usize = 250;
 /// Draws by which an approximation is judged.
 const DRAWS: usize = 64;
 /// A mode whose approximation has less ESS/N does not describe the density around it, …
-const POOR: f64 = 0.1;
+pub(super) const POOR: f64 = 0.1;
 /// … and the points that this many climbs came by are tried too, …
 const TRAILS: usize = 3;
 /// … so many of each, at distances that double.
