@@ -2,7 +2,7 @@
 
 use flowdistill::seed::Seed;
 use flowdistill::target::{
-    survey, survey_around, Density, EightSchools, Fatal, Faults, Funnel, Mixture, Rings, Survey,
+    survey, survey_around, Density, EightSchools, Fatal, Faults, Funnel, Gaussian, Mixture, Rings, Survey,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -70,6 +70,18 @@ fn what_has_one_mode_is_climbed_a_limited_number_of_times() {
     // Points of a ridge are no modes to be counted one by one.
     let rings = survey_around(&Rings, &starts(2), &Seed(1).stream("survey"));
     assert!(rings.starts < 200 && !rings.is_complete(), "{} {}", rings.starts, rings.modes.len());
+}
+
+#[test]
+fn one_mode_of_scales_that_differ_by_much_is_one() {
+    // Intercept and slope of a regression on a column that is far from zero: standard deviations of 3·10³ and 20, correlated to 0.9998.
+    let (deviations, correlation) = ([3e3, 20.0], -0.999_8);
+    let between = correlation * deviations[0] * deviations[1];
+    let covariance = vec![deviations[0] * deviations[0], between, between, deviations[1] * deviations[1]];
+    let target = Gaussian::new(vec![-69_302.0, 1_429.0], covariance).expect("a target");
+    let found = survey_around(&target, &starts(2), &Seed(1).stream("survey"));
+    assert_eq!(found.modes.len(), 1, "{:?}", found.modes);
+    assert!(found.modes[0].ess > 0.99);
 }
 
 #[test]

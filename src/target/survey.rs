@@ -78,6 +78,8 @@ const TRAILS: usize = 3;
 const TRIED: usize = 8;
 /// Modes that are nearer than this, in units of the standard deviations around the higher one, are one.
 const APART: f64 = 1.0;
+/// A step of Newton's method at the end of a climb that is longer, in standard deviations, says that it has not arrived.
+const FINAL: f64 = 0.1;
 /// Modes beyond this number are not told apart any more.
 pub(super) const MOST_MODES: usize = 64;
 
@@ -144,26 +146,53 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Which of the known modes a point is.
+    fn known(&self, point: &[f64]) -> Option<usize> {
+        let mut known = self.found.modes.iter().zip(&self.precisions);
+        known.position(|(mode, precision)| distance(precision, &mode.mean, point) < APART)
+    }
+
     /// A climb has ended at `mode`.
     fn arrive(&mut self, mode: &Mode) {
-        let found = &mut self.found;
-        let mut known = found.modes.iter().zip(&self.precisions);
-        let known = known.position(|(other, precision)| distance(precision, &other.mean, &mode.point) < APART);
-        match known {
-            Some(place) => found.arrivals[place] += 1,
-            None if found.modes.len() < MOST_MODES => {
-                let judge = self.stream.child(&format!("mode {}", found.modes.len()));
-                match approximation(self.density, &mode.point, mode.value, true, &judge) {
-                    Ok((approximation, precision)) => {
-                        found.modes.push(approximation);
-                        found.arrivals.push(1);
-                        self.precisions.push(precision);
-                    }
-                    Err(fault) => found.fault = Some(fault),
+        if let Some(place) = self.known(&mode.point) {
+            self.found.arrivals[place] += 1;
+        } else if self.found.modes.len() < MOST_MODES {
+            let judge = self.stream.child(&format!("mode {}", self.found.modes.len()));
+            let judged = |mode: &Mode| approximation(self.density, &mode.point, mode.value, true, &judge);
+            let new = judged(mode).and_then(|(approximation, precision)| {
+                match self.nearer(mode, &approximation.covariance) {
+                    // Where scales differ by much, rounding ends a climb before it has arrived.
+                    Some(nearer) => match self.known(&nearer.point) {
+                        Some(place) => Ok(Err(place)),
+                        None => judged(&nearer).map(Ok),
+                    },
+                    None => Ok(Ok((approximation, precision))),
                 }
+            });
+            match new {
+                Ok(Ok((approximation, precision))) => {
+                    self.found.modes.push(approximation);
+                    self.found.arrivals.push(1);
+                    self.precisions.push(precision);
+                }
+                Ok(Err(place)) => self.found.arrivals[place] += 1,
+                Err(fault) => self.found.fault = Some(fault),
             }
-            None => {}
         }
+    }
+
+    /// The end of a climb from one step of Newton's method beyond `mode`, if that step is a long one: √(gᵀ Σ g) standard deviations.
+    fn nearer(&self, mode: &Mode, covariance: &[f64]) -> Option<Mode> {
+        let dim = mode.point.len();
+        let (mut value, mut gradient) = ([0.0], vec![0.0; dim]);
+        self.density.evaluate(&mode.point, &mut value, Some(&mut gradient), &mut Faults::default()).ok()?;
+        let turned = |row: &[f64]| row.iter().zip(&gradient).map(|(c, g)| c * g).sum::<f64>();
+        let step: Vec<f64> = covariance.chunks_exact(dim).map(turned).collect();
+        let square: f64 = step.iter().zip(&gradient).map(|(s, g)| s * g).sum();
+        let is_long = square > FINAL * FINAL;
+        let beyond: Vec<f64> = mode.point.iter().zip(&step).map(|(x, s)| x + s).collect();
+        let there = is_long.then(|| walk(self.density, &beyond, MOST_STEPS, &mut Vec::new()).ok())?;
+        there.filter(|there| there.value > mode.value)
     }
 
     /// What was found, the best first.
