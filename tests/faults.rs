@@ -390,7 +390,7 @@ fn a_handful_of_calls_that_fail_or_are_the_last() {
         return;
     }
     assert!(killed_at(STAGES, 37) > 3);
-    let few: (&[&str], usize) = (&ERRORS[..1], 61);
+    let few: (&[&str], usize) = (&ERRORS[..1], 37);
     for tally in
         [fails_at_its_beginning(STAGES, few), fails_when_it_goes_on(STAGES, few), fails_when_it_replaces(STAGES, few)]
     {
