@@ -8,14 +8,12 @@ use criterion::{BenchmarkGroup, Criterion, Throughput};
 use dfdx::prelude::Cpu;
 use flowdistill::flow::{Flow, FlowConfig, Method, Orientation};
 use flowdistill::ops::activation::{activate, Activation};
-use flowdistill::ops::affine::Affine;
 use flowdistill::ops::lanes::{forward, input_gradient, Start};
 use flowdistill::ops::network::{Inputs, Network};
-use flowdistill::ops::spline::Spline;
 use flowdistill::ops::transform::Transform;
 use flowdistill::ops::weight_gradient::{add_block, Part, Shared, BLOCK};
 use flowdistill::seed::Seed;
-use flowdistill::transformer::Transformer;
+use flowdistill::transformer::{Affine, Spline, SplineSettings, Transformer};
 
 const ROWS: usize = 64;
 
@@ -124,9 +122,10 @@ fn flows(c: &mut Criterion) {
     let noise = Seed(0).stream("kernels");
     let mut points = vec![0.0; DRAWS * DIM];
     let mut log_prob = vec![0.0; DRAWS];
-    for (name, transformer) in
-        [("affine", Transformer::default()), ("spline", Transformer::Spline { bins: 8, limit: 4.0, max_scale: 1000.0 })]
-    {
+    for (name, transformer) in [
+        ("affine", Transformer::default()),
+        ("spline", Transformer::Spline(SplineSettings { bins: 8, limit: 4.0, max_scale: 1000.0 })),
+    ] {
         let config = FlowConfig { layers: 4.into(), hidden: vec![128, 128], transformer, ..FlowConfig::default() };
         let flow: Flow<f32, Cpu> =
             Flow::new(&Cpu::default(), DIM, &config, Orientation::Sampling, &noise).expect("a flow");

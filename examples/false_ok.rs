@@ -16,7 +16,7 @@ use flowdistill::train::{
     train, Draws, Epochs, ForwardKl, Gradient, Objective, Observer, Progress, ReverseKl, Schedule, Settings,
     WeightedSum,
 };
-use flowdistill::transformer::Transformer;
+use flowdistill::transformer::{SplineSettings, Transformer};
 
 struct Silent;
 
@@ -130,7 +130,7 @@ fn from_draws(target: &dyn Density, steps: u64, seed: Seed) -> Result<Model, Box
     let dim = target.dim();
     let drawn = flowdistill::sampler::smc(target, &SmcSettings::default(), 20_000, &seed.stream("draws"))?;
     let standardisation = Standardisation::fit(&drawn.draws, &target.names(), vec![], true)?;
-    let mut flow = flow(dim, Transformer::Spline { bins: 8, limit: 4.0, max_scale: 1000.0 }, seed)?;
+    let mut flow = flow(dim, Transformer::Spline(SplineSettings { bins: 8, limit: 4.0, max_scale: 1000.0 }), seed)?;
     let settings = |steps, peak| {
         let rate = Schedule { peak, ..Schedule::default() };
         Settings { steps, batch: BATCH, rate, ..Settings::default() }

@@ -10,7 +10,7 @@ use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
 use flowdistill::target::{Density, Fatal, Faults, Funnel, Gaussian};
 use flowdistill::train::{Objective, ReverseKl};
-use flowdistill::transformer::Transformer;
+use flowdistill::transformer::{LeakyReluSettings, Transformer};
 
 /// One linear layer whose parameters are these: the diagonal and the shift of each variable, and the entries below the diagonal.
 fn triangular(diagonal: &[f64], below: &[&[f64]], shift: &[f64]) -> Flow<f64, Cpu> {
@@ -133,7 +133,7 @@ fn problem_16_7_the_inverse_of_a_leaky_rectifier() {
     let config = FlowConfig {
         layers: 1.into(),
         structure: Structure::Blocks(1),
-        transformer: Transformer::LeakyRelu { slope: 0.1, max_scale: 10.0 },
+        transformer: Transformer::LeakyRelu(LeakyReluSettings { slope: 0.1, max_scale: 10.0 }),
         ..FlowConfig::default()
     };
     let stream = Seed(1).stream("init");

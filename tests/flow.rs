@@ -273,8 +273,7 @@ fn densities_integrate_to_one() {
             };
             let ((x0, x1), (y0, y1)) = (range(0), range(1));
             // Densities that jump need a finer grid.
-            let jumps =
-                matches!(config.transformer, Transformer::PiecewiseLinear { .. } | Transformer::Sinusoid { .. });
+            let jumps = matches!(config.transformer, Transformer::PiecewiseLinear(..) | Transformer::Sinusoid(..));
             let n = if jumps { 1500 } else { 800 };
             let (dx, dy) = ((x1 - x0) / n as f64, (y1 - y0) / n as f64);
             let mut total = 0.0;

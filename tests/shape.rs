@@ -3,7 +3,7 @@
 mod common;
 
 use common::{disagreement, normal_rows};
-use flowdistill::ops::shape::{Bins, Curve, Leaky, MixtureCdf, MonotoneNet, Shape};
+use flowdistill::transformer::{Bins, Curve, Leaky, MixtureCdf, MonotoneNet, Shape};
 
 /// Calls `law` with every shape and random parameters of size `scale`.
 fn for_all(scale: f64, mut law: impl FnMut(&str, &dyn Fn(f64, &[f64]) -> (f64, f64), &dyn Law, &[f64])) {

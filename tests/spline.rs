@@ -7,11 +7,10 @@ use flowdistill::experiment::Spec;
 use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
 use flowdistill::ops::lanes::LANES;
 use flowdistill::ops::real::Real;
-use flowdistill::ops::spline::{Spline, FLATTEST, NARROWEST, SWING};
 use flowdistill::ops::transform::Transform;
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
-use flowdistill::transformer::Transformer;
+use flowdistill::transformer::{Spline, SplineSettings, Transformer, FLATTEST, NARROWEST, SWING};
 
 const BINS: [usize; 6] = [2, 3, 5, 8, 13, 32];
 
@@ -184,7 +183,7 @@ fn zeros_give_the_identity() {
 fn a_flow_starts_as_its_base() {
     let config = FlowConfig {
         hidden: vec![128, 128],
-        transformer: Transformer::Spline { bins: 8, limit: 4.0, max_scale: 1000.0 },
+        transformer: Transformer::Spline(SplineSettings { bins: 8, limit: 4.0, max_scale: 1000.0 }),
         ..FlowConfig::default()
     };
     let flow: Flow<f32, dfdx::prelude::Cpu> =
@@ -391,7 +390,7 @@ fn experiments_and_model_files_carry_it() {
     let spec =
         Spec::parse("(name: \"x\", stages: [], teacher: (transformer: Spline(bins: 5)))").expect("an experiment");
     let config = FlowConfig { layers: 2.into(), ..spec.teacher.expect("a teacher") };
-    assert_eq!(config.transformer, Transformer::Spline { bins: 5, limit: 4.0, max_scale: 1000.0 });
+    assert_eq!(config.transformer, Transformer::Spline(SplineSettings { bins: 5, limit: 4.0, max_scale: 1000.0 }));
     let model = Model {
         flow: random_flow::<f32>(3, &config, Orientation::Sampling),
         standardisation: Standardisation::identity(3),
@@ -410,7 +409,7 @@ fn experiments_and_model_files_carry_it() {
 
 #[test]
 fn constants_out_of_range_are_named() {
-    let fault = |bins, limit, max_scale| Transformer::Spline { bins, limit, max_scale }.fault();
+    let fault = |bins, limit, max_scale| Transformer::Spline(SplineSettings { bins, limit, max_scale }).fault();
     assert_eq!(fault(8, 4.0, 1000.0), None);
     for (transformer, name) in [
         (fault(1, 4.0, 10.0), "bins is 1"),

@@ -4,7 +4,7 @@ use super::spec::{Against, StageSpec};
 use crate::conditioner::Activation;
 use crate::flow::FlowConfig;
 use crate::train::{Gradient, Schedule, Settings, Until};
-use crate::transformer::Transformer;
+use crate::transformer::{SplineSettings, Transformer};
 
 /// A teacher's flow of splines and the two stages, which fit it and distil a student of the same shape from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,7 +91,7 @@ impl DefaultFit {
             layers: self.layers.into(),
             hidden: self.hidden.clone(),
             activation: Activation::Silu,
-            transformer: Transformer::Spline { bins: self.bins, limit: self.limit, max_scale: 1000.0 },
+            transformer: Transformer::Spline(SplineSettings { bins: self.bins, limit: self.limit, max_scale: 1000.0 }),
             ..FlowConfig::default()
         }
     }

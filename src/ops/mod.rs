@@ -1,13 +1,11 @@
-//! What the tensor library lacks: the ops of masked networks and transformers, on tape and on slices.
+//! What the tensor library lacks: the ops of masked networks and maps of all variables, on tape and on slices; transformers are given to them.
 //!
 //! The only room with custom backward code and hand-written kernels. `stock` composes the library's own ops and is the oracle; `taped`
 //! wraps the kernels on slices, which the frozen flow calls directly. `lanes` has the products, `autoregressive` the maps made of them.
 #![allow(clippy::needless_range_loop, reason = "kernels count registers and layers through several arrays at a time")]
 
 pub mod activation;
-pub mod additive;
 mod adjoint;
-pub mod affine;
 pub mod autoregressive;
 pub mod batch;
 pub mod chunks;
@@ -22,10 +20,9 @@ mod packed;
 mod panels;
 pub mod pool;
 pub mod real;
-pub mod shape;
-pub mod spline;
+pub mod root;
 pub mod staircase;
-mod stock;
+pub(crate) mod stock;
 mod straight;
 mod taped;
 mod tile;

@@ -176,28 +176,3 @@ fn linear<E: Dtype, D: Device<E>, T: Tape<E, D>>(
         }
     }
 }
-
-/// See [`super::affine::Affine`].
-pub fn affine<E: Real, D: Kernels<E>, T: Tape<E, D>>(
-    bound: f64,
-    x: Points<E, D, T>,
-    parameters: Points<E, D, T>,
-) -> Result<Mapped<E, D, T>> {
-    let (_, width) = *x.shape();
-    let even: Vec<usize> = (0..width).map(|i| 2 * i).collect();
-    let odd: Vec<usize> = (0..width).map(|i| 2 * i + 1).collect();
-    let shift = columns(parameters.with_empty_tape(), &odd)?;
-    let raw = columns(parameters, &even)?;
-    let s = raw
-        .try_mul(E::of(1.0 / bound))
-        .and_then(|s| s.try_tanh())
-        .and_then(|s| s.try_mul(E::of(bound)))
-        .map_err(tensor_error)?;
-    let log_det: Rows<E, D, T> = s.with_empty_tape().try_sum::<(usize,), Axis<1>>().map_err(tensor_error)?;
-    let y = s
-        .try_exp()
-        .and_then(|scale| scale.try_mul(x))
-        .and_then(|scaled| scaled.try_add(shift))
-        .map_err(tensor_error)?;
-    Ok((y, log_det))
-}

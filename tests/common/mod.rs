@@ -12,7 +12,10 @@ use flowdistill::ops::real::Real;
 use flowdistill::ops::Kernels;
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
-use flowdistill::transformer::Transformer;
+use flowdistill::transformer::{
+    AffineSettings, CircularSettings, IntervalSettings, LeakyReluSettings, MixtureCdfSettings, MonotoneNetSettings,
+    PiecewiseLinearSettings, SinusoidSettings, SplineSettings, Transformer,
+};
 
 /// Relative agreement in double precision.
 pub const DOUBLE: f64 = 1e-9;
@@ -31,21 +34,21 @@ pub const BATCHES: [usize; 3] = [1, 7, 67];
 
 /// |s| ≤ 2 in every layer, by its bound.
 pub fn gentle() -> Transformer {
-    Transformer::Affine { max_scale: 2f64.exp() }
+    Transformer::Affine(AffineSettings { max_scale: 2f64.exp() })
 }
 
 /// A spline whose linear tails begin where there still are points, and whose affine map is as gentle.
 pub fn spline() -> Transformer {
-    Transformer::Spline { bins: 5, limit: 1.5, max_scale: 2f64.exp() }
+    Transformer::Spline(SplineSettings { bins: 5, limit: 1.5, max_scale: 2f64.exp() })
 }
 
 /// Bins of straight lines or sines.
 fn of_bins(sines: bool) -> Transformer {
     let (bins, limit, max_scale) = (4, 1.5, 2f64.exp());
     if sines {
-        Transformer::Sinusoid { bins, limit, max_scale }
+        Transformer::Sinusoid(SinusoidSettings { bins, limit, max_scale })
     } else {
-        Transformer::PiecewiseLinear { bins, limit, max_scale }
+        Transformer::PiecewiseLinear(PiecewiseLinearSettings { bins, limit, max_scale })
     }
 }
 
@@ -157,18 +160,21 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         (
             "mixture distribution functions",
             FlowConfig {
-                transformer: Transformer::MixtureCdf { components: 3, max_scale: 2f64.exp() },
+                transformer: Transformer::MixtureCdf(MixtureCdfSettings { components: 3, max_scale: 2f64.exp() }),
                 ..base.clone()
             },
         ),
         (
             "monotone networks",
-            FlowConfig { transformer: Transformer::MonotoneNet { units: 3, max_scale: 2f64.exp() }, ..base.clone() },
+            FlowConfig {
+                transformer: Transformer::MonotoneNet(MonotoneNetSettings { units: 3, max_scale: 2f64.exp() }),
+                ..base.clone()
+            },
         ),
         (
             "coupling of monotone networks",
             FlowConfig {
-                transformer: Transformer::MonotoneNet { units: 2, max_scale: 2f64.exp() },
+                transformer: Transformer::MonotoneNet(MonotoneNetSettings { units: 2, max_scale: 2f64.exp() }),
                 structure: Structure::Coupling(Split::Parity),
                 layers: 2.into(),
                 orders: vec![Order::Ascending, Order::Descending],
@@ -177,7 +183,10 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         ),
         (
             "leaky rectifiers",
-            FlowConfig { transformer: Transformer::LeakyRelu { slope: 0.3, max_scale: 2f64.exp() }, ..base.clone() },
+            FlowConfig {
+                transformer: Transformer::LeakyRelu(LeakyReluSettings { slope: 0.3, max_scale: 2f64.exp() }),
+                ..base.clone()
+            },
         ),
         (
             "linear maps among masked layers",
@@ -226,12 +235,16 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         ),
         (
             "circles",
-            FlowConfig { transformer: Transformer::Circular { bins: 4 }, base: BaseConfig::Circle, ..base.clone() },
+            FlowConfig {
+                transformer: Transformer::Circular(CircularSettings { bins: 4 }),
+                base: BaseConfig::Circle,
+                ..base.clone()
+            },
         ),
         (
             "two couplings of circles over von Mises angles",
             FlowConfig {
-                transformer: Transformer::Circular { bins: 3 },
+                transformer: Transformer::Circular(CircularSettings { bins: 3 }),
                 base: BaseConfig::VonMises { concentration: 1.5 },
                 structure: Structure::Coupling(Split::Parity),
                 layers: 2.into(),
@@ -243,7 +256,7 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
         (
             "intervals",
             FlowConfig {
-                transformer: Transformer::Interval { bins: 4, limit: 6.0 },
+                transformer: Transformer::Interval(IntervalSettings { bins: 4, limit: 6.0 }),
                 base: BaseConfig::Interval { limit: 6.0 },
                 ..base.clone()
             },

@@ -1,7 +1,7 @@
 //! y = x + û tanh(w·x + b): space is folded along a plane (Rezende and Mohamed 2015).
 
 use super::super::linear::bounded::bounded;
-use super::super::shape::solve;
+use super::super::root::solve;
 use super::row::RowFormula;
 use super::{dot, excess};
 

@@ -1,6 +1,6 @@
 //! Linear layers, y = A x + b, whatever A is made of: the map over chunks of rows, and its weight gradients.
 
-pub(super) mod bounded;
+pub(crate) mod bounded;
 pub mod dense;
 mod diagonal;
 mod fold;

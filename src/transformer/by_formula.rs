@@ -1,23 +1,11 @@
 //! Monotone maps of one variable by formula: value, slope and derivatives of one number at a time, in double precision.
 
-mod bins;
-mod leaky;
-mod mixture;
-mod monotone;
-mod rational;
-mod then_affine;
-
-pub use bins::{Bins, Curve};
-pub use leaky::Leaky;
-pub use mixture::MixtureCdf;
-pub use monotone::MonotoneNet;
-pub use rational::{Ends, Rational};
-pub use then_affine::ThenAffine;
-
-use super::real::Real;
-use super::transform::Transform;
-use super::{Kernels, Mapped, Points, Rows};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::ops::real::Real;
+use crate::ops::root::solve;
+use crate::ops::stock::tensor_error;
+use crate::ops::transform::Transform;
+use crate::ops::{Kernels, Mapped, Points, Rows};
 use dfdx::prelude::*;
 
 /// The most bins, components or units.
@@ -43,46 +31,6 @@ pub trait Shape: Copy + Send + Sync + 'static {
     fn solve(&self, y: f64, theta: &[f64]) -> f64 {
         solve(y, |x| self.at(x, theta))
     }
-}
-
-/// Newton's steps at most; a bracket that halves needs some sixty.
-const STEPS: usize = 200;
-
-/// Solves f(x) = y for an increasing f, of which value and log slope are known.
-pub fn solve(y: f64, f: impl Fn(f64) -> (f64, f64)) -> f64 {
-    if !y.is_finite() {
-        return y;
-    }
-    // A bracket around a first guess, each side twice as far until it holds y.
-    let (mut low, mut high, mut width) = (y - 1.0, y + 1.0, 1.0);
-    while f(low).0 > y && width < f64::MAX / 4.0 {
-        width *= 2.0;
-        low = y - width;
-    }
-    width = 1.0;
-    while f(high).0 < y && width < f64::MAX / 4.0 {
-        width *= 2.0;
-        high = y + width;
-    }
-    let mut x = 0.5 * (low + high);
-    for _ in 0..STEPS {
-        let (value, log_slope) = f(x);
-        if value == y {
-            break;
-        }
-        if value < y {
-            low = x;
-        } else {
-            high = x;
-        }
-        let newton = x - (value - y) * (-log_slope).exp();
-        let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
-        if next == x || (high - low) <= f64::EPSILON * x.abs() {
-            break;
-        }
-        x = next;
-    }
-    x
 }
 
 /// A map by its formula, on lanes and on tape.
@@ -261,22 +209,18 @@ impl<S: Shape> Transform for ByFormula<S> {
     }
 }
 
-fn tensor_error(error: impl std::fmt::Debug) -> Error {
-    Error::Tensor(format!("{error:?}"))
-}
-
 /// ln σ(z).
-fn log_sigmoid(z: f64) -> f64 {
+pub(super) fn log_sigmoid(z: f64) -> f64 {
     z.min(0.0) - (-z.abs()).exp().ln_1p()
 }
 
 /// σ(z).
-fn sigmoid(z: f64) -> f64 {
+pub(super) fn sigmoid(z: f64) -> f64 {
     log_sigmoid(z).exp()
 }
 
 /// Softmax of `raw` into `out`.
-fn softmax(raw: &[f64], out: &mut [f64]) {
+pub(super) fn softmax(raw: &[f64], out: &mut [f64]) {
     let most = raw.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut total = 0.0;
     for (out, raw) in out.iter_mut().zip(raw) {

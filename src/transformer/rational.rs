@@ -1,9 +1,76 @@
 //! Monotone rational-quadratic splines of an interval or of a circle (Durkan et al. 2019; Rezende et al. 2020): both ends stay where they are, or
 //! meet.
 
-use super::super::linear::bounded::{bounded, LOG_SCALE};
-use super::{softmax, Shape, MOST};
+use super::by_formula::{softmax, ByFormula, Shape, MOST};
+use super::settings::{fault_of_count, fault_of_limit, Domain, TransformerSettings};
+use crate::ops::linear::bounded::{bounded, LOG_SCALE};
+use serde::{Deserialize, Serialize};
 use std::f64::consts::{PI, TAU};
+
+/// What is written for a rational-quadratic spline of the circle (−π, π], turned at last ([`Rational`]): for flows whose variables are all angles. Networks see cosine
+/// and sine of an angle, so that nothing happens where a turn begins.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Circular", deny_unknown_fields, default)]
+pub struct CircularSettings {
+    /// The number of bins.
+    pub bins: usize,
+}
+
+impl Default for CircularSettings {
+    fn default() -> Self {
+        Self { bins: 8 }
+    }
+}
+
+impl TransformerSettings for CircularSettings {
+    type Map = ByFormula<Rational>;
+    const EXAMPLE: &'static str = "Circular(bins: 8)";
+
+    fn fault(&self) -> Option<String> {
+        fault_of_count("bins", self.bins, MOST)
+    }
+
+    fn map(&self) -> Self::Map {
+        ByFormula(Rational { bins: self.bins, ends: Ends::Meet })
+    }
+
+    fn domain(&self) -> Domain {
+        Domain::Circle
+    }
+}
+
+/// What is written for a rational-quadratic spline of the interval between ±`limit` ([`Rational`]): for flows whose variables all are within it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Interval", deny_unknown_fields, default)]
+pub struct IntervalSettings {
+    /// The number of bins.
+    pub bins: usize,
+    /// Half the length of the interval.
+    pub limit: f64,
+}
+
+impl Default for IntervalSettings {
+    fn default() -> Self {
+        Self { bins: 8, limit: 1.0 }
+    }
+}
+
+impl TransformerSettings for IntervalSettings {
+    type Map = ByFormula<Rational>;
+    const EXAMPLE: &'static str = "Interval(bins: 8, limit: 1.0)";
+
+    fn fault(&self) -> Option<String> {
+        fault_of_count("bins", self.bins, MOST).or_else(|| fault_of_limit(self.limit))
+    }
+
+    fn map(&self) -> Self::Map {
+        ByFormula(Rational { bins: self.bins, ends: Ends::Stay(self.limit) })
+    }
+
+    fn domain(&self) -> Domain {
+        Domain::Interval(self.limit)
+    }
+}
 
 /// What happens at the ends of a spline.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,7 +1,39 @@
 //! The log odds of a mixture's distribution function (Ho, Chen, Srinivas, Duan and Abbeel 2019, Flow++).
 
-use super::super::linear::bounded::{bounded, LOG_SCALE};
-use super::{log_sigmoid, sigmoid, softmax, Shape, MOST};
+use super::by_formula::{log_sigmoid, sigmoid, softmax, ByFormula, Shape, MOST};
+use super::settings::{fault_of_count, fault_of_scale, TransformerSettings};
+use super::then_affine::{then_affine, ThenAffine};
+use crate::ops::linear::bounded::{bounded, LOG_SCALE};
+use serde::{Deserialize, Serialize};
+
+/// What is written for the log odds of the distribution function of a mixture of logistic distributions ([`MixtureCdf`]), followed by the affine map.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "MixtureCdf", deny_unknown_fields, default)]
+pub struct MixtureCdfSettings {
+    /// The number of components.
+    pub components: usize,
+    /// As for the affine map.
+    pub max_scale: f64,
+}
+
+impl Default for MixtureCdfSettings {
+    fn default() -> Self {
+        Self { components: 8, max_scale: 1000.0 }
+    }
+}
+
+impl TransformerSettings for MixtureCdfSettings {
+    type Map = ByFormula<ThenAffine<MixtureCdf>>;
+    const EXAMPLE: &'static str = "MixtureCdf(components: 8, max_scale: 1000.0)";
+
+    fn fault(&self) -> Option<String> {
+        fault_of_scale(self.max_scale).or_else(|| fault_of_count("components", self.components, MOST))
+    }
+
+    fn map(&self) -> Self::Map {
+        then_affine(MixtureCdf { components: self.components }, self.max_scale)
+    }
+}
 
 /// S(x) = ln F − ln(1 − F) with F = Σ π_k σ((x − μ_k)/s_k). The parameters are the logits of π, then μ around places that are spread evenly, then ln s.
 ///

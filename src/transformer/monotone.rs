@@ -1,7 +1,39 @@
 //! A network of one hidden layer whose weights are positive: an increasing function of one number, and any such with enough units.
 
-use super::super::linear::bounded::{bounded, LOG_SCALE};
-use super::{sigmoid, Shape};
+use super::by_formula::{sigmoid, ByFormula, Shape, MOST};
+use super::settings::{fault_of_count, fault_of_scale, TransformerSettings};
+use super::then_affine::{then_affine, ThenAffine};
+use crate::ops::linear::bounded::{bounded, LOG_SCALE};
+use serde::{Deserialize, Serialize};
+
+/// What is written for a network with positive weights ([`MonotoneNet`]), followed by the affine map.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "MonotoneNet", deny_unknown_fields, default)]
+pub struct MonotoneNetSettings {
+    /// The number of hidden units.
+    pub units: usize,
+    /// As for the affine map.
+    pub max_scale: f64,
+}
+
+impl Default for MonotoneNetSettings {
+    fn default() -> Self {
+        Self { units: 8, max_scale: 1000.0 }
+    }
+}
+
+impl TransformerSettings for MonotoneNetSettings {
+    type Map = ByFormula<ThenAffine<MonotoneNet>>;
+    const EXAMPLE: &'static str = "MonotoneNet(units: 8, max_scale: 1000.0)";
+
+    fn fault(&self) -> Option<String> {
+        fault_of_scale(self.max_scale).or_else(|| fault_of_count("units", self.units, MOST))
+    }
+
+    fn map(&self) -> Self::Map {
+        then_affine(MonotoneNet { units: self.units }, self.max_scale)
+    }
+}
 
 /// S(x) = x + Σ a_k tanh-like steps: a_k (2 σ(b_k (x − c_k)) − 1), with positive heights a = softplus(raw) and rates b = eˢ. The parameters are raw
 /// heights, raw rates, then places c around ones that are spread evenly. Its tails have the slope 1.

@@ -1,7 +1,77 @@
 //! Bins of one width whose heights add up to the whole: straight within each (the chapter's 16.12), or bent like a sine (its 16.33).
 
-use super::{softmax, Shape, MOST};
+use super::by_formula::{softmax, ByFormula, Shape, MOST};
+use super::settings::{fault_of_count, fault_of_limit, fault_of_scale, TransformerSettings};
+use super::then_affine::{then_affine, ThenAffine};
+use crate::ops::root;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::FRAC_PI_2;
+
+/// What is written for straight lines within bins between ±`limit`, the identity outside ([`Bins`]), followed by the affine map.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "PiecewiseLinear", deny_unknown_fields, default)]
+pub struct PiecewiseLinearSettings {
+    /// The number of bins.
+    pub bins: usize,
+    /// Where the tails begin.
+    pub limit: f64,
+    /// As for the affine map.
+    pub max_scale: f64,
+}
+
+impl Default for PiecewiseLinearSettings {
+    fn default() -> Self {
+        Self { bins: 8, limit: 4.0, max_scale: 1000.0 }
+    }
+}
+
+impl TransformerSettings for PiecewiseLinearSettings {
+    type Map = ByFormula<ThenAffine<Bins>>;
+    const EXAMPLE: &'static str = "PiecewiseLinear(bins: 8, limit: 4.0, max_scale: 1000.0)";
+
+    fn fault(&self) -> Option<String> {
+        fault_of_scale(self.max_scale)
+            .or_else(|| fault_of_count("bins", self.bins, MOST))
+            .or_else(|| fault_of_limit(self.limit))
+    }
+
+    fn map(&self) -> Self::Map {
+        then_affine(Bins { bins: self.bins, limit: self.limit, curve: Curve::Line }, self.max_scale)
+    }
+}
+
+/// What is written for the same with sines within the bins.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Sinusoid", deny_unknown_fields, default)]
+pub struct SinusoidSettings {
+    /// The number of bins.
+    pub bins: usize,
+    /// Where the tails begin.
+    pub limit: f64,
+    /// As for the affine map.
+    pub max_scale: f64,
+}
+
+impl Default for SinusoidSettings {
+    fn default() -> Self {
+        Self { bins: 8, limit: 4.0, max_scale: 1000.0 }
+    }
+}
+
+impl TransformerSettings for SinusoidSettings {
+    type Map = ByFormula<ThenAffine<Bins>>;
+    const EXAMPLE: &'static str = "Sinusoid(bins: 8, limit: 4.0, max_scale: 1000.0)";
+
+    fn fault(&self) -> Option<String> {
+        fault_of_scale(self.max_scale)
+            .or_else(|| fault_of_count("bins", self.bins, MOST))
+            .or_else(|| fault_of_limit(self.limit))
+    }
+
+    fn map(&self) -> Self::Map {
+        then_affine(Bins { bins: self.bins, limit: self.limit, curve: Curve::Sine }, self.max_scale)
+    }
+}
 
 /// What is drawn in a bin, from (0, 0) to (1, 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +114,7 @@ impl Curve {
     fn solve(self, v: f64) -> f64 {
         match self {
             Curve::Line => v,
-            Curve::Sine => super::solve(v, |u| {
+            Curve::Sine => root::solve(v, |u| {
                 // Beyond its bin it goes on in a straight line, for the bracket's sake.
                 let (value, slope, _) = self.at(u.clamp(0.0, 1.0));
                 (value + slope * (u - u.clamp(0.0, 1.0)), slope.ln())

@@ -1,15 +1,30 @@
 //! The additive transform: y = x + t.
 
-use super::elementwise::{add, subtract};
-use super::real::Real;
-use super::transform::Transform;
-use super::{Kernels, Mapped, Points, Rows};
-use crate::error::{Error, Result};
+use super::settings::TransformerSettings;
+use crate::error::Result;
+use crate::ops::elementwise::{add, subtract};
+use crate::ops::real::Real;
+use crate::ops::stock::tensor_error;
+use crate::ops::transform::Transform;
+use crate::ops::{Kernels, Mapped, Points, Rows};
 use dfdx::prelude::*;
 
 /// y = x + t (Dinh, Krueger and Bengio 2015). The parameter is t; volumes stay as they are: log |∂y/∂x| = 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Additive;
+
+impl TransformerSettings for Additive {
+    type Map = Self;
+    const EXAMPLE: &'static str = "Additive";
+
+    fn fault(&self) -> Option<String> {
+        None
+    }
+
+    fn map(&self) -> Self {
+        *self
+    }
+}
 
 impl Transform for Additive {
     fn per_variable(&self) -> usize {
@@ -42,7 +57,6 @@ impl Transform for Additive {
         x: Points<E, D, T>,
         parameters: Points<E, D, T>,
     ) -> Result<Mapped<E, D, T>> {
-        let tensor_error = |error| Error::Tensor(format!("{error:?}"));
         let rows = x.shape().0;
         let log_det: Rows<E, D> = x.device().try_zeros_like(&(rows,)).map_err(tensor_error)?;
         let y = x.try_add(parameters).map_err(tensor_error)?;

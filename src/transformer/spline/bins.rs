@@ -1,7 +1,7 @@
 //! What the passes of a spline share: the bins of a group of lanes, the bin of each lane, and the curve in it.
 
+use super::super::affine::{group, scale};
 use super::{Spline, FLATTEST, MOST_BINS, NARROWEST, SWING};
-use crate::ops::affine::{group, scale};
 use crate::ops::lanes::LANES;
 use crate::ops::real::Real;
 use pulp::Simd;

@@ -1,12 +1,45 @@
 //! The affine transform: y = x·eˢ + t with a soft bound on s.
 
-use super::lanes::LANES;
-use super::real::Real;
-use super::transform::Transform;
-use super::{stock, Kernels, Mapped, Points};
+use super::settings::{fault_of_scale, TransformerSettings};
 use crate::error::Result;
-use dfdx::prelude::Tape;
+use crate::ops::lanes::LANES;
+use crate::ops::real::Real;
+use crate::ops::stock::{columns, tensor_error};
+use crate::ops::transform::Transform;
+use crate::ops::{Kernels, Mapped, Points, Rows};
+use dfdx::prelude::*;
 use pulp::{Arch, Simd, WithSimd};
+use serde::{Deserialize, Serialize};
+
+/// What is written for an affine map: y = x·eˢ + t with s = c·tanh(raw / c) and c = ln `max_scale`.
+///
+/// A soft bound rather than a clamp: it leaves small scales alone, never cuts a gradient to zero, and allows the large
+/// ones that a funnel needs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Affine", deny_unknown_fields, default)]
+pub struct AffineSettings {
+    /// The largest factor by which one layer may stretch or shrink a variable.
+    pub max_scale: f64,
+}
+
+impl Default for AffineSettings {
+    fn default() -> Self {
+        Self { max_scale: 1000.0 }
+    }
+}
+
+impl TransformerSettings for AffineSettings {
+    type Map = Affine;
+    const EXAMPLE: &'static str = "Affine(max_scale: 1000.0)";
+
+    fn fault(&self) -> Option<String> {
+        fault_of_scale(self.max_scale)
+    }
+
+    fn map(&self) -> Affine {
+        Affine { bound: self.max_scale.ln() }
+    }
+}
 
 /// y = x·eˢ + t with s = c·tanh(raw / c): |s| < c with slope 1 at 0. The parameters are the raw log scale and the shift t.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,8 +111,33 @@ impl Transform for Affine {
         x: Points<E, D, T>,
         parameters: Points<E, D, T>,
     ) -> Result<Mapped<E, D, T>> {
-        stock::affine(self.bound, x, parameters)
+        on_tape(self.bound, x, parameters)
     }
+}
+
+/// The same composed from the tensor library's own ops: the oracle of the kernels.
+fn on_tape<E: Real, D: Kernels<E>, T: Tape<E, D>>(
+    bound: f64,
+    x: Points<E, D, T>,
+    parameters: Points<E, D, T>,
+) -> Result<Mapped<E, D, T>> {
+    let (_, width) = *x.shape();
+    let even: Vec<usize> = (0..width).map(|i| 2 * i).collect();
+    let odd: Vec<usize> = (0..width).map(|i| 2 * i + 1).collect();
+    let shift = columns(parameters.with_empty_tape(), &odd)?;
+    let raw = columns(parameters, &even)?;
+    let s = raw
+        .try_mul(E::of(1.0 / bound))
+        .and_then(|s| s.try_tanh())
+        .and_then(|s| s.try_mul(E::of(bound)))
+        .map_err(tensor_error)?;
+    let log_det: Rows<E, D, T> = s.with_empty_tape().try_sum::<(usize,), Axis<1>>().map_err(tensor_error)?;
+    let y = s
+        .try_exp()
+        .and_then(|scale| scale.try_mul(x))
+        .and_then(|scaled| scaled.try_add(shift))
+        .map_err(tensor_error)?;
+    Ok((y, log_det))
 }
 
 /// Whole variables of whole groups of lanes, and two numbers to each variable in all `others`.

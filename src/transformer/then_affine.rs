@@ -1,7 +1,12 @@
 //! A shape followed by the affine map.
 
-use super::super::linear::bounded::bounded;
-use super::Shape;
+use super::by_formula::{ByFormula, Shape};
+use crate::ops::linear::bounded::bounded;
+
+/// That shape followed by an affine map which stretches by at most `max_scale`.
+pub(super) fn then_affine<S: Shape>(shape: S, max_scale: f64) -> ByFormula<ThenAffine<S>> {
+    ByFormula(ThenAffine { shape, bound: max_scale.ln() })
+}
 
 /// y = eˢ S(x; θ) + t, with s bounded softly as in the affine map. The parameters are raw s, t, θ.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,13 +6,15 @@ mod forward;
 mod inverse;
 mod oracle;
 
-use super::lanes::LANES;
-use super::real::Real;
-use super::transform::Transform;
-use super::{Kernels, Mapped, Points};
+use super::settings::{fault_of_count, fault_of_limit, fault_of_scale, TransformerSettings};
 use crate::error::Result;
+use crate::ops::lanes::LANES;
+use crate::ops::real::Real;
+use crate::ops::transform::Transform;
+use crate::ops::{Kernels, Mapped, Points};
 use dfdx::prelude::Tape;
 use pulp::Arch;
+use serde::{Deserialize, Serialize};
 
 /// The most bins of a spline.
 pub const MOST_BINS: usize = 32;
@@ -26,6 +28,41 @@ pub const NARROWEST: f64 = 0.01;
 /// How far the slope at a knot can be from the harmonic mean of the slopes of its two bins: by this factor either way.
 pub const SWING: f64 = 8.0;
 
+/// What is written for a spline: a monotone rational-quadratic one between ±`limit`, the identity outside, followed by the affine map.
+///
+/// One layer can then bend a variable into several modes, which affine layers cannot. See [`Spline`] for its parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Spline", deny_unknown_fields, default)]
+pub struct SplineSettings {
+    /// The number of bins, 2 to [`MOST_BINS`].
+    pub bins: usize,
+    /// Where the linear tails begin.
+    pub limit: f64,
+    /// As for the affine map.
+    pub max_scale: f64,
+}
+
+impl Default for SplineSettings {
+    fn default() -> Self {
+        Self { bins: 8, limit: 4.0, max_scale: 1000.0 }
+    }
+}
+
+impl TransformerSettings for SplineSettings {
+    type Map = Spline;
+    const EXAMPLE: &'static str = "Spline(bins: 8, limit: 4.0, max_scale: 1000.0)";
+
+    fn fault(&self) -> Option<String> {
+        fault_of_scale(self.max_scale)
+            .or_else(|| fault_of_count("bins", self.bins, MOST_BINS))
+            .or_else(|| fault_of_limit(self.limit))
+    }
+
+    fn map(&self) -> Self::Map {
+        Spline { bins: self.bins, limit: self.limit, bound: self.max_scale.ln() }
+    }
+}
+
 /// y = g(x)·eˢ + t. Between ±`limit`, g is a monotone rational-quadratic spline (Gregory and Delbourgo 1982; as a transformer, Durkan,
 /// Bekasov, Murray and Papamakarios 2019); outside it is the identity.
 ///
@@ -37,7 +74,7 @@ pub const SWING: f64 = 8.0;
 ///   are.
 /// - The slope at a knot is the harmonic mean of the slopes of the two bins that meet there (Fritsch and Butland 1984), times eʳ with
 ///   r softly bounded by ln [`SWING`]; it is 1 at ±`limit`, so that g is continuously differentiable everywhere.
-/// - s is that of [`super::affine::Affine`].
+/// - s is that of [`crate::transformer::Affine`].
 ///
 /// Slopes that follow their bins keep the curve free of bumps that nobody asked for. And the bounds keep it away from flat places:
 /// g' > 1/200 whatever the parameters, so the inverse never asks of single precision what it cannot give.
