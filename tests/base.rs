@@ -6,7 +6,8 @@ use common::*;
 use flowdistill::evaluate::correction::Proposal;
 use flowdistill::evaluate::draws::log_weights_at;
 use flowdistill::flow::{
-    Base, BaseConfig, Flow, FlowConfig, Limited, Mixture, Model, Normal, Orientation, Standardisation, StudentT,
+    Base, BaseConfig, Flow, FlowConfig, Limited, Mixture, MixtureBase, Model, Normal, Orientation, Standardisation,
+    StudentT, StudentTBase,
 };
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
@@ -187,7 +188,11 @@ fn a_mixture_is_fitted_to_draws_of_its_like() {
             [centres[k][0] + z[0], centres[k][1] + 0.5 * z[1]]
         })
         .collect();
-    let config = FlowConfig { layers: 1.into(), base: BaseConfig::Mixture { components: 4 }, ..FlowConfig::default() };
+    let config = FlowConfig {
+        layers: 1.into(),
+        base: BaseConfig::Mixture(MixtureBase { components: 4 }),
+        ..FlowConfig::default()
+    };
     for orientation in [Orientation::Density, Orientation::Sampling] {
         let mut flow =
             Flow::<f32, dfdx::prelude::Cpu>::new(&Default::default(), 2, &config, orientation, &Seed(1).stream("init"))
@@ -210,7 +215,9 @@ fn a_mixture_is_fitted_to_draws_of_its_like() {
 #[test]
 fn reverse_kl_has_the_gradient_of_its_loss_in_the_parameters_of_the_base() {
     let gaussian = Gaussian::conditioned(3, 10.0, 1).expect("a gaussian");
-    for base in [BaseConfig::StudentT { freedom: 4.0 }, BaseConfig::Mixture { components: 4 }] {
+    for base in
+        [BaseConfig::StudentT(StudentTBase { freedom: 4.0 }), BaseConfig::Mixture(MixtureBase { components: 4 })]
+    {
         let config = FlowConfig { layers: 2.into(), hidden: vec![8], base, ..FlowConfig::default() };
         let mut flow = random_flow::<f32>(3, &config, Orientation::Sampling);
         let mut objective = ReverseKl::new(&gaussian, Standardisation::identity(3), 64, Seed(1).stream("noise"));
@@ -285,7 +292,11 @@ fn model(base: BaseConfig) -> Model {
 #[test]
 fn draws_of_any_base_can_be_corrected() {
     let target = Gaussian::conditioned(3, 10.0, 1).expect("a gaussian");
-    for base in [BaseConfig::Normal, BaseConfig::StudentT { freedom: 3.0 }, BaseConfig::Mixture { components: 4 }] {
+    for base in [
+        BaseConfig::Normal,
+        BaseConfig::StudentT(StudentTBase { freedom: 3.0 }),
+        BaseConfig::Mixture(MixtureBase { components: 4 }),
+    ] {
         let student = model(base).freeze::<f64>();
         for share in [0.0, 0.2] {
             let proposal = Proposal::new(&student, &target, share, Seed(1).stream("proposals"));
@@ -304,7 +315,9 @@ fn draws_of_any_base_can_be_corrected() {
 fn model_files_carry_the_base() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("model.safetensors");
-    for base in [BaseConfig::StudentT { freedom: 3.0 }, BaseConfig::Mixture { components: 4 }] {
+    for base in
+        [BaseConfig::StudentT(StudentTBase { freedom: 3.0 }), BaseConfig::Mixture(MixtureBase { components: 4 })]
+    {
         comes_back(&path, &model(base));
     }
 }
@@ -349,13 +362,13 @@ fn model_files_of_format_1_have_a_normal_base() {
 #[test]
 fn wrong_bases_are_refused() {
     for freedom in [0.0, -1.0, 0.1, 1e9, f64::NAN, f64::INFINITY] {
-        let config = FlowConfig { base: BaseConfig::StudentT { freedom }, ..FlowConfig::default() };
+        let config = FlowConfig { base: BaseConfig::StudentT(StudentTBase { freedom }), ..FlowConfig::default() };
         let faults = config.faults(3);
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains("base: freedom is") && faults[0].contains("0.5 to 1000"), "{faults:?}");
     }
     for components in [0, 257, usize::MAX] {
-        let config = FlowConfig { base: BaseConfig::Mixture { components }, ..FlowConfig::default() };
+        let config = FlowConfig { base: BaseConfig::Mixture(MixtureBase { components }), ..FlowConfig::default() };
         let faults = config.faults(3);
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains("base: components is") && faults[0].contains("1 to 256"), "{faults:?}");

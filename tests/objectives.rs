@@ -4,7 +4,9 @@ mod common;
 
 use common::*;
 use dfdx::prelude::Cpu;
-use flowdistill::flow::{BaseConfig, Flow, FlowConfig, Link, Model, Orientation, Standardisation};
+use flowdistill::flow::{
+    BaseConfig, Flow, FlowConfig, Link, MixtureBase, Model, Orientation, Standardisation, StudentTBase,
+};
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
 use flowdistill::target::{Constraint, Density, Gaussian, Mixture};
@@ -39,11 +41,15 @@ fn zeros(flow: &Flow<f32, Cpu>) -> Vec<Vec<f32>> {
 /// The gradient of `objective` at step 5 against central differences of its loss, which common random numbers make exact, along three
 /// directions in the space of the weights, for each kind of base.
 fn assert_gradient_is_of_loss(objective: &mut dyn Objective, bound: f64) {
-    let bases = [BaseConfig::Normal, BaseConfig::StudentT { freedom: 5.0 }, BaseConfig::Mixture { components: 3 }];
+    let bases = [
+        BaseConfig::Normal,
+        BaseConfig::StudentT(StudentTBase { freedom: 5.0 }),
+        BaseConfig::Mixture(MixtureBase { components: 3 }),
+    ];
     for base in bases {
         assert_gradient_with_base(objective, FlowConfig { base, ..small() }, bound);
     }
-    let base = BaseConfig::StudentT { freedom: 3.0 };
+    let base = BaseConfig::StudentT(StudentTBase { freedom: 3.0 });
     assert_gradient_with_base(objective, FlowConfig { base, tail_limit: Some(2.0), ..small() }, bound);
 }
 

@@ -1,9 +1,10 @@
 //! The reference page against the code: every field is in it, no field is invented, every default is the code's.
 
 use flowdistill::experiment::{Auto, DataSpec, EvaluationSpec, Spec, TargetSpec};
-use flowdistill::flow::FlowConfig;
+use flowdistill::flow::{BaseConfig, FlowConfig};
 use flowdistill::sampler::{NutsSettings, SmcSettings};
 use flowdistill::train::{AnnealConfig, Divergence, Replay, Rounds, Schedule, Settings};
+use flowdistill::transformer::Transformer;
 use serde_json::Value;
 
 fn page() -> String {
@@ -134,26 +135,99 @@ fn every_target_source_and_transform_is_on_the_page() {
     }
 }
 
+/// A field as its thing is written with and its default; none of one that cannot be left out.
+type Field = (String, Option<Value>);
+
+/// The name of a thing that is written as an example, and its fields.
+fn declared<T: serde::Serialize + serde::de::DeserializeOwned>(example: &T) -> (String, Vec<Field>) {
+    let written = match json(example) {
+        Value::String(bare) => return (bare, Vec::new()),
+        written => written,
+    };
+    let (name, fields) = object(&written).remove(0);
+    let field = |(field, _): (String, Value)| {
+        let mut others = fields.clone();
+        others.as_object_mut().expect("an object").remove(&field);
+        let left_out = serde_json::from_value::<T>(serde_json::json!({ &name: others }));
+        let default = left_out.ok().map(|left_out| json(&left_out)[&name][&field].clone());
+        (field, default)
+    };
+    let declared = object(&fields).into_iter().map(field).collect();
+    (name, declared)
+}
+
 #[test]
 fn every_field_of_a_target_is_in_its_row_with_its_default() {
     let page = page();
     let section = page.split("\n## Targets\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the section");
     for (example, _) in TargetSpec::CATALOGUE {
         let spec = Spec::parse(&format!("(name: \"x\", stages: [], target: {example})")).expect(example);
-        let (name, fields) = object(&json(&spec.target)).remove(0);
+        let (name, fields) = declared(spec.target.as_ref().expect("a target"));
         let is_row = |line: &&str| line.split('|').nth(1).is_some_and(|cell| cell.contains(&format!("`{name}")));
         let row = section.lines().find(is_row).unwrap_or_else(|| panic!("`{name}` has no row"));
-        for (field, _) in object(&fields) {
+        for (field, default) in fields {
             assert!(row.contains(&format!("`{field}`")), "{name}: `{field}` is not in its row");
-            let mut others = fields.clone();
-            others.as_object_mut().expect("an object").remove(&field);
-            // A field that cannot be left out has no default.
-            let left_out = serde_json::from_value::<TargetSpec>(serde_json::json!({ &name: others }));
-            let default = left_out.map_or(Value::Null, |target| json(&target)[&name][&field].clone());
-            if default.is_number() || default.is_boolean() {
+            if let Some(default) = default.filter(|default| default.is_number() || default.is_boolean()) {
                 let right = format!("`{field}` ({default})");
                 assert!(row.contains(&right), "{name}: {right} is not in its row");
             }
         }
+    }
+}
+
+/// The rows of the table with this head, as cells; an empty first cell is that of the row above.
+fn table(head: &str) -> Vec<Vec<String>> {
+    let page = page();
+    let after = page.split(&format!("\n{head}\n")).nth(1).unwrap_or_else(|| panic!("no table `{head}`"));
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for line in after.lines().skip(1).take_while(|line| line.starts_with('|')) {
+        let mut cells: Vec<String> = line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_string()).collect();
+        if cells[0].is_empty() {
+            cells[0] = rows.last().expect("a row above")[0].clone();
+        }
+        rows.push(cells);
+    }
+    rows
+}
+
+/// Every thing of a list is in a table of the page with all its fields and their defaults, and nothing else is.
+fn assert_table<T: serde::Serialize + serde::de::DeserializeOwned>(
+    head: &str,
+    list: &[&str],
+    read: impl Fn(&str) -> T,
+) {
+    let mut left: Vec<[String; 3]> =
+        table(head).into_iter().map(|cells| [0, 1, 3].map(|i| cells[i].trim_matches('`').to_string())).collect();
+    for example in list {
+        let (name, fields) = declared(&read(example));
+        let bare = [(String::new(), Some(Value::Null))];
+        for (field, default) in if fields.is_empty() { bare.to_vec() } else { fields } {
+            let place = left.iter().position(|[of, row, _]| *of == name && *row == field);
+            let [_, _, cell] = left.remove(place.unwrap_or_else(|| panic!("{head}: `{field}` of `{name}` has no row")));
+            let default = default.expect("what can be left out");
+            let right = if default.is_null() { String::new() } else { default.to_string() };
+            assert_eq!(cell, right, "{head}: default of `{field}` of `{name}`");
+            assert!(
+                field.is_empty() || example.contains(&format!("{field}: {right}")),
+                "{example} does not show {field}"
+            );
+        }
+    }
+    assert!(left.is_empty(), "{head}: invented: {left:?}");
+}
+
+#[test]
+fn transformers_and_bases_are_in_their_tables_with_all_fields_and_defaults() {
+    let flow = |field: &str, example: &str| -> FlowConfig {
+        let spec = Spec::parse(&format!("(name: \"x\", stages: [], teacher: ({field}: {example}))"));
+        spec.unwrap_or_else(|error| panic!("{example}: {error}")).teacher.expect("a flow")
+    };
+    let of_transformer = |example: &str| flow("transformer", example).transformer;
+    assert_table("| transformer | field | type | default | meaning |", Transformer::CATALOGUE, of_transformer);
+    assert_table("| base | field | type | default | meaning |", BaseConfig::CATALOGUE, |example| {
+        flow("base", example).base
+    });
+    for example in Transformer::CATALOGUE {
+        assert_eq!(of_transformer(example).fault(), None);
     }
 }

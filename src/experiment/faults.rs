@@ -6,7 +6,7 @@ use super::rows;
 use super::spec::{Against, IndependentSpec, MethodSpec, Spec, StageSpec, StudentSpec, VERSION};
 use super::stages::Stages;
 use crate::error::{Error, Result};
-use crate::flow::{BaseConfig, FlowConfig, Space};
+use crate::flow::{BaseConfig, FlowConfig, MixtureBase, Space};
 use crate::train::{FlowMatching, Settings};
 use std::path::Path;
 
@@ -194,7 +194,9 @@ pub(super) fn faults_of_flows(
 
 /// Batches that are too small for every component of a student's base to have a row.
 pub(super) fn faults_of_strata(spec: &Spec, student: &Option<FlowConfig>, faults: &mut Vec<String>) {
-    let Some(BaseConfig::Mixture { components }) = student.as_ref().map(|student| student.base) else { return };
+    let Some(BaseConfig::Mixture(MixtureBase { components })) = student.as_ref().map(|student| student.base) else {
+        return;
+    };
     for (i, stage) in spec.stages.iter().enumerate() {
         if let Some((_, _, Settings { batch, .. })) = stage.divergence() {
             if batch < components {

@@ -125,7 +125,7 @@ impl FlowConfig {
     /// Whether a layer or the base is fitted to data before it learns.
     pub fn starts_from_data(&self) -> bool {
         let of_layer = |shape: &LayerShape| *shape == LayerShape::Joint(Joint::Linear(Matrix::ActNorm));
-        self.base.is_fitted() || self.shapes().iter().any(of_layer)
+        self.base.settings().is_fitted() || self.shapes().iter().any(of_layer)
     }
 
     /// Steps that the sequential direction takes on a space, in the layer that has most: a group of variables in each.
@@ -137,7 +137,7 @@ impl FlowConfig {
     /// The number of trainable values on a space.
     pub fn parameters(&self, space: impl Into<Space>) -> usize {
         let space = space.into();
-        let base = self.base.tensors(space.variables).into_iter().map(|(_, len)| len).sum::<usize>();
+        let base = self.base.settings().tensors(space.variables).into_iter().map(|(_, len)| len).sum::<usize>();
         self.sum(|shape| shape.parameters(space)) + base
     }
 
@@ -165,11 +165,11 @@ impl FlowConfig {
 
     /// Where its variables are: all of its layers and its base say the same of a flow without faults.
     pub fn domain(&self) -> Domain {
-        self.base.domain()
+        self.base.settings().domain()
     }
 
     fn fault_of_domains(&self, shapes: &[LayerShape]) -> Option<String> {
-        let base = self.base.domain();
+        let base = self.base.settings().domain();
         let other = shapes.iter().map(domain_of).find(|&domain| domain != base);
         let right = "Circular with the bases Circle or VonMises, Interval with the base Interval of the same limit, and all others with those of \
                      the line are right";
@@ -211,7 +211,7 @@ impl FlowConfig {
             let name = |fault: String| if listed { format!("layers[{l}]: {fault}") } else { fault };
             faults.extend(of_layer.into_iter().map(name).filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());
         }
-        faults.extend(self.base.fault().map(|fault| format!("base: {fault}")));
+        faults.extend(self.base.settings().fault().map(|fault| format!("base: {fault}")));
         faults.extend(self.fault_of_domains(&shapes));
         if let Some(limit) = self.tail_limit.filter(|limit| !(1.0..=1e6).contains(limit)) {
             faults.push(format!("tail_limit is {limit}; 1 to 1000000, in scales of the base, is right"));

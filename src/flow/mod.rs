@@ -16,7 +16,10 @@ mod standardised;
 mod tail;
 
 pub(crate) use base::fresh_noise;
-pub use base::{Base, BaseConfig, Limited, Mixture, Normal, Strata, StudentT, Uniform, VonMises};
+pub use base::{
+    Base, BaseConfig, BaseSettings, CircleBase, IntervalBase, Limited, Mixture, MixtureBase, Normal, NormalBase,
+    Strata, StudentT, StudentTBase, Uniform, VonMises, VonMisesBase,
+};
 pub use config::FlowConfig;
 pub use frozen::{FrozenFlow, Method};
 pub use layers::{ContinuousSpec, LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec, ResidualSpec};
@@ -125,7 +128,7 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
 
     /// The numbers that one draw takes: the columns that are given, and standard normals.
     pub fn noise_width(&self) -> usize {
-        self.space.given + self.config.base.noise_width(self.space.variables)
+        self.space.given + self.config.base.settings().noise_width(self.space.variables)
     }
 
     /// Looks at `rows` (row-major) once before anything learns: layers that start from data are made to standardise what comes to them on the way

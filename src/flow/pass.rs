@@ -171,7 +171,7 @@ impl<E: Real> Pass<E> {
         }
         self.base = flow.base();
         self.base_tensors =
-            flow.config().base.tensors(flow.space().variables).into_iter().map(|(_, len)| len).collect();
+            flow.config().base.settings().tensors(flow.space().variables).into_iter().map(|(_, len)| len).collect();
         let is_of = |(map, layer): (&Map<E, Transformer>, &Layer<E, D>)| match (map, layer.kind()) {
             (Map::Masked(map), Kind::Masked(layer)) => {
                 Arc::ptr_eq(map.network().network(), layer.conditioner().network())

@@ -113,7 +113,7 @@ impl<'a> ReverseKl<'a> {
 
     /// How draws are used again for this flow.
     fn replay(&self, flow: &Flow<f32, Cpu>) -> Option<Replay> {
-        let learns = !flow.config().base.tensors(flow.space().variables).is_empty();
+        let learns = !flow.config().base.settings().tensors(flow.space().variables).is_empty();
         self.replay.filter(|_| self.gradient == Gradient::Path && self.annealing.is_none() && !learns)
     }
 

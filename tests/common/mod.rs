@@ -4,8 +4,8 @@
 use dfdx::prelude::*;
 use flowdistill::conditioner::{Activation, Groups, Order, Split, Structure};
 use flowdistill::flow::{
-    BaseConfig, ContinuousSpec, Flow, FlowConfig, LayerShape, LayerSpec, Layers, MaskedSpec, Orientation, ResidualSpec,
-    Space,
+    BaseConfig, ContinuousSpec, Flow, FlowConfig, IntervalBase, LayerShape, LayerSpec, Layers, MaskedSpec, MixtureBase,
+    Orientation, ResidualSpec, Space, StudentTBase, VonMisesBase,
 };
 use flowdistill::ops::linear::Matrix;
 use flowdistill::ops::real::Real;
@@ -148,12 +148,16 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
                 ..base.clone()
             },
         ),
-        ("mixture base", FlowConfig { base: BaseConfig::Mixture { components: 3 }, ..base.clone() }),
-        ("Student-t base", FlowConfig { base: BaseConfig::StudentT { freedom: 5.0 }, ..base.clone() }),
+        ("mixture base", FlowConfig { base: BaseConfig::Mixture(MixtureBase { components: 3 }), ..base.clone() }),
+        ("Student-t base", FlowConfig { base: BaseConfig::StudentT(StudentTBase { freedom: 5.0 }), ..base.clone() }),
         ("normal base with drawn-in tails", FlowConfig { tail_limit: Some(2.0), ..base.clone() }),
         (
             "mixture base with drawn-in tails",
-            FlowConfig { base: BaseConfig::Mixture { components: 3 }, tail_limit: Some(3.0), ..base.clone() },
+            FlowConfig {
+                base: BaseConfig::Mixture(MixtureBase { components: 3 }),
+                tail_limit: Some(3.0),
+                ..base.clone()
+            },
         ),
         ("piecewise linear", FlowConfig { transformer: of_bins(false), ..base.clone() }),
         ("sinusoids", FlowConfig { transformer: of_bins(true), skip: true, ..base.clone() }),
@@ -245,7 +249,7 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             "two couplings of circles over von Mises angles",
             FlowConfig {
                 transformer: Transformer::Circular(CircularSettings { bins: 3 }),
-                base: BaseConfig::VonMises { concentration: 1.5 },
+                base: BaseConfig::VonMises(VonMisesBase { concentration: 1.5 }),
                 structure: Structure::Coupling(Split::Parity),
                 layers: 2.into(),
                 orders: vec![Order::Ascending, Order::Descending],
@@ -257,7 +261,7 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             "intervals",
             FlowConfig {
                 transformer: Transformer::Interval(IntervalSettings { bins: 4, limit: 6.0 }),
-                base: BaseConfig::Interval { limit: 6.0 },
+                base: BaseConfig::Interval(IntervalBase { limit: 6.0 }),
                 ..base.clone()
             },
         ),

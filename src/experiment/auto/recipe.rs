@@ -4,7 +4,7 @@ use super::super::check::Plan;
 use super::super::spec::{Against, MethodSpec, Spec, StageSpec, StudentSpec};
 use super::modes::Modes;
 use super::symptom::Symptom;
-use crate::flow::{BaseConfig, FlowConfig};
+use crate::flow::{BaseConfig, FlowConfig, MixtureBase, StudentTBase};
 use crate::sampler::SmcSettings;
 use crate::target::Survey;
 use crate::train::{Gradient, Rounds, Schedule, Settings, Until};
@@ -171,7 +171,12 @@ impl Situation {
             Kind::Plain => plain,
             Kind::Tails | Kind::BentTails => {
                 let hidden = if kind == Kind::Tails { Vec::new() } else { vec![32] };
-                FlowConfig { layers: 2.into(), hidden, base: BaseConfig::StudentT { freedom: 1.5 }, ..plain }
+                FlowConfig {
+                    layers: 2.into(),
+                    hidden,
+                    base: BaseConfig::StudentT(StudentTBase { freedom: 1.5 }),
+                    ..plain
+                }
             }
             Kind::Splines | Kind::LongSplines if self.dim > SEVERAL => {
                 FlowConfig { layers: 3.into(), hidden: vec![64], transformer: spline, ..plain }
@@ -188,7 +193,8 @@ impl Situation {
                     }
                     _ => (1, false),
                 };
-                let base = if components > 1 { BaseConfig::Mixture { components } } else { BaseConfig::Normal };
+                let base =
+                    if components > 1 { BaseConfig::Mixture(MixtureBase { components }) } else { BaseConfig::Normal };
                 match (normal && components > 1, self.dim > FEW) {
                     (true, _) => FlowConfig { layers: 3.into(), base, ..plain },
                     (false, false) => FlowConfig { layers: 3.into(), base, transformer: spline, ..plain },
@@ -215,7 +221,7 @@ impl Recipe {
     pub fn spec(&self, base: &Plan, situation: &Situation) -> Spec {
         let flow = situation.flow(self.kind);
         let components = match flow.base {
-            BaseConfig::Mixture { components } => components,
+            BaseConfig::Mixture(MixtureBase { components }) => components,
             _ => 1,
         };
         let rate = |peak: f64| Schedule { peak, ..Schedule::default() };

@@ -1,8 +1,71 @@
 //! A mixture of axis-parallel normal distributions with learned means, scales and weights: several modes before the first layer.
 
+use super::fit;
+use super::settings::BaseSettings;
 use super::strata::Strata;
 use super::Base;
 use crate::flow::HALF_LOG_TAU;
+use crate::seed::Stream;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// More components than this are taken for a slip of the pen.
+const MOST_COMPONENTS: usize = 256;
+
+/// What is written for a mixture of axis-parallel normal distributions.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Mixture", deny_unknown_fields, default)]
+pub struct MixtureBase {
+    /// The number of components.
+    pub components: usize,
+}
+
+impl Default for MixtureBase {
+    fn default() -> Self {
+        Self { components: 8 }
+    }
+}
+
+impl MixtureBase {
+    /// The base as it is written, every field shown with its default.
+    pub const EXAMPLE: &'static str = "Mixture(components: 8)";
+}
+
+impl BaseSettings for MixtureBase {
+    fn fault(&self) -> Option<String> {
+        (!(1..=MOST_COMPONENTS).contains(&self.components))
+            .then(|| format!("components is {}; 1 to {MOST_COMPONENTS} is right", self.components))
+    }
+
+    fn noise_width(&self, dim: usize) -> usize {
+        dim + 1
+    }
+
+    fn is_fitted(&self) -> bool {
+        true
+    }
+
+    fn tensors(&self, dim: usize) -> Vec<(&'static str, usize)> {
+        let all = self.components * dim;
+        vec![("means", all), ("log_scales", all), ("logits", self.components)]
+    }
+
+    /// Without draws to be fitted to: round components at random places of a standard normal.
+    fn start(&self, dim: usize, stream: &Stream) -> Vec<Vec<f64>> {
+        let all = self.components * dim;
+        let mut means = vec![0.0; all];
+        stream.normals(0, dim, &mut means);
+        vec![means, vec![0.0; all], vec![0.0; self.components]]
+    }
+
+    fn fitted(&self, dim: usize, draws: &[f64], stream: &Stream) -> Option<Vec<Vec<f64>>> {
+        (draws.len() >= dim).then(|| fit::fit(draws, dim, self.components, stream).to_vec())
+    }
+
+    fn build(&self, dim: usize, tensors: &[Vec<f64>]) -> Arc<dyn Base> {
+        Arc::new(Mixture::new(dim, &tensors[0], &tensors[1], &tensors[2]))
+    }
+}
 
 /// p(z) = Σ_k w_k Π_j N(z_j; m_kj, s_kj²) with parameters m, ln s and the logits of w.
 ///

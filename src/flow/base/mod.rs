@@ -6,6 +6,7 @@ mod fit;
 mod limited;
 mod mixture;
 mod normal;
+mod settings;
 mod strata;
 mod student_t;
 mod taped;
@@ -16,13 +17,14 @@ pub(crate) use beside::fresh_noise;
 use beside::Beside;
 pub use config::BaseConfig;
 pub use limited::Limited;
-pub use mixture::Mixture;
-pub use normal::Normal;
+pub use mixture::{Mixture, MixtureBase};
+pub use normal::{Normal, NormalBase};
+pub use settings::BaseSettings;
 pub use strata::Strata;
-pub use student_t::StudentT;
+pub use student_t::{StudentT, StudentTBase};
 pub(super) use taped::LearnedBase;
-pub use uniform::Uniform;
-pub use von_mises::VonMises;
+pub use uniform::{CircleBase, IntervalBase, Uniform};
+pub use von_mises::{VonMises, VonMisesBase};
 
 use std::fmt::Debug;
 
@@ -30,7 +32,7 @@ use std::fmt::Debug;
 ///
 /// A draw z is a function of a fixed number of standard normals, so that streams stay addressable by row, and its derivative by the
 /// parameters at fixed normals is the reparameterised gradient (Kingma and Welling 2014). Parameters are in tensors, which are those of
-/// [`BaseConfig::tensors`] in their order.
+/// [`BaseSettings::tensors`] in their order.
 pub trait Base: Debug + Send + Sync {
     /// The number of coordinates.
     fn dim(&self) -> usize;

@@ -1,13 +1,34 @@
 //! The standard normal base.
 
+use super::settings::BaseSettings;
 use super::Base;
 use crate::flow::HALF_LOG_TAU;
+use std::sync::Arc;
 
 /// log p(z) = −½ ‖z‖² − ½ dim ln 2π; without parameters.
 #[derive(Debug, Clone, Copy)]
 pub struct Normal {
     /// The number of coordinates.
     pub dim: usize,
+}
+
+/// What is written for the standard normal: nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NormalBase;
+
+impl NormalBase {
+    /// The base as it is written.
+    pub const EXAMPLE: &'static str = "Normal";
+}
+
+impl BaseSettings for NormalBase {
+    fn fault(&self) -> Option<String> {
+        None
+    }
+
+    fn build(&self, dim: usize, _: &[Vec<f64>]) -> Arc<dyn Base> {
+        Arc::new(Normal { dim })
+    }
 }
 
 impl Base for Normal {

@@ -1,8 +1,12 @@
 //! Independent Student-t coordinates with learned degrees of freedom: tails that a bijection of a normal cannot have.
 
+use super::settings::BaseSettings;
 use super::Base;
 use crate::gamma::digamma;
+use crate::seed::Stream;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
+use std::sync::Arc;
 
 /// The product of Student-t densities with ν_j degrees of freedom and scale 1.
 ///
@@ -59,6 +63,48 @@ impl StudentT {
 fn stretch(noise: &[f64], freedom: f64) -> (f64, f64) {
     let ratio = (noise[0] * noise[0] + noise[1] * noise[1]) / freedom;
     (ratio, if ratio > 0.0 { (ratio.exp_m1() / ratio).sqrt() } else { 1.0 })
+}
+
+/// What is written for independent Student-t coordinates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "StudentT", deny_unknown_fields, default)]
+pub struct StudentTBase {
+    /// The degrees of freedom at the start.
+    pub freedom: f64,
+}
+
+impl Default for StudentTBase {
+    fn default() -> Self {
+        Self { freedom: 5.0 }
+    }
+}
+
+impl StudentTBase {
+    /// The base as it is written, every field shown with its default.
+    pub const EXAMPLE: &'static str = "StudentT(freedom: 5.0)";
+}
+
+impl BaseSettings for StudentTBase {
+    fn fault(&self) -> Option<String> {
+        (!(0.5..=1000.0).contains(&self.freedom))
+            .then(|| format!("freedom is {}; 0.5 to 1000 degrees of freedom are right", self.freedom))
+    }
+
+    fn noise_width(&self, dim: usize) -> usize {
+        2 * dim
+    }
+
+    fn tensors(&self, dim: usize) -> Vec<(&'static str, usize)> {
+        vec![("raw_freedom", dim)]
+    }
+
+    fn start(&self, dim: usize, _: &Stream) -> Vec<Vec<f64>> {
+        vec![vec![StudentT::raw(self.freedom); dim]]
+    }
+
+    fn build(&self, _: usize, tensors: &[Vec<f64>]) -> Arc<dyn Base> {
+        Arc::new(StudentT::new(&tensors[0]))
+    }
 }
 
 impl Base for StudentT {

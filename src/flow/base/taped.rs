@@ -30,7 +30,7 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
         (config, tail_limit): (BaseConfig, Option<f64>),
         stream: &Stream,
     ) -> Result<Self> {
-        let start = config.start(space.variables, stream);
+        let start = config.settings().start(space.variables, stream);
         let tensor = |values: Vec<f64>| params::tensor(device, values.into_iter().map(E::of).collect());
         let tensors = start.into_iter().map(tensor).collect::<Result<_>>()?;
         Ok(Self { space, config, tail_limit, tensors })
@@ -44,7 +44,7 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
         if let Some(limit) = self.tail_limit {
             draws = Limited::new(self.unlimited(), limit).spread_out(&draws);
         }
-        if let Some(fitted) = self.config.fitted(variables, &draws, stream) {
+        if let Some(fitted) = self.config.settings().fitted(variables, &draws, stream) {
             let narrow = |values: Vec<f64>| values.into_iter().map(E::of).collect();
             self.restore(&fitted.into_iter().map(narrow).collect::<Vec<_>>());
         }
@@ -62,7 +62,7 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
     /// That of the variables, without the limit of its tails.
     fn unlimited(&self) -> Arc<dyn Base> {
         let wide = |tensor| values(tensor).into_iter().map(|value: E| value.widen()).collect();
-        self.config.build(self.space.variables, &self.tensors.iter().map(wide).collect::<Vec<_>>())
+        self.config.settings().build(self.space.variables, &self.tensors.iter().map(wide).collect::<Vec<_>>())
     }
 
     /// Whether draws are the noise itself.
@@ -131,7 +131,8 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
         let moved = tensor_result(moved.try_mul(narrow(&device, &scores, (rows, dim))?))?;
         let moved: Rows<E, D, T> = tensor_result(moved.try_sum::<(usize,), Axis<1>>())?;
         let mut total = tensor_result(moved.try_add(log_prob))?;
-        let lengths: Vec<usize> = self.config.tensors(self.space.variables).into_iter().map(|(_, len)| len).collect();
+        let lengths: Vec<usize> =
+            self.config.settings().tensors(self.space.variables).into_iter().map(|(_, len)| len).collect();
         let all: usize = lengths.iter().sum();
         let mut slopes = vec![0.0; rows * all];
         slopes.chunks_exact_mut(all.max(1)).zip(points()).for_each(|(slopes, z)| base.log_prob_slopes(z, slopes));
@@ -177,7 +178,8 @@ fn tensor_result<T, R: std::fmt::Debug>(result: std::result::Result<T, R>) -> Re
 
 impl<E: Real, D: Kernels<E>> Parameters<E, D> for LearnedBase<E, D> {
     fn parameters(&self) -> Vec<(String, &Rows<E, D>)> {
-        let names = self.config.tensors(self.space.variables).into_iter().map(|(name, _)| format!("base.{name}"));
+        let names =
+            self.config.settings().tensors(self.space.variables).into_iter().map(|(name, _)| format!("base.{name}"));
         names.zip(&self.tensors).collect()
     }
 

@@ -1,7 +1,12 @@
 //! The von Mises base: independent angles around 0.
 
+use super::settings::BaseSettings;
 use super::Base;
+use crate::seed::Stream;
+use crate::transformer::Domain;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::{PI, SQRT_2, TAU};
+use std::sync::Arc;
 
 /// p(z) = e^{κ cos z} / (2π I₀(κ)) in each coordinate (von Mises 1918; Mardia and Jupp 2000, section 3.5.4). What is learned are raw = ln κ.
 ///
@@ -86,6 +91,48 @@ impl Angle {
             z = next;
         }
         z
+    }
+}
+
+/// What is written for independent von Mises angles.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "VonMises", deny_unknown_fields, default)]
+pub struct VonMisesBase {
+    /// The concentration at the start.
+    pub concentration: f64,
+}
+
+impl Default for VonMisesBase {
+    fn default() -> Self {
+        Self { concentration: 1.0 }
+    }
+}
+
+impl VonMisesBase {
+    /// The base as it is written, every field shown with its default.
+    pub const EXAMPLE: &'static str = "VonMises(concentration: 1.0)";
+}
+
+impl BaseSettings for VonMisesBase {
+    fn fault(&self) -> Option<String> {
+        (!(1e-3..=400.0).contains(&self.concentration))
+            .then(|| format!("concentration is {}; 0.001 to 400 is right", self.concentration))
+    }
+
+    fn domain(&self) -> Domain {
+        Domain::Circle
+    }
+
+    fn tensors(&self, dim: usize) -> Vec<(&'static str, usize)> {
+        vec![("log_concentration", dim)]
+    }
+
+    fn start(&self, dim: usize, _: &Stream) -> Vec<Vec<f64>> {
+        vec![vec![self.concentration.ln(); dim]]
+    }
+
+    fn build(&self, _: usize, tensors: &[Vec<f64>]) -> Arc<dyn Base> {
+        Arc::new(VonMises::new(&tensors[0]))
     }
 }
 
