@@ -181,7 +181,7 @@ fn table(head: &str) -> Vec<Vec<String>> {
     let after = page.split(&format!("\n{head}\n")).nth(1).unwrap_or_else(|| panic!("no table `{head}`"));
     let mut rows: Vec<Vec<String>> = Vec::new();
     for line in after.lines().skip(1).take_while(|line| line.starts_with('|')) {
-        let mut cells: Vec<String> = line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_string()).collect();
+        let mut cells: Vec<String> = line.trim_matches('|').split('|').map(|cell| cell.trim().to_string()).collect();
         if cells[0].is_empty() {
             cells[0] = rows.last().expect("a row above")[0].clone();
         }

@@ -6,7 +6,8 @@ use super::Global;
 use crate::data::look::{Finding, Severity};
 use crate::error::{Error, Result};
 use crate::experiment::{Against, Auto, Plan, SourceSpec, StagePlan};
-use crate::flow::{FlowConfig, LayerShape};
+use crate::flow::{Cost, FlowConfig, LayerShape, Orientation};
+use crate::ops::ways::Way;
 use crate::seed::Stream;
 use crate::target::{evaluate_in_pieces, Density, Faults};
 use serde::Serialize;
@@ -34,10 +35,9 @@ struct Findings {
     dropped_rows: usize,
     table: Vec<String>,
     teacher_parameters: Option<usize>,
-    /// Steps of the direction that is not the one-pass direction.
-    teacher_steps: Option<usize>,
+    teacher_cost: Option<Cost>,
     student_parameters: Option<usize>,
-    student_steps: Option<usize>,
+    student_cost: Option<Cost>,
     target: Option<TargetFindings>,
     whitening: Option<String>,
     memory_mib: f64,
@@ -48,6 +48,8 @@ struct Findings {
     evaluations: Option<u64>,
     /// The time of one thread for one of them.
     evaluation_seconds: Option<f64>,
+    /// What the steps of stages take in directions that cost more than a pass.
+    steps: Vec<String>,
     warnings: Vec<String>,
     /// What is odd about the data.
     findings: Vec<Finding>,
@@ -117,9 +119,9 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         dropped_rows: plan.data.as_ref().map_or(0, |data| data.dropped),
         table: plan.table_notes.clone(),
         teacher_parameters: parameters(&plan.teacher),
-        teacher_steps: plan.teacher.as_ref().map(|flow| flow.steps(plan.space())),
+        teacher_cost: cost::of(plan, Orientation::Density),
         student_parameters: parameters(&plan.student),
-        student_steps: plan.student.as_ref().map(|flow| flow.steps(plan.space())),
+        student_cost: cost::of(plan, Orientation::Sampling),
         target,
         whitening: plan.whitening_note.clone(),
         memory_mib: plan.memory() / (1 << 20) as f64,
@@ -127,6 +129,7 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
         auto: plan.auto,
         evaluations: cost::evaluations(plan).filter(|_| plan.auto.is_none()).map(|(most, _)| most),
         evaluation_seconds: cost::evaluations(plan).map(|(_, each)| each),
+        steps: cost::of_steps(plan),
         warnings: warnings(plan),
         findings: plan.findings().to_vec(),
     };
@@ -273,10 +276,12 @@ fn warnings(plan: &Plan) -> Vec<String> {
         }
     }
     let distils = plan.stages.iter().any(|stage| matches!(stage, StagePlan::TrainStudent(Against::Teacher, ..)));
-    // A pass of a teacher that solves an equation is no pass of its student.
-    let work = |flow: &Option<FlowConfig>| flow.as_ref().map_or(0, |flow| flow.multiplications(plan.space()));
-    let is_as_quick = work(&plan.teacher) < 4 * work(&plan.student);
-    if distils && is_as_quick && plan.teacher.as_ref().is_some_and(|teacher| teacher.steps(plan.space()) == 1) {
+    let [teacher, student] =
+        [Orientation::Density, Orientation::Sampling].map(|orientation| cost::of(plan, orientation));
+    let gains = |teacher: Cost, student: Cost| {
+        teacher.draws != Way::PASS || teacher.multiplications >= 4 * student.multiplications
+    };
+    if distils && !teacher.zip(student).is_none_or(|(teacher, student)| gains(teacher, student)) {
         warnings.push(
             "the teacher draws in one pass as well: a student of it gains no speed, unless it is much smaller".into(),
         );
@@ -324,13 +329,17 @@ fn describe(findings: &Findings) -> String {
     if let Some(whitening) = &findings.whitening {
         line(format!("  whitening    {whitening}"));
     }
-    let (teacher, student) = (findings.teacher_steps, findings.student_steps);
-    if let (Some(parameters), Some(steps)) = (findings.teacher_parameters, teacher) {
-        line(format!("  teacher      {parameters} parameters; densities in one pass, draws {}", in_steps(steps)));
+    if let (Some(parameters), Some(Cost { densities, draws, .. })) =
+        (findings.teacher_parameters, findings.teacher_cost)
+    {
+        line(format!("  teacher      {parameters} parameters; densities {densities}, draws {draws}"));
     }
-    if let (Some(parameters), Some(steps)) = (findings.student_parameters, student) {
-        line(format!("  student      {parameters} parameters; draws in one pass, densities {}", in_steps(steps)));
+    if let (Some(parameters), Some(Cost { densities, draws, .. })) =
+        (findings.student_parameters, findings.student_cost)
+    {
+        line(format!("  student      {parameters} parameters; draws {draws}, densities {densities}"));
     }
+    findings.steps.iter().for_each(|step| line(format!("  steps        {step}")));
     line(format!("  memory       about {:.0} MiB", findings.memory_mib.max(1.0)));
     if let Some(each) = findings.evaluation_seconds {
         let each = format!("{:.3} µs each (one thread)", 1e6 * each);
@@ -363,14 +372,6 @@ fn describe(findings: &Findings) -> String {
     }
     findings.warnings.iter().for_each(|warning| line(format!("  warning      {warning}")));
     out
-}
-
-/// What the direction costs that is not the one-pass direction.
-fn in_steps(steps: usize) -> String {
-    match steps {
-        1 => "as well".into(),
-        steps => format!("in one sweep of {steps} steps"),
-    }
 }
 
 fn shorten(names: &[String]) -> String {

@@ -1,8 +1,7 @@
 //! How fast a model gives draws with their log densities.
 
-use crate::flow::{FrozenModel, Method, Orientation};
+use crate::flow::{Cost, FrozenModel, Method, Orientation};
 use crate::memory;
-use crate::ops::map::Ways;
 use crate::ops::real::Real;
 use crate::seed::Seed;
 use serde::Serialize;
@@ -61,7 +60,7 @@ pub fn measure<F: Real>(
     let model = at_middle.as_ref().unwrap_or(model);
     let variables = model.dim() - model.space().given;
     let mut rows = Vec::new();
-    for &(method, label) in methods(model.orientation(), model.ways(), variables) {
+    for &(method, label) in methods(model.orientation(), model.cost(), variables) {
         for &batch in batches {
             let Rate { draws_per_second, estimated, peak_memory } = rate(model, method, batch, LONGEST_SECONDS);
             rows.push(Throughput {
@@ -80,13 +79,11 @@ pub fn measure<F: Real>(
 }
 
 /// The ways in which a model of so many variables is drawn from, and what they are called.
-fn methods(orientation: Orientation, ways: Ways, variables: usize) -> &'static [(Method, &'static str)] {
-    let [there, back] = ways.solved;
-    match (orientation, ways.passes_back, back) {
-        (Orientation::Sampling, ..) if there => &[(Method::Cached, "solved equations")],
+fn methods(orientation: Orientation, cost: Cost, variables: usize) -> &'static [(Method, &'static str)] {
+    match (orientation, cost.draws.steps, cost.draws.solved) {
+        (_, 0 | 1, true) => &[(Method::Cached, "solved equations")],
         (Orientation::Sampling, ..) => &[(Method::Cached, "one pass")],
         (_, 0 | 1, false) => &[(Method::Cached, "one pass back")],
-        (_, 0 | 1, true) => &[(Method::Cached, "solved equations")],
         (_, _, true) => &[(Method::Passes, "passes and equations"), (Method::Cached, "cached, equations")],
         (_, passes, false) if passes < variables => {
             &[(Method::Passes, "one pass per group"), (Method::Cached, "cached inversion")]
@@ -203,7 +200,7 @@ mod tests {
         ] {
             let of = |orientation| {
                 let model = of_layers(Layers::Listed(layers.clone()), orientation);
-                methods(orientation, model.ways(), 2).iter().map(|(_, label)| *label).collect::<Vec<_>>()
+                methods(orientation, model.cost(), 2).iter().map(|(_, label)| *label).collect::<Vec<_>>()
             };
             assert_eq!(of(Orientation::Density), teacher, "{layers:?}");
             assert_eq!(of(Orientation::Sampling), [student], "{layers:?}");

@@ -128,12 +128,6 @@ impl FlowConfig {
         self.base.settings().is_fitted() || self.shapes().iter().any(of_layer)
     }
 
-    /// Steps that the sequential direction takes on a space, in the layer that has most: a group of variables in each.
-    pub fn steps(&self, space: impl Into<Space>) -> usize {
-        let space = space.into();
-        self.shapes().iter().map(|shape| shape.steps(space)).max().unwrap_or(0)
-    }
-
     /// The number of trainable values on a space.
     pub fn parameters(&self, space: impl Into<Space>) -> usize {
         let space = space.into();
@@ -239,14 +233,6 @@ impl LayerShape {
         match self {
             LayerShape::Masked(shape) => Some(shape),
             LayerShape::Joint(_) => None,
-        }
-    }
-
-    /// Steps of the direction that is not the one-pass direction.
-    fn steps(&self, space: Space) -> usize {
-        match self {
-            LayerShape::Masked(shape) => shape.groups(space).sizes.len(),
-            LayerShape::Joint(joint) => joint.steps(),
         }
     }
 

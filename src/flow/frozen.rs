@@ -1,13 +1,14 @@
 //! A flow without tape or device: packed weights, slices in and out, for draws, evaluation and a teacher that no longer learns.
 
 use super::base::fresh_noise;
-use super::{Base, Flow, Orientation};
+use super::{Base, Cost, Flow, Orientation};
 use crate::ops::autoregressive::{Buffers, Record};
 use crate::ops::chunks::{chunk_rows, for_each_piece, to_lanes, to_rows, Chunk};
 use crate::ops::linear::folded;
-use crate::ops::map::{Map, Ways};
+use crate::ops::map::Map;
 use crate::ops::pool::{Lent, Pool};
 use crate::ops::real::Real;
+use crate::ops::ways::Ways;
 use crate::ops::Kernels;
 use crate::seed::Stream;
 use crate::transformer::Transformer;
@@ -76,9 +77,10 @@ impl<F: Real> FrozenFlow<F> {
         self.orientation
     }
 
-    /// How its two directions go.
-    pub fn ways(&self) -> Ways {
-        self.maps.iter().map(Map::ways).fold(Ways::default(), Ways::and)
+    /// What its densities and draws cost.
+    pub fn cost(&self) -> Cost {
+        let ways = self.maps.iter().map(Map::ways).fold(Ways::PASSES, Ways::and);
+        Cost::new(ways, self.orientation, self.work())
     }
 
     /// The base density.

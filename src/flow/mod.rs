@@ -2,6 +2,7 @@
 
 mod base;
 mod config;
+mod cost;
 mod frozen;
 mod given;
 mod layers;
@@ -21,6 +22,7 @@ pub use base::{
     Strata, StudentT, StudentTBase, Uniform, VonMises, VonMisesBase,
 };
 pub use config::FlowConfig;
+pub use cost::Cost;
 pub use frozen::{FrozenFlow, Method};
 pub use layers::{ContinuousSpec, LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec, ResidualSpec};
 pub use link::Link;

@@ -1,8 +1,7 @@
 //! A flow in the user's units and names: what model files hold.
 
-use super::{Flow, FrozenFlow, Method, Orientation, Standardisation};
+use super::{Cost, Flow, FrozenFlow, Method, Orientation, Standardisation};
 use crate::data::Columns;
-use crate::ops::map::Ways;
 use crate::ops::real::Real;
 use crate::seed::Stream;
 use crate::target::{Constraint, Density, Fatal, Faults};
@@ -139,9 +138,9 @@ impl<F: Real> FrozenModel<F> {
         self.flow.orientation()
     }
 
-    /// How its two directions go.
-    pub fn ways(&self) -> Ways {
-        self.flow.ways()
+    /// What its densities and draws cost.
+    pub fn cost(&self) -> Cost {
+        self.flow.cost()
     }
 
     /// The numbers that one draw takes: what is given, in the flow's coordinates, and standard normals.

@@ -6,6 +6,7 @@ use super::joint::{Joint, JointMap};
 use super::linear::LinearMap;
 use super::real::Real;
 use super::transform::Transform;
+use super::ways::{Way, Ways};
 use super::weight_gradient::Shared;
 use super::weighted::Gradients;
 use std::sync::Arc;
@@ -19,29 +20,6 @@ pub enum Map<E, M> {
     Linear(LinearMap<E>),
     /// Another map of all variables at once.
     Joint(JointMap<E>),
-}
-
-/// How the two directions of maps go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ways {
-    /// The passes of a network that the other direction takes as it is usually computed.
-    pub passes_back: usize,
-    /// Whether an equation is solved step by step on the way there, and on the way back.
-    pub solved: [bool; 2],
-}
-
-impl Default for Ways {
-    fn default() -> Self {
-        Self { passes_back: 1, solved: [false; 2] }
-    }
-}
-
-impl Ways {
-    /// Those of two maps, one after the other.
-    pub fn and(self, other: Self) -> Self {
-        let solved = [0, 1].map(|way| self.solved[way] || other.solved[way]);
-        Self { passes_back: self.passes_back.max(other.passes_back), solved }
-    }
 }
 
 impl<E: Real, M: Transform> Map<E, M> {
@@ -74,9 +52,11 @@ impl<E: Real, M: Transform> Map<E, M> {
     /// How its two directions go.
     pub fn ways(&self) -> Ways {
         match self {
-            Map::Masked(map) => Ways { passes_back: map.network().network().groups(), ..Ways::default() },
-            Map::Linear(_) => Ways::default(),
-            Map::Joint(map) => Ways { solved: map.is_solved(), ..Ways::default() },
+            Map::Masked(map) => {
+                Ways { back: Way { steps: map.network().network().groups(), solved: false }, ..Ways::PASSES }
+            }
+            Map::Linear(_) => Ways::PASSES,
+            Map::Joint(map) => map.kind().ways(),
         }
     }
 

@@ -27,6 +27,7 @@ mod straight;
 mod taped;
 mod tile;
 pub mod transform;
+pub mod ways;
 pub mod weight_gradient;
 pub mod weighted;
 mod workspace;

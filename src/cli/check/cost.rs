@@ -1,10 +1,52 @@
-//! What an experiment would cost: time, evaluations of its target.
+//! What an experiment would cost: passes of its flows, time, evaluations of its target.
 
 use crate::error::Result;
 use crate::experiment::{Against, Plan, StagePlan};
-use crate::flow::Orientation;
+use crate::flow::{Cost, Orientation};
+use crate::ops::ways::Way;
 use crate::train::Objective;
 use std::time::Instant;
+
+/// What the teacher (of densities) or the student (of draws) costs.
+pub(super) fn of(plan: &Plan, orientation: Orientation) -> Option<Cost> {
+    let flow = match orientation {
+        Orientation::Density => &plan.teacher,
+        Orientation::Sampling => &plan.student,
+    };
+    flow.as_ref().map(|flow| flow.cost(plan.space(), orientation))
+}
+
+/// What the steps of stages ask of a flow in a direction that takes more than a pass.
+pub(super) fn of_steps(plan: &Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut say = |s: usize, what: &str, way: Way| {
+        if way != Way::PASS {
+            found.push(format!("stages[{s}] takes {what} {way}"));
+        }
+    };
+    let [teacher, student] = [Orientation::Density, Orientation::Sampling].map(|orientation| of(plan, orientation));
+    for (s, stage) in plan.stages.iter().enumerate() {
+        match (stage, teacher, student) {
+            (StagePlan::FitTeacher(_), Some(teacher), _) => say(s, "densities of the teacher", teacher.densities),
+            (StagePlan::TrainStudent(against, divergence, _), teacher, Some(student)) => {
+                if divergence.reverse > 0.0 {
+                    say(s, "draws of the student", student.draws);
+                    if let (Against::Teacher, Some(teacher)) = (against, teacher) {
+                        say(s, "densities of the teacher", teacher.densities);
+                    }
+                }
+                if divergence.forward > 0.0 {
+                    say(s, "densities of the student", student.densities);
+                    if let (Against::Teacher, Some(teacher)) = (against, teacher) {
+                        say(s, "draws of the teacher", teacher.draws);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
 
 /// About the most points at which training, without the draws of a `Sample` stage, and the student's own draws for the certificate evaluate the
 /// target; and the time of one thread for one of them.

@@ -15,6 +15,7 @@ pub use residual::{Residual, MOST_EXACT};
 use super::chunks::Chunk;
 use super::linear::{widen, Matrix};
 use super::real::Real;
+use super::ways::{Way, Ways};
 use super::weight_gradient::{add_all, Shared};
 use planar::Planar;
 use radial::Radial;
@@ -129,17 +130,22 @@ impl Joint {
         }
     }
 
-    /// Steps of the direction that is not the one-pass direction, each about as long as a pass.
-    pub fn steps(&self) -> usize {
+    /// How its two directions go.
+    pub fn ways(&self) -> Ways {
         match self {
-            // Newton's, as they were counted.
-            Joint::Formula(Kind::Residual(_)) => 5,
-            _ => 1,
+            Joint::Linear(_) => Ways::PASSES,
+            Joint::Formula(kind) => kind.ways(),
         }
     }
 }
 
 impl Kind {
+    /// How its two directions go.
+    pub fn ways(&self) -> Ways {
+        let way = |solved| Way { steps: 1, solved };
+        Ways { there: way(matches!(self, Kind::Continuous(_))), back: way(!matches!(self, Kind::Radial)) }
+    }
+
     /// The map with these values.
     fn formula(&self, dim: usize, tensors: &[Vec<f64>]) -> Arc<dyn Formula> {
         match self {
@@ -177,9 +183,9 @@ impl<E: Real> JointMap<E> {
         self.kind == *kind && Arc::ptr_eq(&self.columns, columns)
     }
 
-    /// Whether its images, and the points whose images they are, are found step by step.
-    pub fn is_solved(&self) -> [bool; 2] {
-        [matches!(self.kind, Kind::Continuous(_)), !matches!(self.kind, Kind::Radial)]
+    /// What it is.
+    pub fn kind(&self) -> &Kind {
+        &self.kind
     }
 
     /// The values of its tensors.
