@@ -39,6 +39,11 @@ impl<E: Real, D: Kernels<E>> Layer<E, D> {
         &self.kind
     }
 
+    /// Whether a differentiable pass keeps no record of its way; see [`Workspace::recomputes`].
+    pub fn recompute(&mut self, recompute: bool) {
+        self.workspace.recompute(recompute);
+    }
+
     /// Its trainable tensors.
     pub fn tensors(&self) -> &[Rows<E, D>] {
         match &self.kind {

@@ -55,13 +55,21 @@ struct Sizes {
     sampled: usize,
     rows: usize,
     judged: usize,
+    /// Whether all stages of teacher and of student keep the points of one layer alone.
+    recompute: [bool; 2],
 }
 
 impl Sizes {
     fn of(spec: &Spec, rows: usize) -> Self {
         let widest = |settings: &Settings| settings.rounds().iter().map(|round| round.batch).max().unwrap_or(0);
-        let mut sizes =
-            Self { of_teacher: (0, 0), of_student: (0, 0), sampled: 0, rows, judged: spec.evaluation.draws };
+        let mut sizes = Self {
+            of_teacher: (0, 0),
+            of_student: (0, 0),
+            sampled: 0,
+            rows,
+            judged: spec.evaluation.draws,
+            recompute: [true; 2],
+        };
         for (place, stage) in spec.stages.iter().enumerate() {
             match stage {
                 StageSpec::Sample { method, draws } => {
@@ -72,10 +80,12 @@ impl Sizes {
                     sizes.sampled = sizes.sampled.max(draws.saturating_add(held));
                 }
                 StageSpec::MaximumLikelihood(settings) | StageSpec::FlowMatching(settings) => {
+                    sizes.recompute[0] &= settings.recompute;
                     sizes.of_teacher = sizes.of_teacher.max((widest(settings), place));
                 }
                 StageSpec::ForwardKl { .. } | StageSpec::ReverseKl { .. } => {
                     let batch = stage.divergence().map_or(0, |(_, divergence, settings)| {
+                        sizes.recompute[1] &= settings.recompute;
                         let passes = if divergence.reverse > 0.0 && divergence.forward > 0.0 { 2 } else { 1 };
                         passes * widest(&settings)
                     });
@@ -88,26 +98,32 @@ impl Sizes {
 }
 
 /// The bytes of training a flow with batches of so many rows.
-fn of_flow(flow: &FlowConfig, batch: usize, space: Space) -> f64 {
+fn of_flow(flow: &FlowConfig, (batch, recompute): (usize, bool), space: Space) -> f64 {
     let network = |layer: &MaskedShape| {
         layer.made.hidden.iter().sum::<usize>() + layer.transformer.per_variable() * space.variables
     };
     let width = |layer: &LayerShape| layer.masked().map_or(0, network) + 4 * space.columns();
-    let widths: f64 = flow.shapes().iter().map(|layer| width(layer) as f64).sum();
+    let widths = flow.shapes().iter().map(|layer| width(layer) as f64).fold(0.0, |all: f64, width| {
+        if recompute {
+            all.max(width)
+        } else {
+            all + width
+        }
+    });
     4.0 * (OF_WEIGHTS * flow.parameters(space) as f64 + OF_PASS * batch as f64 * widths)
 }
 
 /// What takes memory, and how many bytes.
 fn parts(sizes: &Sizes, [teacher, student]: [&Option<FlowConfig>; 2], space: Space) -> Vec<(String, f64)> {
     let of_rows = |copies: f64, rows: usize| copies * 8.0 * rows as f64 * (space.columns() + 4) as f64;
-    let trained = |name: &str, flow: &Option<FlowConfig>, (batch, place): (usize, usize)| {
-        let bytes = of_flow(flow.as_ref()?, batch, space);
+    let trained = |name: &str, flow: &Option<FlowConfig>, (batch, place): (usize, usize), recompute: bool| {
+        let bytes = of_flow(flow.as_ref()?, (batch, recompute), space);
         Some((format!("training the {name} with batches of {batch} rows (stages[{place}])"), bytes))
     };
-    let Sizes { of_teacher, of_student, sampled, rows, judged } = *sizes;
+    let Sizes { of_teacher, of_student, sampled, rows, judged, recompute } = *sizes;
     let all = [
-        trained("teacher", teacher, of_teacher),
-        trained("student", student, of_student),
+        trained("teacher", teacher, of_teacher, recompute[0]),
+        trained("student", student, of_student, recompute[1]),
         Some((format!("holding {sampled} draws and particles of the target"), of_rows(OF_SAMPLE, sampled))),
         Some((format!("keeping {rows} rows of data"), of_rows(OF_DATA, rows))),
         Some((format!("judging {judged} draws"), of_rows(OF_JUDGED, judged))),

@@ -1,6 +1,7 @@
 //! What is wrong with an experiment as written, each fault naming its field, its value and what would be right.
 
 use super::budget;
+use super::check::StagePlan;
 use super::data_spec::SourceSpec;
 use super::rows;
 use super::spec::{Against, IndependentSpec, MethodSpec, Spec, StageSpec, StudentSpec, VERSION};
@@ -186,10 +187,25 @@ pub(super) fn faults_of_flows(
     if let (Some(student), false) = (student, matches!(spec.student, Some(StudentSpec::LikeTeacher))) {
         faults.extend(student.faults(space).into_iter().map(|fault| format!("student.{fault}")));
     }
+    if faults.is_empty() {
+        faults.extend(faults_of_recomputing(spec, [teacher, student], space));
+    }
     // Sizes that are wrong in themselves would only be named twice.
     if faults.is_empty() {
         faults.extend(budget::fault(spec, teacher, student, space));
     }
+}
+
+/// Stages that would find points again in layers that do not give them back in one pass.
+fn faults_of_recomputing(spec: &Spec, [teacher, student]: [&Option<FlowConfig>; 2], space: Space) -> Vec<String> {
+    let of_stage = |(i, stage): (usize, &StageSpec)| {
+        let settings = *StagePlan::of(stage)?.settings().filter(|settings| settings.recompute)?;
+        let flow = if stage.fits_teacher() { teacher } else { student };
+        let fault = flow.as_ref()?.fault_of_recomputing(space).filter(|_| settings.recompute)?;
+        let name = if stage.fits_teacher() { "teacher" } else { "student" };
+        Some(format!("stages[{i}]: {}", fault.replace("but layer", &format!("but the {name}'s layer"))))
+    };
+    spec.stages.iter().enumerate().filter_map(of_stage).collect()
 }
 
 /// Batches that are too small for every component of a student's base to have a row.

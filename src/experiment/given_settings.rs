@@ -21,6 +21,7 @@ struct Given {
     rounds: Option<Option<Rounds>>,
     #[serde(deserialize_with = "said")]
     replay: Option<Option<Replay>>,
+    recompute: Option<bool>,
 }
 
 /// What is written, `None` too: the extension of RON that leaves out `Some` would take that for nothing said.
@@ -32,7 +33,7 @@ fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Resu
 /// they are those of a reverse KL ([`Settings::for_reverse_kl`]).
 pub(super) fn over_reverse_kl<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Settings, D::Error> {
     let given = Given::deserialize(deserializer)?;
-    let Given { steps, batch, rate, clip, average, validate_every, patience, until, rounds, replay } = given;
+    let Given { steps, batch, rate, clip, average, validate_every, patience, until, rounds, replay, recompute } = given;
     let default = if steps.is_some() { Settings::default() } else { Settings::for_reverse_kl() };
     Ok(Settings {
         steps: steps.unwrap_or(default.steps),
@@ -45,6 +46,7 @@ pub(super) fn over_reverse_kl<'de, D: Deserializer<'de>>(deserializer: D) -> Res
         until: until.unwrap_or(default.until),
         rounds: rounds.unwrap_or(default.rounds),
         replay: replay.unwrap_or(default.replay),
+        recompute: recompute.unwrap_or(default.recompute),
     })
 }
 

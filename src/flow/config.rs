@@ -70,7 +70,7 @@ impl FlowConfig {
             Layers::Listed(_) => {
                 // The orders go by the masked layers, whatever is between them.
                 let mut masked = 0..;
-                let shape = |layer: &LayerSpec| match layer {
+                let mut shape = |layer: &LayerSpec| match layer {
                     LayerSpec::Masked(given) => LayerShape::Masked(self.masked(masked.next().unwrap_or(0), given)),
                     LayerSpec::Linear(matrix) => LayerShape::Joint(Joint::Linear(*matrix)),
                     LayerSpec::Planar => LayerShape::Joint(Joint::Formula(Kind::Planar)),
@@ -81,9 +81,14 @@ impl FlowConfig {
                     LayerSpec::Continuous(given) => {
                         LayerShape::Joint(Joint::Formula(Kind::Continuous(given.whole(&self.hidden))))
                     }
-                    LayerSpec::Repeat(..) => unreachable!("repetitions are written out"),
+                    LayerSpec::Repeat(..) | LayerSpec::RevNet(_) => unreachable!("these are written out"),
                 };
-                self.layers.each().into_iter().map(shape).collect()
+                let couplings = |halves: [MaskedSpec; 2]| halves.map(|half| LayerShape::Masked(self.masked(0, &half)));
+                let shapes = |layer: &LayerSpec| match layer {
+                    LayerSpec::RevNet(given) => couplings(given.couplings()).to_vec(),
+                    layer => vec![shape(layer)],
+                };
+                self.layers.each().into_iter().flat_map(shapes).collect()
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The layers of a flow as people write them, and each of them written out.
 
+use super::RevNetSpec;
 use crate::conditioner::{Activation, MadeConfig, Order, Structure};
 use crate::ops::joint::{Continuous, Joint, Kind, Residual};
 use crate::ops::linear::Matrix;
@@ -26,6 +27,8 @@ pub enum LayerSpec {
     Repeat(usize, Vec<LayerSpec>),
     /// A layer that transforms variables by what a masked network makes of others.
     Masked(MaskedSpec),
+    /// A reversible residual layer of two parts: two additive couplings.
+    RevNet(RevNetSpec),
     /// A linear map of all variables.
     Linear(Matrix),
     /// A fold of all variables along a plane (Rezende and Mohamed 2015).
@@ -166,6 +169,7 @@ impl LayerSpec {
             LayerSpec::Repeat(times, list) => {
                 list.iter().map(LayerSpec::count).fold(0, usize::saturating_add).saturating_mul(*times)
             }
+            LayerSpec::RevNet(_) => 2,
             _ => 1,
         }
     }

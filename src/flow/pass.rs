@@ -170,6 +170,7 @@ impl<E: Real> Pass<E> {
             return Err(Error::invalid("a pass of draws needs a flow in the Sampling orientation"));
         }
         self.base = flow.base();
+        self.batch.recompute(flow.recompute);
         self.base_tensors =
             flow.config().base.settings().tensors(flow.space().variables).into_iter().map(|(_, len)| len).collect();
         let is_of = |(map, layer): (&Map<E, Transformer>, &Layer<E, D>)| match (map, layer.kind()) {

@@ -3,6 +3,7 @@
 use super::chunks::{for_each_piece, to_lanes, to_rows};
 use super::map::Map;
 use super::real::Real;
+use super::recompute;
 use super::taped::{add_weight_gradients, are_near, backward, even_chunks};
 use super::transform::Transform;
 use super::weighted::reset;
@@ -16,9 +17,18 @@ pub struct Batch<E> {
     dim: usize,
     rows: usize,
     memory: Memory<E>,
+    /// Whether no records are kept, as where memory must not grow with the number of maps.
+    recompute: bool,
+    /// Whether the chunks hold the images, where there are no records.
+    at_images: bool,
 }
 
 impl<E: Real> Batch<E> {
+    /// Whether points are found again by the maps' inverses instead of being kept on record; all inverses must take one pass then.
+    pub fn recompute(&mut self, recompute: bool) {
+        self.recompute = recompute;
+    }
+
     /// Carries `points` (`log_det.len()` rows) through `maps`, one after another; fills their `images` and the log-dets.
     ///
     /// # Panics
@@ -30,9 +40,15 @@ impl<E: Real> Batch<E> {
         images: &mut [f64],
         log_det: &mut [f64],
     ) {
-        self.transport(maps, points, images, log_det, |maps, Recorded { chunk, records, .. }| {
+        let recompute = self.recompute;
+        self.transport(maps, points, images, log_det, |maps, recorded| {
+            if recompute {
+                return recompute::carry(maps, recorded, false);
+            }
+            let Recorded { chunk, records, .. } = recorded;
             maps.iter().zip(records).for_each(|(map, record)| map.forward_recorded(chunk, record));
         });
+        self.at_images = true;
     }
 
     /// Carries `images` back through `maps`, the last one first, leaving the record of the way there; fills the `points` that they come
@@ -47,11 +63,17 @@ impl<E: Real> Batch<E> {
         points: &mut [f64],
         log_det: &mut [f64],
     ) {
-        self.transport(maps, images, points, log_det, |maps, Recorded { chunk, records, buffers, .. }| {
+        let recompute = self.recompute;
+        self.transport(maps, images, points, log_det, |maps, recorded| {
+            if recompute {
+                return recompute::carry(maps, recorded, true);
+            }
+            let Recorded { chunk, records, buffers, .. } = recorded;
             for (map, record) in maps.iter().zip(records).rev() {
                 map.inverse_recorded(chunk, record, buffers);
             }
         });
+        self.at_images = false;
     }
 
     fn transport<M: Transform>(
@@ -65,6 +87,7 @@ impl<E: Real> Batch<E> {
         (self.rows, self.dim) = (log_det.len(), from.len() / log_det.len());
         assert!(from.len() == self.rows * self.dim && to.len() == from.len(), "rows × dim numbers");
         let (dim, chunk_rows) = (self.dim, even_chunks(self.rows));
+        let records = if self.recompute { 1 } else { maps.len() };
         self.memory.chunks.resize_with(self.rows.div_ceil(chunk_rows), Recorded::default);
         let rows =
             from.chunks(chunk_rows * dim).zip(to.chunks_mut(chunk_rows * dim)).zip(log_det.chunks_mut(chunk_rows));
@@ -75,7 +98,7 @@ impl<E: Real> Batch<E> {
             || (),
             |(), (recorded, ((from, to), log_det))| {
                 recorded.chunk.load(dim, from, E::of);
-                recorded.records.resize_with(maps.len(), Default::default);
+                recorded.records.resize_with(records, Default::default);
                 carry(maps, recorded);
                 recorded.chunk.store(dim, to, E::widen);
                 log_det.copy_from_slice(&recorded.chunk.log_det[..log_det.len()]);
@@ -90,18 +113,30 @@ impl<E: Real> Batch<E> {
     pub fn adjoint<M: Transform>(&mut self, maps: &[Map<E, M>], d_points: &[f64], d_images: &mut [f64]) {
         let (dim, chunk_rows) = (self.dim, even_chunks(self.rows));
         assert!(d_points.len() == self.rows * dim && d_images.len() == d_points.len(), "rows × dim numbers");
+        let recompute = self.recompute;
         let rows = d_points.chunks(chunk_rows * dim).zip(d_images.chunks_mut(chunk_rows * dim));
         let pieces = self.memory.chunks.iter_mut().zip(rows);
         for_each_piece(
             pieces,
             work(maps, self.rows),
             || (),
-            |(), (Recorded { chunk, records, buffers, gradient, .. }, (d_points, d_images))| {
-                to_lanes(dim, d_points, chunk.stride(), gradient, E::of);
-                buffers.adjoint(maps, chunk.stride(), records, gradient);
-                to_rows(dim, gradient, chunk.stride(), d_images, |to, value| *to = value.widen());
+            |(), (recorded, (d_points, d_images))| {
+                let stride = recorded.chunk.stride();
+                to_lanes(dim, d_points, stride, &mut recorded.gradient, E::of);
+                if recompute {
+                    recorded.d_log_det.clear();
+                    recorded.d_log_det.resize(stride, E::ONE);
+                    recorded.chunk.points.clone_from(&recorded.start);
+                    recompute::one_record(recorded);
+                    maps.iter().for_each(|map| recompute::adjoint_of_one(map, recorded));
+                } else {
+                    let Recorded { records, buffers, gradient, .. } = &mut *recorded;
+                    buffers.adjoint(maps, stride, records, gradient);
+                }
+                to_rows(dim, &recorded.gradient, stride, d_images, |to, value| *to = value.widen());
             },
         );
+        self.at_images = true;
     }
 
     /// Adds Σ_rows −share · ∂ log q(image)/∂θ at fixed images to the gradients of the maps' tensors.
@@ -118,6 +153,13 @@ impl<E: Real> Batch<E> {
         tensors: &mut [Vec<E>],
     ) {
         self.start_gradients(d_points, shares);
+        if self.recompute {
+            let work = work(maps, self.rows);
+            recompute::start_over(maps, &mut self.memory.chunks, false, work);
+            recompute::adjoint(maps, &mut self.memory.chunks, tensors, work);
+            self.at_images = true;
+            return;
+        }
         let work = work(maps, self.rows) / maps.len();
         let (mut tensors, mut start) = (tensors, 0);
         while start < maps.len() {
@@ -132,7 +174,7 @@ impl<E: Real> Batch<E> {
                 chunks.iter_mut(),
                 work * turn.len(),
                 || (),
-                |(), Recorded { chunk, records, gradients, buffers, gradient, d_log_det }| {
+                |(), Recorded { chunk, records, gradients, buffers, gradient, d_log_det, .. }| {
                     gradients.resize_with(gradients.len().max(turn.len()), Default::default);
                     for ((map, record), gradients) in turn.iter().zip(&records[start..]).zip(gradients) {
                         map.adjoint(chunk.stride(), record, gradients, gradient, d_log_det, buffers);
@@ -164,7 +206,15 @@ impl<E: Real> Batch<E> {
         };
         narrow(&mut self.memory.points, d_images);
         narrow(&mut self.memory.sums, d_log_det);
-        backward(maps, &mut self.memory, tensors, even_chunks(self.rows), work(maps, self.rows));
+        let (chunk_rows, work) = (even_chunks(self.rows), work(maps, self.rows));
+        if !self.recompute {
+            return backward(maps, &mut self.memory, tensors, chunk_rows, work);
+        }
+        if !self.at_images {
+            recompute::start_over(maps, &mut self.memory.chunks, true, work);
+        }
+        recompute::backward(maps, &mut self.memory, tensors, chunk_rows, work);
+        self.at_images = false;
     }
 
     /// Fills the gradient at the points that the last [`Batch::add_weight_gradients`] ended with.

@@ -20,6 +20,7 @@ mod packed;
 mod panels;
 pub mod pool;
 pub mod real;
+mod recompute;
 pub mod root;
 pub mod staircase;
 pub(crate) mod stock;

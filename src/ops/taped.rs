@@ -4,6 +4,7 @@ use super::autoregressive::{AutoregressiveMap, Buffers};
 use super::chunks::{for_each_piece, to_lanes, to_rows, CHUNK};
 use super::map::Map;
 use super::real::Real;
+use super::recompute;
 use super::transform::Transform;
 use super::weight_gradient::Shared;
 use super::weighted::{reset, Gradients, WeightedNetwork};
@@ -29,13 +30,14 @@ impl Kernels<f32> for Cpu {
         x.copy_into(&mut points);
         let chunk_rows = even_chunks(rows);
         memory.chunks.resize_with(rows.div_ceil(chunk_rows), Recorded::default);
+        let recomputes = workspace.recomputes();
         for_each_piece(
             memory.chunks.iter_mut().zip(points.chunks(chunk_rows * dim)),
             work,
             || (),
             |(), (Recorded { chunk, records, buffers, .. }, points)| {
                 chunk.load(dim, points, |value| value);
-                if T::OWNS_TAPE {
+                if T::OWNS_TAPE && !recomputes {
                     records.resize_with(maps.len(), Default::default);
                     maps.iter().zip(records).for_each(|(map, record)| map.forward_recorded(chunk, record));
                 } else {
@@ -71,7 +73,11 @@ impl Kernels<f32> for Cpu {
             for ghost in &tensors {
                 sums.push(std::mem::take(&mut **gradients.get_or_alloc_mut(ghost)?));
             }
-            backward(&maps, &mut memory, &mut sums, chunk_rows, work);
+            if recomputes {
+                recompute::backward(&maps, &mut memory, &mut sums, chunk_rows, work);
+            } else {
+                backward(&maps, &mut memory, &mut sums, chunk_rows, work);
+            }
             for (ghost, sum) in tensors.iter().zip(sums) {
                 **gradients.get_or_alloc_mut(ghost)? = sum;
             }
@@ -122,15 +128,8 @@ pub(super) fn backward<E: Real, M: Transform>(
     chunk_rows: usize,
     work: usize,
 ) {
-    let Memory { chunks, points, sums, .. } = memory;
-    let (rows, dim) = (sums.len(), points.len() / sums.len());
-    for (recorded, (d_y, d_sums)) in chunks.iter_mut().zip(points.chunks(chunk_rows * dim).zip(sums.chunks(chunk_rows)))
-    {
-        let Recorded { chunk, gradient, d_log_det, .. } = recorded;
-        to_lanes(dim, d_y, chunk.stride(), gradient, |value| value);
-        reset(d_log_det, chunk.stride());
-        d_log_det[..d_sums.len()].copy_from_slice(d_sums);
-    }
+    lay_out_gradients(memory, chunk_rows);
+    let (chunks, rows) = (&mut memory.chunks, memory.sums.len());
     let mut end = maps.len();
     let mut tensors = tensors;
     while end > 0 {
@@ -143,6 +142,19 @@ pub(super) fn backward<E: Real, M: Transform>(
         let (before, here) = tensors.split_at_mut(first_tensor);
         turn(&maps[start..end], start, chunks, here, work * (end - start) / maps.len());
         (tensors, end) = (before, start);
+    }
+}
+
+/// Lays the gradients of images and log-dets out in the chunks.
+pub(super) fn lay_out_gradients<E: Real>(memory: &mut Memory<E>, chunk_rows: usize) {
+    let Memory { chunks, points, sums, .. } = memory;
+    let dim = points.len() / sums.len();
+    for (recorded, (d_y, d_sums)) in chunks.iter_mut().zip(points.chunks(chunk_rows * dim).zip(sums.chunks(chunk_rows)))
+    {
+        let Recorded { chunk, gradient, d_log_det, .. } = recorded;
+        to_lanes(dim, d_y, chunk.stride(), gradient, |value| value);
+        reset(d_log_det, chunk.stride());
+        d_log_det[..d_sums.len()].copy_from_slice(d_sums);
     }
 }
 

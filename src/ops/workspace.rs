@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A place where the buffers of [`super::Kernels::maps`] wait for the next step, so that training allocates nothing once
 /// it is under way. A clone starts with a place of its own, which is empty.
 #[derive(Debug, Default)]
-pub struct Workspace<E>(Arc<Mutex<Option<Box<Memory<E>>>>>);
+pub struct Workspace<E> {
+    place: Arc<Mutex<Option<Box<Memory<E>>>>>,
+    recompute: bool,
+}
 
 /// What a step needs.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ pub(super) struct Memory<E> {
 pub(super) struct Recorded<E> {
     pub chunk: Chunk<E>,
     pub records: Vec<Record<E>>,
+    /// The points at the start of the way, where there are no records of it.
+    pub start: Vec<E>,
     /// For the maps whose weight gradients are made together.
     pub gradients: Vec<Gradients<E>>,
     pub buffers: Buffers<E>,
@@ -36,25 +41,35 @@ pub(super) struct Recorded<E> {
 }
 
 impl<E> Workspace<E> {
+    /// Whether no records of a way are kept, and the way back finds each map's points anew by its inverse ([`super::recompute`]).
+    pub fn recomputes(&self) -> bool {
+        self.recompute
+    }
+
+    /// Says so, or not.
+    pub fn recompute(&mut self, recompute: bool) {
+        self.recompute = recompute;
+    }
+
     pub(super) fn take(&self) -> Box<Memory<E>>
     where
         Memory<E>: Default,
     {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
     pub(super) fn put(&self, memory: Box<Memory<E>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
     }
 
     /// The same place.
     pub(super) fn share(&self) -> Self {
-        Self(self.0.clone())
+        Self { place: self.place.clone(), recompute: self.recompute }
     }
 }
 
 impl<E> Clone for Workspace<E> {
     fn clone(&self) -> Self {
-        Self(Arc::default())
+        Self { place: Arc::default(), recompute: self.recompute }
     }
 }

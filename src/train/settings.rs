@@ -31,6 +31,8 @@ pub struct Settings {
     pub rounds: Option<Rounds>,
     /// Draws of a reverse KL that are used again; none uses each once.
     pub replay: Option<Replay>,
+    /// Whether layers' points are found again by their inverses on the way back, instead of being kept: memory that does not grow with depth.
+    pub recompute: bool,
 }
 
 impl Default for Settings {
@@ -46,6 +48,7 @@ impl Default for Settings {
             until: None,
             rounds: None,
             replay: None,
+            recompute: false,
         }
     }
 }

@@ -147,6 +147,7 @@ pub fn train_kept(
     keeper: &mut dyn Keeper,
 ) -> Result<Trained> {
     let start = std::time::Instant::now();
+    flow.recompute(settings.recompute)?;
     let values = flow.snapshot();
     let mut gradients = values.clone();
     let mut state = match keeper.found()? {

@@ -5,7 +5,7 @@ use dfdx::prelude::*;
 use flowdistill::conditioner::{Activation, Groups, Order, Split, Structure};
 use flowdistill::flow::{
     BaseConfig, ContinuousSpec, Flow, FlowConfig, IntervalBase, LayerShape, LayerSpec, Layers, MaskedSpec, MixtureBase,
-    Orientation, ResidualSpec, Space, StudentTBase, VonMisesBase,
+    Orientation, ResidualSpec, RevNetSpec, Space, StudentTBase, VonMisesBase,
 };
 use flowdistill::ops::linear::Matrix;
 use flowdistill::ops::real::Real;
@@ -94,6 +94,16 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             },
         ),
         ("additive", FlowConfig { transformer: Transformer::Additive, ..base.clone() }),
+        (
+            "a reversible residual layer",
+            FlowConfig {
+                layers: Layers::Listed(vec![LayerSpec::RevNet(RevNetSpec {
+                    split: Split::Parity,
+                    ..RevNetSpec::default()
+                })]),
+                ..base.clone()
+            },
+        ),
         ("blocks", FlowConfig { structure: Structure::Blocks(3), orders: vec![Order::Shuffled(7)], ..base.clone() }),
         (
             "blocks of splines",
