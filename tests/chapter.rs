@@ -1,4 +1,4 @@
-//! Worked problems of a textbook chapter on normalizing flows (16.2 to 16.7, 16.12) where this crate covers them; 16.8 and 16.9 are in
+//! Worked problems of a textbook chapter on normalizing flows (16.2 to 16.7, 16.10 to 16.12) where this crate covers them; 16.8 and 16.9 are in
 //! `tests/shape.rs`.
 
 use dfdx::prelude::*;
@@ -217,4 +217,96 @@ fn problem_16_12_reverse_kl_does_not_see_the_scale_of_the_target() {
     let ((plain, of_plain), (scaled, of_scaled)) = (outcome(0.0), outcome(25.0));
     assert_eq!(of_plain, of_scaled);
     assert!((plain.loss - scaled.loss - 25.0).abs() < 1e-9);
+}
+
+/// A flow of two variables in each part, whose weights are random.
+fn two_parts(text: &str) -> Flow<f64, Cpu> {
+    let extensions = ron::extensions::Extensions::UNWRAP_VARIANT_NEWTYPES | ron::extensions::Extensions::IMPLICIT_SOME;
+    let options = ron::Options::default().with_default_extension(extensions);
+    let config: FlowConfig = options.from_str(text).expect("a flow");
+    let stream = Seed(1).stream("init");
+    let mut flow = Flow::<f64, Cpu>::new(&Cpu::default(), 4, &config, Orientation::Sampling, &stream).expect("a flow");
+    let values = flow.snapshot().into_iter().enumerate().map(|(t, tensor)| {
+        let mut values = vec![0.0; tensor.len()];
+        Seed(2).stream("values").normals((t as u64) << 20, 1, &mut values);
+        values.into_iter().map(|value| 0.4 * value).collect::<Vec<f64>>()
+    });
+    flow.restore(&values.collect::<Vec<_>>());
+    flow
+}
+
+/// Whether each entry of the Jacobian of all layers at a point is zero, row-major.
+fn zeros_of_jacobian(flow: &Flow<f64, Cpu>) -> Vec<bool> {
+    let whole = |x: &[f64]| {
+        flow.layers().iter().fold(x.to_vec(), |x, layer| layer.forward(row(&x)).expect("forward").0.as_vec())
+    };
+    let jacobian = differences(&[0.4, -0.9, 1.3, 0.2], whole);
+    jacobian.iter().map(|entry| entry.abs() < 1e-9).collect()
+}
+
+#[test]
+fn problem_16_10_the_structure_of_the_jacobian_of_a_residual_flow() {
+    // (i) Fully connected networks: h1' = h1 + f1[h2] has the blocks (I, F1), h2' = h2 + f2[h1'] the blocks (F2, I + F2 F1).
+    let dense = two_parts("(hidden: [8], layers: [RevNet()])");
+    let zeros = zeros_of_jacobian(&dense);
+    for (cell, zero) in zeros.iter().enumerate() {
+        let (i, j) = (cell / 4, cell % 4);
+        assert_eq!(*zero, i < 2 && j < 2 && i != j, "row {i}, column {j}");
+    }
+    // It is no triangular matrix, but each of its two steps is one of ones: volumes stay as they are.
+    let (_, log_det) = dense.layers()[0].forward(row(&[0.4, -0.9, 1.3, 0.2])).expect("forward");
+    assert_eq!(log_det.as_vec(), [0.0]);
+    // (ii) Elementwise functions, each variable of a part moved by one of the other: all four blocks are diagonal.
+    let steps = [(2, 0), (3, 1), (0, 2), (1, 3)];
+    let coupling =
+        |(seen, _): (usize, usize)| format!("Masked(structure: Coupling(Columns([{seen}])), order: Ascending)");
+    let layers = steps.map(coupling).join(", ");
+    let mut flow = two_parts(&format!("(hidden: [], skip: false, transformer: Additive, layers: [{layers}])"));
+    let mut values = flow.snapshot();
+    for (layer, (seen, moved)) in steps.into_iter().enumerate() {
+        // Of the three that a coupling could move, two stay where they are.
+        let others = (0..4).filter(|&column| column != seen);
+        for (place, _) in others.enumerate().filter(|&(_, column)| column != moved) {
+            values[2 * layer][place] = 0.0;
+        }
+    }
+    flow.restore(&values);
+    for (cell, zero) in zeros_of_jacobian(&flow).iter().enumerate() {
+        let (i, j) = (cell / 4, cell % 4);
+        assert_eq!(*zero, i % 2 != j % 2, "row {i}, column {j}");
+    }
+}
+
+#[test]
+fn problem_16_11_which_fixed_point_iterations_converge() {
+    let iterate = |f: &dyn Fn(f64) -> f64, start: f64| (0..200).fold(start, |z, _| f(z));
+    // A slope between 0 and 1 where the lines cross: steps to the fixed point from one side. Between -1 and 0: around it, ever nearer.
+    assert!((iterate(&|z| 0.5 * z + 1.0, 8.0) - 2.0).abs() < 1e-12);
+    assert!((iterate(&|z| -0.5 * z + 3.0, 8.0) - 2.0).abs() < 1e-12);
+    // A slope above 1 leads away; one of -1 goes round for ever.
+    assert!(iterate(&|z| 1.5 * z - 1.0, 2.0 + 1e-9) > 1e6);
+    assert_eq!(iterate(&|z| 4.0 - z, 8.0), 8.0);
+    // A residual layer's own equation is of the first two kinds, since |f'| < 1 whatever its values: the iteration z <- y - f[z] gets to the
+    // point that the layer's inverse finds.
+    let text = "(hidden: [8], layers: [Residual(contraction: 0.9)])";
+    let options = ron::Options::default().with_default_extension(ron::extensions::Extensions::UNWRAP_VARIANT_NEWTYPES);
+    let config: FlowConfig = options.from_str(text).expect("a flow");
+    let stream = Seed(1).stream("init");
+    let mut flow = Flow::<f64, Cpu>::new(&Cpu::default(), 1, &config, Orientation::Sampling, &stream).expect("a flow");
+    let large: Vec<Vec<f64>> = flow.snapshot().into_iter().map(|tensor| vec![-3.0; tensor.len()]).collect();
+    flow.restore(&large);
+    let layer = &flow.layers()[0];
+    let f = |z: f64| layer.forward(row(&[z])).expect("forward").0.as_vec()[0] - z;
+    for y in [-2.0, 0.3, 5.0] {
+        let right = layer.inverse(&row(&[y])).expect("inverse").0.as_vec()[0];
+        let mut error = (y - right).abs();
+        let mut z = y;
+        for _ in 0..40 {
+            z = y - f(z);
+            let next = (z - right).abs();
+            assert!(next <= 0.9 * error + 1e-13, "nearer by the factor of contraction each time");
+            error = next;
+        }
+        assert!((iterate(&|z| y - f(z), y) - right).abs() < 1e-10);
+    }
 }

@@ -6,6 +6,7 @@ use common::*;
 use dfdx::prelude::*;
 use flowdistill::bijection::Bijection;
 use flowdistill::flow::{ContinuousSpec, Flow, FlowConfig, LayerSpec, Layers, Orientation, ResidualSpec};
+use flowdistill::ops::joint::{LogDet, Steps, TraceBy};
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
 use flowdistill::train::{train, FlowMatching, MaximumLikelihood, Observer, Progress, Schedule, Settings};
@@ -45,7 +46,7 @@ fn back(flow: &Flow<f64, Cpu>, y: &[f64], dim: usize) -> (Vec<f64>, Vec<f64>) {
 fn a_residual_network_contracts_whatever_its_values_are_and_its_inverse_is_exact() {
     for contraction in [0.5, 0.9, 0.99] {
         for scale in [0.1, 1.0, 30.0] {
-            let layer = LayerSpec::Residual(ResidualSpec { hidden: None, contraction });
+            let layer = LayerSpec::Residual(ResidualSpec { contraction, ..ResidualSpec::default() });
             let flow = flow(layer, 3, scale);
             let x = rows(40, 3, 2.0);
             let (y, log_det) = image(&flow, &x, 3);
@@ -70,7 +71,7 @@ fn a_continuous_layer_comes_back_within_its_tolerance_and_nearer_with_a_smaller_
     let mut exact: Option<(Vec<f64>, Vec<f64>)> = None;
     let mut errors = Vec::new();
     for tolerance in [1e-13, 1e-10, 1e-8, 1e-6, 1e-4] {
-        let flow = flow(LayerSpec::Continuous(ContinuousSpec { hidden: None, tolerance }), 2, 0.6);
+        let flow = flow(LayerSpec::Continuous(ContinuousSpec { tolerance, ..ContinuousSpec::default() }), 2, 0.6);
         let (y, log_det) = image(&flow, &x, 2);
         let (found, _) = back(&flow, &y, 2);
         let (round, bound) = (disagreement(found, x.clone()), 1e-8f64.max(100.0 * tolerance));
@@ -95,7 +96,10 @@ impl Observer for Silent {
 #[test]
 fn flow_matching_finds_a_normal_density_without_solving_the_equation() {
     let config = FlowConfig {
-        layers: Layers::Listed(vec![LayerSpec::Continuous(ContinuousSpec { hidden: Some(vec![32]), tolerance: 1e-6 })]),
+        layers: Layers::Listed(vec![LayerSpec::Continuous(ContinuousSpec {
+            hidden: Some(vec![32]),
+            ..ContinuousSpec::default()
+        })]),
         ..FlowConfig::default()
     };
     assert_eq!(FlowMatching::fault(&config, 1.into()), None);
@@ -124,4 +128,169 @@ fn flow_matching_finds_a_normal_density_without_solving_the_equation() {
         let expected = -0.5 * ((x - 1.0) / 0.5f64).powi(2) - (0.5 * std::f64::consts::TAU.sqrt()).ln();
         assert!((found - expected).abs() < 0.15, "{x}: {found}, right is {expected}");
     }
+}
+
+#[test]
+fn fixed_steps_have_the_order_five() {
+    let x = rows(8, 2, 1.5);
+    let of = |spec: ContinuousSpec| image(&flow(LayerSpec::Continuous(spec), 2, 0.6), &x, 2);
+    let (exact, exact_log) = of(ContinuousSpec { tolerance: 1e-13, ..ContinuousSpec::default() });
+    let errors = [16, 32, 64].map(|count| {
+        let (y, log_det) = of(ContinuousSpec { steps: Steps::Fixed(count), ..ContinuousSpec::default() });
+        [disagreement(y, exact.clone()), disagreement(log_det, exact_log.clone())]
+    });
+    for of_what in 0..2 {
+        let orders = [0, 1].map(|i| (errors[i][of_what] / errors[i + 1][of_what]).log2());
+        assert!(orders.iter().all(|order| (4.3..8.0).contains(order)), "{orders:?} of {errors:?}");
+    }
+}
+
+/// Mean log densities of rows: while a likelihood learns, and as draws and scores have them.
+fn mean_log_densities(layer: LayerSpec, dim: usize, count: usize) -> [f64; 2] {
+    let double = flow(layer, dim, 0.3);
+    let single = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect::<Vec<f32>>();
+    let stream = Seed(1).stream("init");
+    let mut flow = Flow::<f32, Cpu>::new(&Cpu::default(), dim, double.config(), Orientation::Density, &stream);
+    let flow = flow.as_mut().expect("a flow");
+    flow.restore(&double.snapshot().into_iter().map(single).collect::<Vec<_>>());
+    let x = rows(count, dim, 1.0);
+    let mean = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
+    let learning = flow.log_prob(tensor::<f32>(&x, dim).leaky_trace()).expect("taped").as_vec();
+    let exact = flow.log_prob(tensor::<f32>(&x, dim)).expect("untaped").as_vec();
+    let mut frozen = vec![0.0; count];
+    flow.freeze::<f64>().log_prob(&x, &mut frozen);
+    assert!(disagreement(frozen, widen(exact.clone())) < 1e-4, "exact where nothing learns");
+    // Of the row alone: another batch makes no difference.
+    let some = count / 2 - 7;
+    let again = flow.log_prob(tensor::<f32>(&x[..some * dim], dim).leaky_trace()).expect("taped").as_vec();
+    assert_eq!(again[..], learning[..some]);
+    assert_ne!(learning, exact);
+    [mean(&learning), mean(&exact)]
+}
+
+#[test]
+fn estimates_are_for_learning_alone_and_right_on_average() {
+    let residual = |log_det| LayerSpec::Residual(ResidualSpec { log_det, ..ResidualSpec::default() });
+    let hutchinson = ContinuousSpec { trace: TraceBy::Hutchinson, steps: Steps::Fixed(4), ..ContinuousSpec::default() };
+    let cases = [
+        residual(LogDet::Series { terms: 12 }),
+        residual(LogDet::Roulette { terms: 3 }),
+        LayerSpec::Continuous(hutchinson),
+    ];
+    for layer in cases {
+        let [learning, exact] = mean_log_densities(layer.clone(), 4, 600);
+        assert!((learning - exact).abs() < 0.15, "{layer:?}: {learning} {exact}");
+    }
+}
+
+#[test]
+fn estimates_take_more_variables_than_the_whole_jacobian() {
+    let faults = |layer: LayerSpec, dim: usize| {
+        FlowConfig { layers: Layers::Listed(vec![layer]), hidden: vec![8], ..FlowConfig::default() }.faults(dim)
+    };
+    let residual = |log_det| LayerSpec::Residual(ResidualSpec { log_det, ..ResidualSpec::default() });
+    let continuous = |trace| LayerSpec::Continuous(ContinuousSpec { trace, ..ContinuousSpec::default() });
+    let estimates = [residual(LogDet::Series { terms: 5 }), continuous(TraceBy::Hutchinson)];
+    for (exact, estimate) in [residual(LogDet::Exact), continuous(TraceBy::Exact)].into_iter().zip(estimates) {
+        assert!(faults(exact.clone(), 64).is_empty() && faults(exact, 65)[0].contains("at most 64"));
+        assert!(faults(estimate.clone(), 256).is_empty() && faults(estimate, 257)[0].contains("256"));
+    }
+    assert!(faults(residual(LogDet::Roulette { terms: 0 }), 3)[0].contains("0 terms"));
+    let none = ContinuousSpec { steps: Steps::Fixed(0), ..ContinuousSpec::default() };
+    assert!(faults(LayerSpec::Continuous(none), 3)[0].contains("Fixed(0)"));
+    let light = ContinuousSpec { kinetic: -1.0, ..ContinuousSpec::default() };
+    assert!(faults(LayerSpec::Continuous(light), 3)[0].contains("kinetic is -1"));
+}
+
+/// Two arcs.
+fn moons(count: usize) -> Vec<f64> {
+    let (mut angles, mut noise) = (vec![0.0; count], vec![0.0; 2 * count]);
+    Seed(6).stream("angles").normals(0, 1, &mut angles);
+    Seed(6).stream("noise").normals(0, 2, &mut noise);
+    let row = |(i, z): (usize, &[f64])| {
+        let (sin, cos) = (2.0 * angles[i]).sin_cos();
+        let side = if i % 2 == 0 { 1.0 } else { -1.0 };
+        [side * (sin.abs() - 0.4) + 0.1 * z[0], cos + 0.5 * side + 0.1 * z[1]]
+    };
+    noise.chunks_exact(2).enumerate().flat_map(row).collect()
+}
+
+#[test]
+fn five_thousand_steps_of_roulette_leave_a_contraction_and_a_better_fit() {
+    let of = ResidualSpec { log_det: LogDet::Roulette { terms: 3 }, ..ResidualSpec::default() };
+    let layers = Layers::Listed(vec![LayerSpec::Residual(of.clone()), LayerSpec::Residual(of)]);
+    let config = FlowConfig { layers, hidden: vec![12], ..FlowConfig::default() };
+    let stream = Seed(1).stream("init");
+    let mut flow = Flow::<f32, Cpu>::new(&Cpu::default(), 2, &config, Orientation::Density, &stream).expect("a flow");
+    let rows = moons(2000);
+    let score = |flow: &Flow<f32, Cpu>| {
+        let mut log_prob = vec![0.0; 2000];
+        flow.freeze::<f64>().log_prob(&rows, &mut log_prob);
+        log_prob.iter().sum::<f64>() / 2000.0
+    };
+    let before = score(&flow);
+    let mut objective = MaximumLikelihood::new(2, &rows, Vec::new(), 32, [0.0; 2], Seed(4).stream("batches"));
+    let rate = Schedule { peak: 1e-2, ..Schedule::default() };
+    let settings = Settings { steps: 5000, batch: 32, rate, ..Settings::default() };
+    train(&mut flow, &mut objective, &settings, &AtomicBool::new(false), &mut Silent).expect("trained");
+    let after = score(&flow);
+    assert!(after > before + 0.2, "{before} {after}");
+    for layer in flow.layers() {
+        let image = |x: [f64; 2]| {
+            let x = [x[0] as f32, x[1] as f32];
+            let y = layer.forward(Cpu::default().tensor_from_vec(x.to_vec(), (1, 2))).expect("forward").0.as_vec();
+            [f64::from(y[0] - x[0]), f64::from(y[1] - x[1])]
+        };
+        // By random pairs, and by the power method on the Jacobian where they stretch most.
+        let (mut most, mut at) = (0.0f64, [0.0; 2]);
+        for pair in rows[..800].chunks_exact(4) {
+            let (a, b) = ([pair[0], pair[1]], [pair[2], pair[3]]);
+            let (fa, fb) = (image(a), image(b));
+            let ratio = (fa[0] - fb[0]).hypot(fa[1] - fb[1]) / (a[0] - b[0]).hypot(a[1] - b[1]);
+            if ratio > most {
+                (most, at) = (ratio, a);
+            }
+        }
+        let column = |i: usize| {
+            let mut moved = at;
+            moved[i] += 1e-2;
+            let (plus, here) = (image(moved), image(at));
+            [(plus[0] - here[0]) * 1e2, (plus[1] - here[1]) * 1e2]
+        };
+        let (j, mut v, mut norm) = ([column(0), column(1)], [1.0, 0.3], 0.0);
+        for _ in 0..50 {
+            let u = [j[0][0] * v[0] + j[1][0] * v[1], j[0][1] * v[0] + j[1][1] * v[1]];
+            let next = [j[0][0] * u[0] + j[0][1] * u[1], j[1][0] * u[0] + j[1][1] * u[1]];
+            norm = next[0].hypot(next[1]).sqrt() / v[0].hypot(v[1]).sqrt();
+            let size = next[0].hypot(next[1]);
+            v = [next[0] / size, next[1] / size];
+        }
+        assert!(most < 0.9 && norm < 0.9, "{most} {norm}");
+        assert!(most > 0.3, "it has learnt to stretch: {most}");
+    }
+}
+
+#[test]
+fn a_penalty_makes_straighter_ways() {
+    let path = |kinetic: f64| {
+        let of = ContinuousSpec { steps: Steps::Fixed(4), kinetic, jacobian: kinetic, ..ContinuousSpec::default() };
+        let layers = Layers::Listed(vec![LayerSpec::Continuous(of)]);
+        let config = FlowConfig { layers, hidden: vec![12], ..FlowConfig::default() };
+        let stream = Seed(1).stream("init");
+        let mut flow = Flow::<f32, Cpu>::new(&Cpu::default(), 2, &config, Orientation::Density, &stream).expect("one");
+        let rows = moons(1000);
+        let mut objective = MaximumLikelihood::new(2, &rows, Vec::new(), 64, [0.0; 2], Seed(4).stream("batches"));
+        let rate = Schedule { peak: 1e-2, ..Schedule::default() };
+        let settings = Settings { steps: 300, batch: 64, rate, ..Settings::default() };
+        train(&mut flow, &mut objective, &settings, &AtomicBool::new(false), &mut Silent).expect("trained");
+        let mut moved = 0.0;
+        for row in rows.chunks_exact(2).take(200) {
+            let x = [row[0] as f32, row[1] as f32];
+            let y = flow.layers()[0].forward(Cpu::default().tensor_from_vec(x.to_vec(), (1, 2))).expect("there");
+            moved += y.0.as_vec().iter().zip(x).map(|(y, x)| f64::from(y - x).powi(2)).sum::<f64>();
+        }
+        moved / 200.0
+    };
+    let (free, held) = (path(0.0), path(1.0));
+    assert!(held < 0.8 * free, "{held} of {free}");
 }

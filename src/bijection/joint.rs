@@ -58,9 +58,9 @@ impl<E: Real, D: Kernels<E>> Joint<E, D> {
         }
     }
 
-    /// The same map on slices in precision `F`, with a copy of the values.
+    /// The same map on slices in precision `F`, with a copy of the values and nothing estimated.
     pub(super) fn on_slices<F: Real, M: Transform>(&self) -> Map<F, M> {
-        Map::joint(self.joint.clone(), self.columns.clone(), self.tensors.iter().map(super::copied).collect())
+        Map::joint(self.joint.exact(), self.columns.clone(), self.tensors.iter().map(super::copied).collect())
     }
 
     pub(super) fn link<M: Transform>(&self) -> Link<'_, E, D, M> {
@@ -69,7 +69,7 @@ impl<E: Real, D: Kernels<E>> Joint<E, D> {
 
     /// Whether `map` is this one on slices, if perhaps with other values.
     pub fn is<F: Real, M: Transform>(&self, map: &Map<F, M>) -> bool {
-        map.is_joint(&self.joint, &self.columns)
+        map.is_joint(&self.joint.exact(), &self.columns)
     }
 
     /// Its values.

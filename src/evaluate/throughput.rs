@@ -187,8 +187,8 @@ mod tests {
     fn ways_of_drawing_are_called_what_they_are() {
         let masked = |structure| LayerSpec::Masked(MaskedSpec { structure: Some(structure), ..MaskedSpec::default() });
         let hidden = Some(vec![4]);
-        let residual = LayerSpec::Residual(ResidualSpec { hidden: hidden.clone(), contraction: 0.9 });
-        let continuous = LayerSpec::Continuous(ContinuousSpec { hidden, tolerance: 1e-3 });
+        let residual = LayerSpec::Residual(ResidualSpec { hidden: hidden.clone(), ..ResidualSpec::default() });
+        let continuous = LayerSpec::Continuous(ContinuousSpec { hidden, tolerance: 1e-3, ..ContinuousSpec::default() });
         let [coupling, each] = [Structure::Coupling(Split::Halves), Structure::Autoregressive].map(masked);
         for (layers, teacher, student) in [
             (vec![each.clone()], &["one pass per dimension", "cached inversion"][..], "one pass"),

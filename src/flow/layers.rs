@@ -2,7 +2,7 @@
 
 use super::RevNetSpec;
 use crate::conditioner::{Activation, MadeConfig, Order, Structure};
-use crate::ops::joint::{Continuous, Joint, Kind, Residual};
+use crate::ops::joint::{Continuous, Joint, Kind, LogDet, Residual, Steps, TraceBy};
 use crate::ops::linear::Matrix;
 use crate::transformer::Transformer;
 use serde::de::{SeqAccess, Visitor};
@@ -51,6 +51,29 @@ pub struct ContinuousSpec {
     /// The error that one step of the solver may make.
     #[serde(default = "a_millionth")]
     pub tolerance: f64,
+    /// How long steps are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub steps: Steps,
+    /// How the trace is found while a likelihood trains it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub trace: TraceBy,
+    /// The weight of ∫ ‖f‖² dt while a likelihood trains it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub kinetic: f64,
+    /// The weight of ∫ ‖∂f/∂x‖² dt then.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub jacobian: f64,
+}
+
+impl Default for ContinuousSpec {
+    fn default() -> Self {
+        let tolerance = a_millionth();
+        Self { hidden: None, tolerance, steps: Steps::Adaptive, trace: TraceBy::Exact, kinetic: 0.0, jacobian: 0.0 }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn a_millionth() -> f64 {
@@ -61,7 +84,8 @@ impl ContinuousSpec {
     /// All of it, in a flow of these widths.
     pub(super) fn whole(&self, hidden: &[usize]) -> Continuous {
         let hidden = self.hidden.clone().unwrap_or_else(|| hidden.to_vec());
-        Continuous { hidden, tolerance: self.tolerance }
+        let Self { tolerance, steps, trace, kinetic, jacobian, .. } = *self;
+        Continuous { hidden, tolerance, steps, trace, kinetic, jacobian }
     }
 }
 
@@ -75,6 +99,15 @@ pub struct ResidualSpec {
     /// The bound of its Lipschitz constant.
     #[serde(default = "nine_tenths")]
     pub contraction: f64,
+    /// How its log-det is found while a likelihood trains it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub log_det: LogDet,
+}
+
+impl Default for ResidualSpec {
+    fn default() -> Self {
+        Self { hidden: None, contraction: nine_tenths(), log_det: LogDet::Exact }
+    }
 }
 
 fn nine_tenths() -> f64 {
@@ -85,7 +118,7 @@ impl ResidualSpec {
     /// All of it, in a flow of these widths.
     pub(super) fn whole(&self, hidden: &[usize]) -> Residual {
         let hidden = self.hidden.clone().unwrap_or_else(|| hidden.to_vec());
-        Residual { hidden, contraction: self.contraction }
+        Residual { hidden, contraction: self.contraction, log_det: self.log_det }
     }
 }
 
@@ -194,11 +227,13 @@ impl LayerShape {
             LayerShape::Joint(Joint::Linear(matrix)) => return LayerSpec::Linear(matrix),
             LayerShape::Joint(Joint::Formula(Kind::Planar)) => return LayerSpec::Planar,
             LayerShape::Joint(Joint::Formula(Kind::Radial)) => return LayerSpec::Radial,
-            LayerShape::Joint(Joint::Formula(Kind::Residual(Residual { hidden, contraction }))) => {
-                return LayerSpec::Residual(ResidualSpec { hidden: Some(hidden), contraction });
+            LayerShape::Joint(Joint::Formula(Kind::Residual(Residual { hidden, contraction, log_det }))) => {
+                return LayerSpec::Residual(ResidualSpec { hidden: Some(hidden), contraction, log_det });
             }
-            LayerShape::Joint(Joint::Formula(Kind::Continuous(Continuous { hidden, tolerance }))) => {
-                return LayerSpec::Continuous(ContinuousSpec { hidden: Some(hidden), tolerance });
+            LayerShape::Joint(Joint::Formula(Kind::Continuous(of))) => {
+                let Continuous { hidden, tolerance, steps, trace, kinetic, jacobian } = of;
+                let hidden = Some(hidden);
+                return LayerSpec::Continuous(ContinuousSpec { hidden, tolerance, steps, trace, kinetic, jacobian });
             }
         };
         let MadeConfig { hidden, activation, residual, skip } = made;

@@ -30,7 +30,7 @@ impl<E: Real> WeightedNetwork<E> {
     ) {
         let network = &**self.network();
         let Scratch { gradient, below } = scratch;
-        let Gradients { out: d_out, hidden: d_hidden } = gradients;
+        let Gradients { out: d_out, hidden: d_hidden, .. } = gradients;
         let layers = network.hidden().len();
         d_hidden.resize_with(layers, Vec::new);
         for (d_z, stairs) in d_hidden.iter_mut().zip(network.hidden()) {

@@ -159,7 +159,10 @@ impl<E: Real, M: Transform> Map<E, M> {
         match self {
             Map::Masked(map) => map.backward(stride, record, gradients, gradient, d_log_det, buffers),
             Map::Linear(map) => map.backward(stride, gradient, d_log_det, &mut gradients.out),
-            Map::Joint(map) => map.backward(stride, &record.x, gradient, d_log_det, &mut gradients.out),
+            Map::Joint(map) => {
+                let kept = (!gradients.idle).then_some(&mut gradients.out);
+                map.backward(stride, &record.x, gradient, d_log_det, kept);
+            }
         }
     }
 
@@ -176,7 +179,10 @@ impl<E: Real, M: Transform> Map<E, M> {
         match self {
             Map::Masked(map) => map.adjoint(stride, record, gradients, gradient, d_log_det, buffers),
             Map::Linear(map) => map.adjoint(stride, gradient, d_log_det, &mut gradients.out),
-            Map::Joint(map) => map.adjoint(stride, &record.x, gradient, d_log_det, &mut gradients.out),
+            Map::Joint(map) => {
+                let kept = (!gradients.idle).then_some(&mut gradients.out);
+                map.adjoint(stride, &record.x, gradient, d_log_det, kept);
+            }
         }
     }
 
@@ -207,8 +213,9 @@ impl<E: Real, M: Transform> Map<E, M> {
                 unsafe { map.add_weight_gradients(passes.map(of_lanes), tensors) }
             }
             Map::Joint(map) => {
+                let sums = passes.map(|(_, _, gradients)| gradients.out.as_slice());
                 // SAFETY: the caller's promise.
-                unsafe { map.add_weight_gradients(passes.map(of_lanes), tensors) }
+                unsafe { map.add_weight_gradients(sums, tensors) }
             }
         }
     }
@@ -256,6 +263,7 @@ impl<E: Real> Buffers<E> {
         let (mut ones, mut gradients) = (std::mem::take(&mut self.ones), std::mem::take(&mut self.gradients));
         ones.clear();
         ones.resize(stride, E::ONE);
+        gradients.idle = true;
         f(&ones, &mut gradients, self);
         (self.ones, self.gradients) = (ones, gradients);
     }

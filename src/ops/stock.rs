@@ -65,7 +65,8 @@ pub fn maps<E: Real, D: Kernels<E>, T: Tape<E, D>, M: Transform>(
                 (beside(x, given, images, variables)?, log_det)
             }
             Link::Joint { joint, tensors, columns } => {
-                straight(|values| Map::<f64, M>::joint(joint.clone(), (*columns).clone(), values), tensors, y)?
+                let joint = if T::OWNS_TAPE { joint.clone() } else { joint.exact() };
+                straight(|values| Map::<f64, M>::joint(joint, (*columns).clone(), values), tensors, y)?
             }
         };
         total = total.try_add(log_det).map_err(tensor_error)?;

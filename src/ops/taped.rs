@@ -22,7 +22,7 @@ impl Kernels<f32> for Cpu {
         let (x, mut tape) = x.try_contiguous()?.split_tape();
         let (rows, dim) = *x.shape();
         let mut memory = workspace.take();
-        let maps = take_weights(links, &mut memory);
+        let maps = take_weights(links, &mut memory, T::OWNS_TAPE);
         let work = rows * maps.iter().map(Map::work).sum::<usize>();
 
         let mut points = std::mem::take(&mut memory.points);
@@ -92,8 +92,12 @@ impl Kernels<f32> for Cpu {
     }
 }
 
-/// The links as maps on slices, with their weights copied into memory that is used again.
-fn take_weights<M: Transform>(links: &[Link<'_, f32, Cpu, M>], memory: &mut Memory<f32>) -> Vec<Map<f32, M>> {
+/// The links as maps on slices, with their weights copied into memory that is used again; with estimates where they are for learning.
+fn take_weights<M: Transform>(
+    links: &[Link<'_, f32, Cpu, M>],
+    memory: &mut Memory<f32>,
+    learns: bool,
+) -> Vec<Map<f32, M>> {
     let mut kept = std::mem::take(&mut memory.tensors);
     kept.resize_with(links.len(), Vec::new);
     let mut copied: Vec<_> = links.iter().zip(kept).collect();
@@ -109,7 +113,10 @@ fn take_weights<M: Transform>(links: &[Link<'_, f32, Cpu, M>], memory: &mut Memo
             let network = WeightedNetwork::new(network, values);
             Map::Masked(AutoregressiveMap::new((*order).clone(), *transform, network, false))
         }
-        Link::Joint { joint, columns, .. } => Map::joint(joint.clone(), (*columns).clone(), values),
+        Link::Joint { joint, columns, .. } => {
+            let joint = if learns { joint.clone() } else { joint.exact() };
+            Map::joint(joint, (*columns).clone(), values)
+        }
     };
     copied.into_iter().map(map).collect()
 }

@@ -33,6 +33,8 @@ pub struct Gradients<E> {
     pub out: Vec<E>,
     /// The gradients at the pre-activations.
     pub(super) hidden: Vec<Vec<E>>,
+    /// Whether nobody will ask for the gradients of the weights.
+    pub(super) idle: bool,
 }
 
 /// Buffers of a backward pass that can be used again for the next.
@@ -185,7 +187,7 @@ impl<E: Real> WeightedNetwork<E> {
     ) {
         let Scratch { gradient, below } = scratch;
         let Trace { hidden, slopes, .. } = trace;
-        let Gradients { out: d_out, hidden: d_hidden } = gradients;
+        let Gradients { out: d_out, hidden: d_hidden, .. } = gradients;
         if let Some(map) = self.skip_map() {
             lanes::input_gradient(map.stairs, map.weights, d_out, stride, d_x);
         }

@@ -241,8 +241,12 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             "residual layers",
             FlowConfig {
                 layers: Layers::Listed(vec![
-                    LayerSpec::Residual(ResidualSpec { hidden: None, contraction: 0.8 }),
-                    LayerSpec::Residual(ResidualSpec { hidden: Some(vec![6]), contraction: 0.95 }),
+                    LayerSpec::Residual(ResidualSpec { contraction: 0.8, ..ResidualSpec::default() }),
+                    LayerSpec::Residual(ResidualSpec {
+                        hidden: Some(vec![6]),
+                        contraction: 0.95,
+                        ..ResidualSpec::default()
+                    }),
                 ]),
                 ..base.clone()
             },
@@ -291,7 +295,7 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
 pub fn cases_on(space: Space) -> Vec<(&'static str, FlowConfig)> {
     let mut all = cases();
     if space.columns() <= 2 {
-        let layer = ContinuousSpec { hidden: Some(vec![6]), tolerance: 1e-11 };
+        let layer = ContinuousSpec { hidden: Some(vec![6]), tolerance: 1e-11, ..ContinuousSpec::default() };
         let layers = Layers::Listed(vec![LayerSpec::Continuous(layer)]);
         all.push(("a continuous layer", FlowConfig { layers, ..FlowConfig::default() }));
     }

@@ -1,8 +1,11 @@
 //! x(1) of dx/dt = f(x, t), x(0) = x, with a network f: a continuous flow (Chen et al. 2018; Grathwohl et al. 2019).
 
+use super::dormand_prince::{add, Stages, Step, ERROR, FIFTH, MIX, PLACES, STAGES, STEPS};
 use super::net::{Net, Trace};
-use super::residual::MOST_EXACT;
+use super::probe::{probes, Key};
+use super::residual::{MOST, MOST_EXACT};
 use super::Formula;
+use serde::{Deserialize, Serialize};
 
 /// What a continuous layer is.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +14,34 @@ pub struct Continuous {
     pub hidden: Vec<usize>,
     /// The error that one step may make, in parts of 1 + |x|.
     pub tolerance: f64,
+    /// How long steps are.
+    pub steps: Steps,
+    /// How ∂f/∂x is traced while a likelihood trains it.
+    pub trace: TraceBy,
+    /// The weight of ∫ ‖f‖² dt, which is taken off the log-det of a row while a likelihood trains it, …
+    pub kinetic: f64,
+    /// … and that of ∫ ‖∂f/∂x‖² dt, the sum of the squares of all entries (Finlay et al. 2020).
+    pub jacobian: f64,
+}
+
+/// How long steps are.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub enum Steps {
+    /// As long as each row can bear.
+    #[default]
+    Adaptive,
+    /// So many, all of one length.
+    Fixed(usize),
+}
+
+/// How a trace is found.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub enum TraceBy {
+    /// From the whole Jacobian.
+    #[default]
+    Exact,
+    /// vᵀ (∂f/∂x) v with a sign v for each variable, one probe for each row's way (Hutchinson 1989; Grathwohl et al. 2019): right in the mean.
+    Hutchinson,
 }
 
 /// The layer with its weights. ln |det ∂x(1)/∂x(0)| = ∫ tr ∂f/∂x dt, exact but for the steps: the trace is that of the whole Jacobian.
@@ -23,41 +54,11 @@ pub struct ContinuousLayer {
     net: Net,
     dim: usize,
     tolerance: f64,
-}
-
-/// Steps of one row at most; the last one is as long as what is left.
-const STEPS: usize = 2_000;
-const STAGES: usize = 6;
-/// The places of the stages within a step.
-const PLACES: [f64; STAGES] = [0.0, 0.2, 0.3, 0.8, 8.0 / 9.0, 1.0];
-/// What each stage takes of those before.
-const MIX: [[f64; 5]; STAGES] = [
-    [0.0; 5],
-    [0.2, 0.0, 0.0, 0.0, 0.0],
-    [3.0 / 40.0, 9.0 / 40.0, 0.0, 0.0, 0.0],
-    [44.0 / 45.0, -56.0 / 15.0, 32.0 / 9.0, 0.0, 0.0],
-    [19372.0 / 6561.0, -25360.0 / 2187.0, 64448.0 / 6561.0, -212.0 / 729.0, 0.0],
-    [9017.0 / 3168.0, -355.0 / 33.0, 46732.0 / 5247.0, 49.0 / 176.0, -5103.0 / 18656.0],
-];
-/// The solution of order 5.
-const FIFTH: [f64; STAGES] = [35.0 / 384.0, 0.0, 500.0 / 1113.0, 125.0 / 192.0, -2187.0 / 6784.0, 11.0 / 84.0];
-/// What it differs by from that of order 4, which takes the next step's first stage as well.
-const ERROR: [f64; STAGES + 1] =
-    [71.0 / 57600.0, 0.0, -71.0 / 16695.0, 71.0 / 1920.0, -17253.0 / 339200.0, 22.0 / 525.0, -1.0 / 40.0];
-
-/// A step of all lanes: where it starts, and how long it is; 0 of a lane that stays.
-struct Step {
-    x: Vec<f64>,
-    t: Vec<f64>,
-    h: Vec<f64>,
-}
-
-/// The stages of a step.
-#[derive(Default)]
-struct Stages {
-    traces: [Trace; STAGES],
-    slopes: [Vec<f64>; STAGES],
-    divergences: [Vec<f64>; STAGES],
+    steps: Steps,
+    /// Where the trace is an estimate, what its numbers come of.
+    key: Option<Key>,
+    /// The weights of ∫ ‖f‖² dt and of ∫ ‖∂f/∂x‖² dt.
+    penalties: [f64; 2],
 }
 
 impl Continuous {
@@ -80,38 +81,121 @@ impl Continuous {
         if !(1e-14..=0.1).contains(&self.tolerance) {
             return Some(format!("tolerance is {}; a number from 1e-14 to 0.1 is right", self.tolerance));
         }
-        let most =
-            format!("a continuous layer takes at most {MOST_EXACT}, since its trace is that of the whole Jacobian");
-        Net::fault(&self.hidden).or_else(|| (dim > MOST_EXACT).then(|| format!("the dimension is {dim}; {most}")))
+        if let Steps::Fixed(steps) = self.steps {
+            if !(1..=STEPS).contains(&steps) {
+                return Some(format!("steps is Fixed({steps}); 1 to {STEPS} is right"));
+            }
+        }
+        for (name, weight) in [("kinetic", self.kinetic), ("jacobian", self.jacobian)] {
+            if !(0.0..=1e3).contains(&weight) {
+                return Some(format!("{name} is {weight}; a number from 0 to 1000 is right"));
+            }
+        }
+        let most = if self.trace == TraceBy::Exact { MOST_EXACT } else { MOST };
+        let of_dim = || {
+            (dim > most).then(|| {
+                format!(
+                    "the dimension is {dim}; a continuous layer takes at most {MOST_EXACT} with its exact trace, and {MOST} with `trace: Hutchinson`"
+                )
+            })
+        };
+        Net::fault(&self.hidden).or_else(of_dim)
     }
 
     /// Multiplications for a row, roughly: some ten steps.
     pub fn multiplications(&self, dim: usize) -> usize {
         let weights: usize = self.sizes(dim).windows(2).map(|pair| pair[0] * pair[1]).sum();
-        10 * STAGES * weights * (dim + 1)
+        let steps = if let Steps::Fixed(steps) = self.steps { steps } else { 10 };
+        let directions = if self.trace == TraceBy::Exact { dim } else { 1 };
+        steps * STAGES * weights * (directions + 1)
     }
 
     /// The layer with these values.
     pub fn layer(&self, dim: usize, tensors: &[Vec<f64>]) -> ContinuousLayer {
-        ContinuousLayer { net: Net::new(self.sizes(dim), tensors), dim, tolerance: self.tolerance }
+        let key = (self.trace == TraceBy::Hutchinson).then(|| Key::of(tensors.iter().flatten()));
+        let penalties = [self.kinetic, self.jacobian];
+        let net = Net::new(self.sizes(dim), tensors);
+        ContinuousLayer { net, dim, tolerance: self.tolerance, steps: self.steps, key, penalties }
+    }
+
+    /// One of no hidden layers yet, with steps of that tolerance and nothing else asked for.
+    pub fn adaptive(tolerance: f64) -> Self {
+        let (steps, trace) = (Steps::Adaptive, TraceBy::Exact);
+        Self { hidden: Vec::new(), tolerance, steps, trace, kinetic: 0.0, jacobian: 0.0 }
+    }
+
+    /// The same with nothing estimated and nothing held against what it does.
+    pub fn exact(&self) -> Self {
+        Self { trace: TraceBy::Exact, kinetic: 0.0, jacobian: 0.0, ..self.clone() }
     }
 }
 
 impl ContinuousLayer {
-    /// f and its divergence at `x` and the times `t`.
-    fn slope(&self, stride: usize, x: &[f64], t: &[f64], trace: &mut Trace) -> (Vec<f64>, Vec<f64>) {
-        let input = [x, t].concat();
-        self.net.forward(stride, &input, self.dim, trace);
-        let mut divergence = vec![0.0; stride];
-        for i in 0..self.dim {
-            let diagonal = &trace.jacobian()[(i * self.dim + i) * stride..][..stride];
-            divergence.iter_mut().zip(diagonal).for_each(|(sum, entry)| *sum += entry);
+    /// The probe of each row that starts at `x`, which lasts for all of its way; empty where the trace is exact.
+    fn probe(&self, stride: usize, x: &[f64]) -> Vec<f64> {
+        self.key.map_or_else(Vec::new, |key| probes(key, x, stride).0)
+    }
+
+    /// The directions in which a way through the network is differentiated.
+    fn directions(&self) -> usize {
+        if self.key.is_some() {
+            1
+        } else {
+            self.dim
         }
-        (trace.out().to_vec(), divergence)
+    }
+
+    /// f and what the log-det grows by, its divergence less what is held against it, at `x` and the times `t`.
+    fn slope(&self, v: &[f64], x: &[f64], t: &[f64], trace: &mut Trace) -> (Vec<f64>, Vec<f64>) {
+        let (input, stride, dim) = ([x, t].concat(), t.len(), self.dim);
+        if self.key.is_some() {
+            self.net.forward_along(stride, &input, v, trace);
+        } else {
+            self.net.forward(stride, &input, dim, trace);
+        }
+        let (mut growth, jacobian) = (vec![0.0; stride], trace.jacobian());
+        let mut grow = |factor: f64, a: &[f64], b: &[f64]| {
+            for (a, b) in a.chunks_exact(stride).zip(b.chunks_exact(stride)) {
+                growth.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += factor * a * b);
+            }
+        };
+        if self.key.is_some() {
+            grow(1.0, jacobian, v);
+        } else {
+            let ones = vec![1.0; stride];
+            (0..dim).for_each(|i| grow(1.0, &jacobian[(i * dim + i) * stride..][..stride], &ones));
+        }
+        let [kinetic, of_jacobian] = self.penalties;
+        if kinetic > 0.0 {
+            grow(-kinetic, trace.out(), trace.out());
+        }
+        if of_jacobian > 0.0 {
+            grow(-of_jacobian, jacobian, jacobian);
+        }
+        (trace.out().to_vec(), growth)
+    }
+
+    /// The gradients at f and at its derivatives, given that at what the log-det grows by; `d_values` is added to.
+    fn slope_back(&self, v: &[f64], trace: &Trace, d_growth: &[f64], d_values: &mut [f64]) -> Vec<f64> {
+        let (stride, dim, jacobian) = (d_growth.len(), self.dim, trace.jacobian());
+        let [kinetic, of_jacobian] = self.penalties;
+        let mut d_jacobian = vec![0.0; jacobian.len()];
+        if self.key.is_some() {
+            add(1.0, d_growth, v, &mut d_jacobian);
+        } else {
+            (0..dim).for_each(|i| d_jacobian[(i * dim + i) * stride..][..stride].copy_from_slice(d_growth));
+        }
+        if kinetic > 0.0 {
+            add(-2.0 * kinetic, d_growth, trace.out(), d_values);
+        }
+        if of_jacobian > 0.0 {
+            add(-2.0 * of_jacobian, d_growth, jacobian, &mut d_jacobian);
+        }
+        d_jacobian
     }
 
     /// The stages of a step; what they make of a first one that is known already.
-    fn stages(&self, stride: usize, step: &Step, first: Option<(Vec<f64>, Vec<f64>)>, stages: &mut Stages) {
+    fn stages(&self, v: &[f64], step: &Step, first: Option<(Vec<f64>, Vec<f64>)>, stages: &mut Stages) {
         let mut first = first;
         for s in 0..STAGES {
             let mut x = step.x.clone();
@@ -120,28 +204,35 @@ impl ContinuousLayer {
             }
             let t: Vec<f64> = step.t.iter().zip(&step.h).map(|(t, h)| t + PLACES[s] * h).collect();
             let known = if s == 0 { first.take() } else { None };
-            let found = known.unwrap_or_else(|| self.slope(stride, &x, &t, &mut stages.traces[s]));
+            let found = known.unwrap_or_else(|| self.slope(v, &x, &t, &mut stages.traces[s]));
             (stages.slopes[s], stages.divergences[s]) = found;
         }
     }
 
     /// Carries rows from time 0 to 1, or back; adds the log-dets of that way, and calls `each` with every step that was taken.
-    fn solve(&self, (stride, forward): (usize, bool), x: &mut [f64], log_det: &mut [f64], mut each: impl FnMut(Step)) {
+    fn solve(&self, (v, forward): (&[f64], bool), x: &mut [f64], log_det: &mut [f64], mut each: impl FnMut(Step)) {
+        let stride = log_det.len();
         let (end, sign) = if forward { (1.0, 1.0) } else { (0.0, -1.0) };
         let mut t = vec![1.0 - end; stride];
-        let mut h = vec![sign * 0.1; stride];
+        // Of steps that are all of one length, the last one goes to the end as it is.
+        let (most, length) = match self.steps {
+            Steps::Adaptive => (STEPS, 0.1),
+            Steps::Fixed(steps) => (steps, 1.0 / steps as f64),
+        };
+        let fixed = self.steps != Steps::Adaptive;
+        let mut h = vec![sign * length; stride];
         let mut last = Trace::default();
-        let mut first = self.slope(stride, x, &t, &mut last);
+        let mut first = self.slope(v, x, &t, &mut last);
         let mut stages = Stages::default();
-        for count in 1..=STEPS {
+        for count in 1..=most {
             let mut step = Step { x: x.to_vec(), t: t.clone(), h: h.clone() };
             for (h, t) in step.h.iter_mut().zip(&t) {
                 let left = end - t;
-                if h.abs() >= left.abs() || count == STEPS {
+                if h.abs() >= left.abs() || count == most {
                     *h = left;
                 }
             }
-            self.stages(stride, &step, Some(first.clone()), &mut stages);
+            self.stages(v, &step, Some(first.clone()), &mut stages);
             let mut next = step.x.clone();
             let (mut log, mut error) = (vec![0.0; stride], vec![0.0; x.len()]);
             let mut log_error = vec![0.0; stride];
@@ -152,7 +243,7 @@ impl ContinuousLayer {
                 add(ERROR[s], &step.h, &stages.divergences[s], &mut log_error);
             }
             let after: Vec<f64> = t.iter().zip(&step.h).map(|(t, h)| t + h).collect();
-            let then = self.slope(stride, &next, &after, &mut last);
+            let then = self.slope(v, &next, &after, &mut last);
             add(ERROR[STAGES], &step.h, &then.0, &mut error);
             add(ERROR[STAGES], &step.h, &then.1, &mut log_error);
             let mut open = false;
@@ -162,11 +253,13 @@ impl ContinuousLayer {
                 }
                 let places = || (lane..x.len()).step_by(stride);
                 let of_place = |place: usize| error[place].abs() / (1.0 + next[place].abs());
-                let most = places().map(of_place).fold(log_error[lane].abs(), f64::max) / self.tolerance;
+                let off = places().map(of_place).fold(log_error[lane].abs(), f64::max) / self.tolerance;
                 // An error that is no number comes of a place that is none: the row goes on as it is, to its end.
-                let wrong = most > 1.0 && count < STEPS;
-                let factor = if most.is_nan() { 5.0 } else { (0.9 * most.powf(-0.2)).clamp(0.2, 5.0) };
-                h[lane] = step.h[lane] * factor;
+                let wrong = off > 1.0 && count < most && !fixed;
+                let factor = if off.is_nan() { 5.0 } else { (0.9 * off.powf(-0.2)).clamp(0.2, 5.0) };
+                if !fixed {
+                    h[lane] = step.h[lane] * factor;
+                }
                 if wrong {
                     step.h[lane] = 0.0;
                     open = true;
@@ -191,17 +284,18 @@ impl ContinuousLayer {
     /// The gradients at the images, and of the log-dets of a way, carried back along its steps to its start.
     fn back(
         &self,
-        (stride, forward): (usize, bool),
+        (v, forward): (&[f64], bool),
         start: &[f64],
         gradient: &mut [f64],
         d_log_det: &[f64],
         mut sums: Option<&mut [f64]>,
     ) {
+        let stride = d_log_det.len();
         let (mut steps, mut x) = (Vec::new(), start.to_vec());
-        self.solve((stride, forward), &mut x, &mut vec![0.0; stride], |step| steps.push(step));
+        self.solve((v, forward), &mut x, &mut vec![0.0; stride], |step| steps.push(step));
         let (dim, mut stages) = (self.dim, Stages::default());
         for step in steps.into_iter().rev().filter(|step| step.h.iter().any(|&h| h != 0.0)) {
-            self.stages(stride, &step, None, &mut stages);
+            self.stages(v, &step, None, &mut stages);
             let mut d_slopes: Vec<Vec<f64>> = (0..STAGES)
                 .map(|s| {
                     let mut d = vec![0.0; gradient.len()];
@@ -210,13 +304,12 @@ impl ContinuousLayer {
                 })
                 .collect();
             for s in (0..STAGES).rev() {
-                let mut d_jacobian = vec![0.0; dim * dim * stride];
-                for i in 0..dim {
-                    add(FIFTH[s], &step.h, d_log_det, &mut d_jacobian[(i * dim + i) * stride..][..stride]);
-                }
-                let d_values = std::mem::take(&mut d_slopes[s]);
+                let mut d_growth = vec![0.0; stride];
+                add(FIFTH[s], &step.h, d_log_det, &mut d_growth);
+                let mut d_values = std::mem::take(&mut d_slopes[s]);
+                let d_jacobian = self.slope_back(v, &stages.traces[s], &d_growth, &mut d_values);
                 let sums = sums.as_deref_mut();
-                let d_x = self.net.backward((stride, dim), &stages.traces[s], d_values, d_jacobian, sums);
+                let d_x = self.net.backward((stride, self.directions()), &stages.traces[s], d_values, d_jacobian, sums);
                 let d_x = &d_x[..dim * stride];
                 gradient.iter_mut().zip(d_x).for_each(|(g, d)| *g += d);
                 for (j, d_slopes) in d_slopes.iter_mut().enumerate().take(s).filter(|(j, _)| MIX[s][*j] != 0.0) {
@@ -227,31 +320,24 @@ impl ContinuousLayer {
     }
 }
 
-/// to += factor · h · from, with the h of each lane.
-fn add(factor: f64, h: &[f64], from: &[f64], to: &mut [f64]) {
-    for (to, from) in to.chunks_exact_mut(h.len()).zip(from.chunks_exact(h.len())) {
-        to.iter_mut().zip(from).zip(h).for_each(|((to, from), h)| *to += factor * h * from);
-    }
-}
-
 impl Formula for ContinuousLayer {
     fn forward(&self, stride: usize, x: &mut [f64], log_det: &mut [f64]) {
-        self.solve((stride, true), x, log_det, |_| ());
+        self.solve((&self.probe(stride, x), true), x, log_det, |_| ());
     }
 
     fn inverse(&self, stride: usize, y: &mut [f64], log_det: &mut [f64]) {
-        self.solve((stride, false), y, log_det, |_| ());
+        self.solve((&self.probe(stride, y), false), y, log_det, |_| ());
     }
 
     fn backward(&self, stride: usize, x: &[f64], gradient: &mut [f64], d_log_det: &[f64]) {
-        self.back((stride, true), x, gradient, d_log_det, None);
+        self.back((&self.probe(stride, x), true), x, gradient, d_log_det, None);
     }
 
     fn adjoint(&self, stride: usize, x: &[f64], gradient: &mut [f64], d_log_det: &[f64]) {
         // log q at the images is log q at the points and the log-det of the way back: so the way back is differentiated.
         let mut y = x.to_vec();
         self.forward(stride, &mut y, &mut vec![0.0; stride]);
-        self.back((stride, false), &y, gradient, d_log_det, None);
+        self.back((&self.probe(stride, &y), false), &y, gradient, d_log_det, None);
     }
 
     fn sums(&self) -> usize {
@@ -259,7 +345,11 @@ impl Formula for ContinuousLayer {
     }
 
     fn add(&self, stride: usize, x: &[f64], d_y: &[f64], d_log_det: &[f64], sums: &mut [f64]) {
-        self.back((stride, true), x, &mut d_y.to_vec(), d_log_det, Some(sums));
+        self.back((&self.probe(stride, x), true), x, &mut d_y.to_vec(), d_log_det, Some(sums));
+    }
+
+    fn backward_and_add(&self, stride: usize, x: &[f64], gradient: &mut [f64], d_log_det: &[f64], sums: &mut [f64]) {
+        self.back((&self.probe(stride, x), true), x, gradient, d_log_det, Some(sums));
     }
 
     fn pull_back(&self, sums: &[f64]) -> Vec<Vec<f64>> {
@@ -280,5 +370,77 @@ impl Formula for ContinuousLayer {
         }
         self.net.backward((stride, 0), &trace, d_values, Vec::new(), Some(&mut sums));
         (loss, sums)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(len: usize, seed: usize) -> Vec<f64> {
+        (0..len).map(|i| (((i + 3) * (seed + 11) * 7919) % 1000) as f64 / 500.0 - 1.0).collect()
+    }
+
+    fn values(of: &Continuous, dim: usize) -> Vec<Vec<f64>> {
+        of.tensors(dim).into_iter().enumerate().map(|(t, (_, len))| random(len, t)).collect()
+    }
+
+    #[test]
+    fn what_is_estimated_and_held_against_it_has_the_slopes_of_central_differences() {
+        let dim = 3;
+        let plain = Continuous { hidden: vec![6, 5], steps: Steps::Fixed(4), ..Continuous::adaptive(1e-6) };
+        for trace in [TraceBy::Exact, TraceBy::Hutchinson] {
+            let of = Continuous { trace, kinetic: 0.2, jacobian: 0.1, ..plain.clone() };
+            let (values, x, weights) = (values(&of, dim), random(dim, 7), random(dim, 8));
+            // One probe, whatever is moved.
+            let v = if trace == TraceBy::Exact { vec![] } else { vec![1.0, -1.0, -1.0] };
+            let loss = |values: &[Vec<f64>], x: &[f64]| {
+                let (mut y, mut log_det) = (x.to_vec(), [0.0]);
+                of.layer(dim, values).solve((&v, true), &mut y, &mut log_det, |_| ());
+                y.iter().zip(&weights).map(|(y, w)| y * w).sum::<f64>() + 0.3 * log_det[0]
+            };
+            let layer = of.layer(dim, &values);
+            let (mut gradient, mut sums) = (weights.clone(), vec![0.0; layer.sums()]);
+            layer.back((&v, true), &x, &mut gradient, &[0.3], Some(&mut sums));
+            let near = |name: &str, found: f64, loss: &dyn Fn(f64) -> f64| {
+                let right = (loss(1e-5) - loss(-1e-5)) / 2e-5;
+                assert!((found - right).abs() < 1e-7 * (1.0 + right.abs()), "{trace:?} {name}: {found} {right}");
+            };
+            for i in 0..dim {
+                near("x", gradient[i], &|step| {
+                    let mut x = x.clone();
+                    x[i] += step;
+                    loss(&values, &x)
+                });
+            }
+            for (t, found) in layer.pull_back(&sums).into_iter().enumerate() {
+                for (i, found) in found.into_iter().enumerate() {
+                    near("a value", found, &|step| {
+                        let mut values = values.clone();
+                        values[t][i] += step;
+                        loss(&values, &x)
+                    });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_mean_over_all_probes_is_the_exact_trace_and_the_exact_penalty() {
+        let dim = 3;
+        let of = Continuous { hidden: vec![6], steps: Steps::Fixed(3), jacobian: 0.1, ..Continuous::adaptive(1e-6) };
+        let (values, x) = (values(&of, dim), random(dim, 7));
+        let log_det = |of: &Continuous, v: &[f64]| {
+            let mut log_det = [0.0];
+            of.layer(dim, &values).solve((v, true), &mut x.clone(), &mut log_det, |_| ());
+            log_det[0]
+        };
+        let estimate = Continuous { trace: TraceBy::Hutchinson, ..of.clone() };
+        let sign = |probe: usize, i: usize| if probe >> i & 1 == 0 { 1.0 } else { -1.0 };
+        let of_probe = |probe| log_det(&estimate, &(0..dim).map(|i| sign(probe, i)).collect::<Vec<f64>>());
+        let mean = (0..8).map(of_probe).sum::<f64>() / 8.0;
+        let exact = log_det(&of, &[]);
+        assert!((mean - exact).abs() < 1e-12 && (of_probe(0) - exact).abs() > 1e-3, "{mean} {exact}");
+        assert_ne!(log_det(&of.exact(), &[]), exact, "nothing is held against what draws go by");
     }
 }

@@ -1,6 +1,7 @@
 //! Matrices kept from stretching by more than a bound, whatever their values are.
 
-use super::super::linear::dense::{product, transposed};
+use super::super::linear::dense::transposed;
+use super::products::{add_products, multiply};
 
 /// Half the power of the Schatten norm.
 const POWER: usize = 32;
@@ -13,9 +14,8 @@ pub fn norm(weights: &[f64], inputs: usize, with_slopes: bool) -> (f64, Vec<f64>
     let small = inputs.min(outputs);
     let vectors = if outputs <= inputs { weights.to_vec() } else { turned(weights, outputs, inputs) };
     let length = vectors.len() / small;
-    let rows = || vectors.chunks_exact(length);
-    let gram: Vec<f64> =
-        rows().flat_map(|a| rows().map(move |b| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>())).collect();
+    let mut gram = vec![0.0; small * small];
+    add_products(&vectors, &vectors, length, small, &mut gram);
     let trace: f64 = (0..small).map(|i| gram[i * small + i]).sum();
     if trace == 0.0 {
         return (0.0, vec![0.0; weights.len()]);
@@ -35,17 +35,17 @@ pub fn norm(weights: &[f64], inputs: usize, with_slopes: bool) -> (f64, Vec<f64>
     // G^(m − 1), m − 1 = 1 + 2 + 4 + …
     let before = powers[1..powers.len() - 1].iter().fold(powers[0].clone(), |all, power| product(&all, power, small));
     let factor = norm / (sum * trace);
-    let slopes: Vec<f64> = before
-        .chunks_exact(small)
-        .flat_map(|row| {
-            let mut out = vec![0.0; length];
-            for (entry, vector) in row.iter().zip(rows()) {
-                out.iter_mut().zip(vector).for_each(|(out, v)| *out += factor * entry * v);
-            }
-            out
-        })
-        .collect();
+    let mut slopes = vec![0.0; small * length];
+    multiply(&before, (small, 1), (small, small), length, &vectors, &mut slopes);
+    slopes.iter_mut().for_each(|slope| *slope *= factor);
     (norm, if outputs <= inputs { slopes } else { turned(&slopes, inputs, outputs) })
+}
+
+/// A B of square matrices.
+fn product(a: &[f64], b: &[f64], size: usize) -> Vec<f64> {
+    let mut out = vec![0.0; size * size];
+    multiply(a, (size, 1), (size, size), size, b, &mut out);
+    out
 }
 
 /// The transposed of a matrix of so many rows and columns.

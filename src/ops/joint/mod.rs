@@ -2,15 +2,20 @@
 
 mod continuous;
 mod contraction;
+mod dormand_prince;
 mod matrices;
 mod net;
 mod planar;
+mod probe;
+mod products;
 mod radial;
 mod residual;
 mod row;
+mod series;
 
-pub use continuous::Continuous;
+pub use continuous::{Continuous, Steps, TraceBy};
 pub use residual::{Residual, MOST_EXACT};
+pub use series::LogDet;
 
 use super::chunks::Chunk;
 use super::linear::{widen, Matrix};
@@ -65,6 +70,12 @@ pub trait Formula: Debug + Send + Sync {
     /// Adds to them what `x` gives, with the gradients at its images.
     fn add(&self, stride: usize, x: &[f64], d_y: &[f64], d_log_det: &[f64], sums: &mut [f64]);
 
+    /// [`Formula::backward`] and [`Formula::add`] of the same gradients, together.
+    fn backward_and_add(&self, stride: usize, x: &[f64], gradient: &mut [f64], d_log_det: &[f64], sums: &mut [f64]) {
+        self.add(stride, x, gradient, d_log_det, sums);
+        self.backward(stride, x, gradient, d_log_det);
+    }
+
     /// The gradients by the values of each tensor, from those sums.
     fn pull_back(&self, sums: &[f64]) -> Vec<Vec<f64>>;
 
@@ -76,6 +87,17 @@ pub trait Formula: Debug + Send + Sync {
 }
 
 impl Joint {
+    /// The same with nothing estimated and nothing held against what it does: what draws, scores and certificates go by.
+    pub fn exact(&self) -> Self {
+        match self {
+            Joint::Formula(Kind::Residual(of)) => {
+                Joint::Formula(Kind::Residual(Residual { log_det: LogDet::Exact, ..of.clone() }))
+            }
+            Joint::Formula(Kind::Continuous(of)) => Joint::Formula(Kind::Continuous(of.exact())),
+            joint => joint.clone(),
+        }
+    }
+
     /// The names and lengths of its tensors for `dim` variables.
     pub fn tensors(&self, dim: usize) -> Vec<(&'static str, usize)> {
         match self {
@@ -262,40 +284,51 @@ impl<E: Real> JointMap<E> {
         self.gather(&chunk.points, stride, x);
     }
 
-    /// Turns the gradient at the images in place into that at the points; `kept` is left for the weights.
-    pub fn backward(&self, stride: usize, x: &[E], gradient: &mut [E], d_log_det: &[E], kept: &mut Vec<E>) {
-        self.gather(gradient, stride, kept);
-        kept.extend_from_slice(&d_log_det[..stride]);
+    /// Turns the gradient at the images in place into that at the points; in `kept`, where there is such, the sums for the weights are left.
+    pub fn backward(&self, stride: usize, x: &[E], gradient: &mut [E], d_log_det: &[E], kept: Option<&mut Vec<E>>) {
         let (x, d_log_det) = (wide(x), wide(&d_log_det[..stride]));
-        self.on(gradient, stride, |g| self.formula.backward(stride, &x, g, &d_log_det));
+        let mut sums = vec![0.0; if kept.is_some() { self.formula.sums() } else { 0 }];
+        self.on(gradient, stride, |g| match kept.is_some() {
+            true => self.formula.backward_and_add(stride, &x, g, &d_log_det, &mut sums),
+            false => self.formula.backward(stride, &x, g, &d_log_det),
+        });
+        leave(&sums, kept);
     }
 
     /// The other way round: the gradient of a log density at the points becomes that at the images.
-    pub fn adjoint(&self, stride: usize, x: &[E], gradient: &mut [E], d_log_det: &[E], kept: &mut Vec<E>) {
-        let (x, d_log) = (wide(x), wide(&d_log_det[..stride]));
-        self.on(gradient, stride, |g| self.formula.adjoint(stride, &x, g, &d_log));
-        self.gather(gradient, stride, kept);
-        kept.extend_from_slice(&d_log_det[..stride]);
+    pub fn adjoint(&self, stride: usize, x: &[E], gradient: &mut [E], d_log_det: &[E], kept: Option<&mut Vec<E>>) {
+        let (x, d_log_det) = (wide(x), wide(&d_log_det[..stride]));
+        let mut sums = vec![0.0; if kept.is_some() { self.formula.sums() } else { 0 }];
+        self.on(gradient, stride, |g| {
+            self.formula.adjoint(stride, &x, g, &d_log_det);
+            if kept.is_some() {
+                self.formula.add(stride, &x, g, &d_log_det, &mut sums);
+            }
+        });
+        leave(&sums, kept);
     }
 
-    /// Adds the gradients of the tensors, summed over the rows of `passes` (lanes, record, what a way back has kept).
+    /// Adds the gradients of the tensors, from what a way back has kept of each chunk.
     ///
     /// # Safety
     /// No two calls may overlap in time.
-    pub unsafe fn add_weight_gradients<'a>(
-        &self,
-        passes: impl Iterator<Item = (usize, &'a [E], &'a [E])>,
-        tensors: &[Shared<'_, E>],
-    ) {
+    pub unsafe fn add_weight_gradients<'a>(&self, passes: impl Iterator<Item = &'a [E]>, tensors: &[Shared<'_, E>]) {
         let mut sums = vec![0.0; self.formula.sums()];
-        for (stride, x, kept) in passes {
-            let (gradient, d_log) = kept.split_at(self.columns.len() * stride);
-            self.formula.add(stride, &wide(x), &wide(gradient), &wide(d_log), &mut sums);
+        for kept in passes {
+            sums.iter_mut().zip(kept).for_each(|(sum, kept)| *sum += kept.widen());
         }
         for (shared, values) in tensors.iter().zip(self.formula.pull_back(&sums)) {
             // SAFETY: the caller's promise.
             unsafe { add_all(shared, &values) };
         }
+    }
+}
+
+/// Leaves the sums of a chunk for [`JointMap::add_weight_gradients`].
+fn leave<E: Real>(sums: &[f64], kept: Option<&mut Vec<E>>) {
+    if let Some(kept) = kept {
+        kept.clear();
+        kept.extend(sums.iter().map(|&sum| E::of(sum)));
     }
 }
 
@@ -327,8 +360,8 @@ mod tests {
     }
 
     fn each(mut f: impl FnMut(&Kind, usize, &dyn Fn(&[Vec<f64>]) -> Arc<dyn Formula>, Vec<Vec<f64>>)) {
-        let residual = Residual { hidden: vec![7, 5], contraction: 0.9 };
-        let continuous = Continuous { hidden: vec![7, 5], tolerance: 1e-13 };
+        let residual = Residual { hidden: vec![7, 5], contraction: 0.9, log_det: LogDet::Exact };
+        let continuous = Continuous { hidden: vec![7, 5], ..Continuous::adaptive(1e-13) };
         for kind in [Kind::Planar, Kind::Radial, Kind::Residual(residual), Kind::Continuous(continuous)] {
             for dim in [1, 2, 5] {
                 let sized = Joint::Formula(kind.clone()).tensors(dim).into_iter().enumerate();

@@ -1,10 +1,13 @@
 //! A dense network with the derivatives of its outputs by its inputs, on lanes, and the way back through both.
 
+use super::super::real::Real;
+use super::products::{add_products, multiply};
 use pulp::Arch;
 
 /// z σ(z) / 1.1, whose slope is nowhere above 1 and which bends everywhere (Chen et al. 2019), with its first two derivatives.
+#[inline(always)]
 fn activation(z: f64) -> (f64, f64, f64) {
-    let s = 1.0 / (1.0 + (-z).exp());
+    let s = 1.0 / (1.0 + Real::exp(-z));
     let around = s * (1.0 - s);
     (z * s / 1.1, (s + z * around) / 1.1, around * (2.0 + z * (1.0 - 2.0 * s)) / 1.1)
 }
@@ -38,6 +41,11 @@ impl Trace {
     /// The outputs.
     pub fn out(&self) -> &[f64] {
         self.values.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// The slopes of each hidden layer.
+    pub fn slopes(&self) -> &[Vec<f64>] {
+        &self.slopes[..self.slopes.len().saturating_sub(2)]
     }
 
     /// Their derivatives, output-major, then by direction.
@@ -108,6 +116,17 @@ impl Net {
 
     /// Carries `x` through, with the derivatives by its first `directions` inputs.
     pub fn forward(&self, stride: usize, x: &[f64], directions: usize, trace: &mut Trace) {
+        self.carry(stride, x, directions, trace, |tangents| {
+            (0..directions).for_each(|d| tangents[(d * directions + d) * stride..][..stride].fill(1.0));
+        });
+    }
+
+    /// The same with the derivatives along `v` alone, which has the lanes of the first inputs.
+    pub fn forward_along(&self, stride: usize, x: &[f64], v: &[f64], trace: &mut Trace) {
+        self.carry(stride, x, 1, trace, |tangents| tangents[..v.len()].copy_from_slice(v));
+    }
+
+    fn carry(&self, stride: usize, x: &[f64], directions: usize, trace: &mut Trace, fill: impl FnOnce(&mut [f64])) {
         let layers = self.weights.len();
         let Trace { values, tangents, before, slopes, bends } = trace;
         for buffers in [&mut *values, tangents, before, slopes, bends] {
@@ -117,7 +136,7 @@ impl Net {
         values[0].extend_from_slice(x);
         tangents[0].clear();
         tangents[0].resize(self.sizes[0] * directions * stride, 0.0);
-        (0..directions).for_each(|d| tangents[0][(d * directions + d) * stride..][..stride].fill(1.0));
+        fill(&mut tangents[0]);
         for l in 0..layers {
             let (inputs, outputs) = (self.sizes[l], self.sizes[l + 1]);
             let mut z = std::mem::take(&mut values[l + 1]);
@@ -133,9 +152,14 @@ impl Net {
                 let (slopes, bends) = (&mut slopes[l], &mut bends[l]);
                 slopes.resize(z.len(), 0.0);
                 bends.resize(z.len(), 0.0);
-                for ((z, slope), bend) in z.iter_mut().zip(&mut *slopes).zip(bends) {
-                    (*z, *slope, *bend) = activation(*z);
-                }
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    || {
+                        for ((z, slope), bend) in z.iter_mut().zip(&mut *slopes).zip(&mut *bends) {
+                            (*z, *slope, *bend) = activation(*z);
+                        }
+                    },
+                );
                 before[l].clear();
                 before[l].extend_from_slice(&p);
                 for (p, slopes) in p.chunks_exact_mut(wide.max(1)).zip(slopes.chunks_exact(stride)) {
@@ -145,6 +169,21 @@ impl Net {
             }
             (values[l + 1], tangents[l + 1]) = (z, p);
         }
+    }
+
+    /// Jᵀ u, with the slopes of a way through: those of each hidden layer.
+    pub fn transposed_times(&self, stride: usize, slopes: &[Vec<f64>], u: &[f64]) -> Vec<f64> {
+        let mut u = u.to_vec();
+        for l in (0..self.weights.len()).rev() {
+            let (inputs, outputs) = (self.sizes[l], self.sizes[l + 1]);
+            let mut down = vec![0.0; inputs * stride];
+            multiply(&self.weights[l], (1, inputs), (inputs, outputs), stride, &u, &mut down);
+            if l > 0 {
+                down.iter_mut().zip(&slopes[l - 1]).for_each(|(down, slope)| *down *= slope);
+            }
+            u = down;
+        }
+        u
     }
 
     /// Carries the gradients at the outputs and at their derivatives back; returns that at the inputs, and adds those of weights and biases,
@@ -193,67 +232,4 @@ impl Net {
         }
         d_values
     }
-}
-
-/// y_j += Σ_k w[j, k] x_k for lanes x_k and y_j, where w has these steps between rows and columns and this many of them.
-fn multiply(
-    w: &[f64],
-    (down, across): (usize, usize),
-    (rows, columns): (usize, usize),
-    lanes: usize,
-    x: &[f64],
-    y: &mut [f64],
-) {
-    if lanes == 0 {
-        return;
-    }
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (j, y) in y.chunks_exact_mut(lanes).enumerate().take(rows) {
-                let at = |k: usize| w[j * down + k * across];
-                let mut k = 0;
-                while k + 4 <= columns {
-                    let x = &x[k * lanes..(k + 4) * lanes];
-                    let ((x0, x1), (x2, x3)) = {
-                        let (a, b) = x.split_at(2 * lanes);
-                        (a.split_at(lanes), b.split_at(lanes))
-                    };
-                    let [w0, w1, w2, w3] = [at(k), at(k + 1), at(k + 2), at(k + 3)];
-                    for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3) {
-                        *y += (w0 * x0 + w1 * x1) + (w2 * x2 + w3 * x3);
-                    }
-                    k += 4;
-                }
-                for k in k..columns {
-                    let w = at(k);
-                    y.iter_mut().zip(&x[k * lanes..]).for_each(|(y, x)| *y += w * x);
-                }
-            }
-        },
-    );
-}
-
-/// sums[j, k] += Σ_lanes g_j x_k for `inputs` lanes x_k.
-fn add_products(g: &[f64], x: &[f64], lanes: usize, inputs: usize, sums: &mut [f64]) {
-    if lanes == 0 {
-        return;
-    }
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (g, sums) in g.chunks_exact(lanes).zip(sums.chunks_exact_mut(inputs)) {
-                for (x, sum) in x.chunks_exact(lanes).zip(sums) {
-                    // Eight sums side by side; lanes come in such numbers.
-                    let mut parts = [0.0; 8];
-                    for (g, x) in g.chunks_exact(8).zip(x.chunks_exact(8)) {
-                        (0..8).for_each(|i| parts[i] += g[i] * x[i]);
-                    }
-                    let rest = lanes / 8 * 8;
-                    let left: f64 = g[rest..].iter().zip(&x[rest..]).map(|(g, x)| g * x).sum();
-                    *sum += parts.iter().sum::<f64>() + left;
-                }
-            }
-        },
-    );
 }
