@@ -155,10 +155,10 @@ fn memory_of_a_step_does_not_grow_with_depth() {
 fn layers_that_do_not_go_back_in_one_pass_are_refused_in_a_line() {
     let _alone = alone();
     let cases = [
-        ("(layers: 2)", "layer 0 goes back by a sweep of 3 steps"),
-        ("(layers: [RevNet(), Planar])", "layer 2 goes back by an equation"),
-        ("(layers: [Residual(hidden: [4])])", "layer 0 goes back by an equation"),
-        ("(layers: [Continuous(hidden: [4])])", "layer 0 goes back by an equation"),
+        ("(layers: 2)", "layer 0 goes back in one sweep of 3 steps"),
+        ("(layers: [RevNet(), Planar])", "layer 2 goes back by solving equations"),
+        ("(layers: [Residual(hidden: [4])])", "layer 0 goes back by solving equations"),
+        ("(layers: [Continuous(hidden: [4])])", "layer 0 goes back by solving equations"),
     ];
     for (text, expected) in cases {
         let config = config(text);

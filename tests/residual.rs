@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use dfdx::prelude::*;
 use flowdistill::bijection::Bijection;
-use flowdistill::flow::{ContinuousSpec, Flow, FlowConfig, LayerSpec, Layers, Orientation, ResidualSpec};
+use flowdistill::flow::{Continuous, Flow, FlowConfig, LayerSpec, Layers, Orientation, Residual};
 use flowdistill::ops::joint::{LogDet, Steps, TraceBy};
 use flowdistill::params::Parameters;
 use flowdistill::seed::Seed;
@@ -46,7 +46,7 @@ fn back(flow: &Flow<f64, Cpu>, y: &[f64], dim: usize) -> (Vec<f64>, Vec<f64>) {
 fn a_residual_network_contracts_whatever_its_values_are_and_its_inverse_is_exact() {
     for contraction in [0.5, 0.9, 0.99] {
         for scale in [0.1, 1.0, 30.0] {
-            let layer = LayerSpec::Residual(ResidualSpec { contraction, ..ResidualSpec::default() });
+            let layer = LayerSpec::Residual(Residual { contraction, ..Residual::default() });
             let flow = flow(layer, 3, scale);
             let x = rows(40, 3, 2.0);
             let (y, log_det) = image(&flow, &x, 3);
@@ -71,7 +71,7 @@ fn a_continuous_layer_comes_back_within_its_tolerance_and_nearer_with_a_smaller_
     let mut exact: Option<(Vec<f64>, Vec<f64>)> = None;
     let mut errors = Vec::new();
     for tolerance in [1e-13, 1e-10, 1e-8, 1e-6, 1e-4] {
-        let flow = flow(LayerSpec::Continuous(ContinuousSpec { tolerance, ..ContinuousSpec::default() }), 2, 0.6);
+        let flow = flow(LayerSpec::Continuous(Continuous { tolerance, ..Continuous::default() }), 2, 0.6);
         let (y, log_det) = image(&flow, &x, 2);
         let (found, _) = back(&flow, &y, 2);
         let (round, bound) = (disagreement(found, x.clone()), 1e-8f64.max(100.0 * tolerance));
@@ -96,10 +96,7 @@ impl Observer for Silent {
 #[test]
 fn flow_matching_finds_a_normal_density_without_solving_the_equation() {
     let config = FlowConfig {
-        layers: Layers::Listed(vec![LayerSpec::Continuous(ContinuousSpec {
-            hidden: Some(vec![32]),
-            ..ContinuousSpec::default()
-        })]),
+        layers: Layers::Listed(vec![LayerSpec::Continuous(Continuous { hidden: vec![32], ..Continuous::default() })]),
         ..FlowConfig::default()
     };
     assert_eq!(FlowMatching::fault(&config, 1.into()), None);
@@ -133,10 +130,10 @@ fn flow_matching_finds_a_normal_density_without_solving_the_equation() {
 #[test]
 fn fixed_steps_have_the_order_five() {
     let x = rows(8, 2, 1.5);
-    let of = |spec: ContinuousSpec| image(&flow(LayerSpec::Continuous(spec), 2, 0.6), &x, 2);
-    let (exact, exact_log) = of(ContinuousSpec { tolerance: 1e-13, ..ContinuousSpec::default() });
+    let of = |spec: Continuous| image(&flow(LayerSpec::Continuous(spec), 2, 0.6), &x, 2);
+    let (exact, exact_log) = of(Continuous { tolerance: 1e-13, ..Continuous::default() });
     let errors = [16, 32, 64].map(|count| {
-        let (y, log_det) = of(ContinuousSpec { steps: Steps::Fixed(count), ..ContinuousSpec::default() });
+        let (y, log_det) = of(Continuous { steps: Steps::Fixed(count), ..Continuous::default() });
         [disagreement(y, exact.clone()), disagreement(log_det, exact_log.clone())]
     });
     for of_what in 0..2 {
@@ -170,8 +167,8 @@ fn mean_log_densities(layer: LayerSpec, dim: usize, count: usize) -> [f64; 2] {
 
 #[test]
 fn estimates_are_for_learning_alone_and_right_on_average() {
-    let residual = |log_det| LayerSpec::Residual(ResidualSpec { log_det, ..ResidualSpec::default() });
-    let hutchinson = ContinuousSpec { trace: TraceBy::Hutchinson, steps: Steps::Fixed(4), ..ContinuousSpec::default() };
+    let residual = |log_det| LayerSpec::Residual(Residual { log_det, ..Residual::default() });
+    let hutchinson = Continuous { trace: TraceBy::Hutchinson, steps: Steps::Fixed(4), ..Continuous::default() };
     let cases = [
         residual(LogDet::Series { terms: 12 }),
         residual(LogDet::Roulette { terms: 3 }),
@@ -188,17 +185,17 @@ fn estimates_take_more_variables_than_the_whole_jacobian() {
     let faults = |layer: LayerSpec, dim: usize| {
         FlowConfig { layers: Layers::Listed(vec![layer]), hidden: vec![8], ..FlowConfig::default() }.faults(dim)
     };
-    let residual = |log_det| LayerSpec::Residual(ResidualSpec { log_det, ..ResidualSpec::default() });
-    let continuous = |trace| LayerSpec::Continuous(ContinuousSpec { trace, ..ContinuousSpec::default() });
+    let residual = |log_det| LayerSpec::Residual(Residual { log_det, ..Residual::default() });
+    let continuous = |trace| LayerSpec::Continuous(Continuous { trace, ..Continuous::default() });
     let estimates = [residual(LogDet::Series { terms: 5 }), continuous(TraceBy::Hutchinson)];
     for (exact, estimate) in [residual(LogDet::Exact), continuous(TraceBy::Exact)].into_iter().zip(estimates) {
         assert!(faults(exact.clone(), 64).is_empty() && faults(exact, 65)[0].contains("at most 64"));
         assert!(faults(estimate.clone(), 256).is_empty() && faults(estimate, 257)[0].contains("256"));
     }
     assert!(faults(residual(LogDet::Roulette { terms: 0 }), 3)[0].contains("0 terms"));
-    let none = ContinuousSpec { steps: Steps::Fixed(0), ..ContinuousSpec::default() };
+    let none = Continuous { steps: Steps::Fixed(0), ..Continuous::default() };
     assert!(faults(LayerSpec::Continuous(none), 3)[0].contains("Fixed(0)"));
-    let light = ContinuousSpec { kinetic: -1.0, ..ContinuousSpec::default() };
+    let light = Continuous { kinetic: -1.0, ..Continuous::default() };
     assert!(faults(LayerSpec::Continuous(light), 3)[0].contains("kinetic is -1"));
 }
 
@@ -217,7 +214,7 @@ fn moons(count: usize) -> Vec<f64> {
 
 #[test]
 fn five_thousand_steps_of_roulette_leave_a_contraction_and_a_better_fit() {
-    let of = ResidualSpec { log_det: LogDet::Roulette { terms: 3 }, ..ResidualSpec::default() };
+    let of = Residual { log_det: LogDet::Roulette { terms: 3 }, ..Residual::default() };
     let layers = Layers::Listed(vec![LayerSpec::Residual(of.clone()), LayerSpec::Residual(of)]);
     let config = FlowConfig { layers, hidden: vec![12], ..FlowConfig::default() };
     let stream = Seed(1).stream("init");
@@ -273,7 +270,7 @@ fn five_thousand_steps_of_roulette_leave_a_contraction_and_a_better_fit() {
 #[test]
 fn a_penalty_makes_straighter_ways() {
     let path = |kinetic: f64| {
-        let of = ContinuousSpec { steps: Steps::Fixed(4), kinetic, jacobian: kinetic, ..ContinuousSpec::default() };
+        let of = Continuous { steps: Steps::Fixed(4), kinetic, jacobian: kinetic, ..Continuous::default() };
         let layers = Layers::Listed(vec![LayerSpec::Continuous(of)]);
         let config = FlowConfig { layers, hidden: vec![12], ..FlowConfig::default() };
         let stream = Seed(1).stream("init");

@@ -166,9 +166,7 @@ const NEARLY: f64 = 1.5;
 mod tests {
     use super::*;
     use crate::conditioner::{Split, Structure};
-    use crate::flow::{
-        ContinuousSpec, Flow, FlowConfig, LayerSpec, Layers, MaskedSpec, Model, ResidualSpec, Standardisation,
-    };
+    use crate::flow::{Continuous, Flow, FlowConfig, LayerSpec, Layers, MaskedSpec, Model, Residual, Standardisation};
     use crate::target::Constraint;
 
     fn model(orientation: Orientation) -> FrozenModel<f32> {
@@ -186,9 +184,9 @@ mod tests {
     #[test]
     fn ways_of_drawing_are_called_what_they_are() {
         let masked = |structure| LayerSpec::Masked(MaskedSpec { structure: Some(structure), ..MaskedSpec::default() });
-        let hidden = Some(vec![4]);
-        let residual = LayerSpec::Residual(ResidualSpec { hidden: hidden.clone(), ..ResidualSpec::default() });
-        let continuous = LayerSpec::Continuous(ContinuousSpec { hidden, tolerance: 1e-3, ..ContinuousSpec::default() });
+        let hidden = vec![4];
+        let residual = LayerSpec::Residual(Residual { hidden: hidden.clone(), ..Residual::default() });
+        let continuous = LayerSpec::Continuous(Continuous { hidden, tolerance: 1e-3, ..Continuous::default() });
         let [coupling, each] = [Structure::Coupling(Split::Halves), Structure::Autoregressive].map(masked);
         for (layers, teacher, student) in [
             (vec![each.clone()], &["one pass per dimension", "cached inversion"][..], "one pass"),

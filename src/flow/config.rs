@@ -3,7 +3,7 @@
 use super::layers::{LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec};
 use super::{BaseConfig, Space};
 use crate::conditioner::{Activation, Groups, MadeConfig, Order, Structure};
-use crate::ops::joint::{Joint, Kind};
+use crate::ops::joint::Joint;
 use crate::ops::linear::Matrix;
 use crate::ops::network::Network;
 use crate::ops::transform::Transform;
@@ -70,23 +70,13 @@ impl FlowConfig {
             Layers::Listed(_) => {
                 // The orders go by the masked layers, whatever is between them.
                 let mut masked = 0..;
-                let mut shape = |layer: &LayerSpec| match layer {
-                    LayerSpec::Masked(given) => LayerShape::Masked(self.masked(masked.next().unwrap_or(0), given)),
-                    LayerSpec::Linear(matrix) => LayerShape::Joint(Joint::Linear(*matrix)),
-                    LayerSpec::Planar => LayerShape::Joint(Joint::Formula(Kind::Planar)),
-                    LayerSpec::Radial => LayerShape::Joint(Joint::Formula(Kind::Radial)),
-                    LayerSpec::Residual(given) => {
-                        LayerShape::Joint(Joint::Formula(Kind::Residual(given.whole(&self.hidden))))
-                    }
-                    LayerSpec::Continuous(given) => {
-                        LayerShape::Joint(Joint::Formula(Kind::Continuous(given.whole(&self.hidden))))
-                    }
-                    LayerSpec::Repeat(..) | LayerSpec::RevNet(_) => unreachable!("these are written out"),
-                };
                 let couplings = |halves: [MaskedSpec; 2]| halves.map(|half| LayerShape::Masked(self.masked(0, &half)));
                 let shapes = |layer: &LayerSpec| match layer {
+                    LayerSpec::Masked(given) => {
+                        vec![LayerShape::Masked(self.masked(masked.next().unwrap_or(0), given))]
+                    }
                     LayerSpec::RevNet(given) => couplings(given.couplings()).to_vec(),
-                    layer => vec![shape(layer)],
+                    layer => layer.joint(&self.hidden).into_iter().map(LayerShape::Joint).collect(),
                 };
                 self.layers.each().into_iter().flat_map(shapes).collect()
             }

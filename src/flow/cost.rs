@@ -38,7 +38,8 @@ impl FlowConfig {
 }
 
 impl LayerShape {
-    fn ways(&self, space: Space) -> Ways {
+    /// How its two directions go.
+    pub(super) fn ways(&self, space: Space) -> Ways {
         match self {
             LayerShape::Masked(shape) => {
                 Ways { back: Way { steps: shape.groups(space).sizes.len(), solved: false }, ..Ways::PASSES }

@@ -2,7 +2,7 @@
 
 use super::RevNetSpec;
 use crate::conditioner::{Activation, MadeConfig, Order, Structure};
-use crate::ops::joint::{Continuous, Joint, Kind, LogDet, Residual, Steps, TraceBy};
+use crate::ops::joint::{Continuous, Joint, Kind, Residual};
 use crate::ops::linear::Matrix;
 use crate::transformer::Transformer;
 use serde::de::{SeqAccess, Visitor};
@@ -36,90 +36,9 @@ pub enum LayerSpec {
     /// A swelling of all variables about a point.
     Radial,
     /// A residual layer of all variables, held to be invertible (Behrmann et al. 2019).
-    Residual(ResidualSpec),
+    Residual(Residual),
     /// The flow of a differential equation over all variables (Chen et al. 2018).
-    Continuous(ContinuousSpec),
-}
-
-/// A continuous layer; what is not said is as the flow says it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ContinuousSpec {
-    /// Widths of the network's hidden layers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hidden: Option<Vec<usize>>,
-    /// The error that one step of the solver may make.
-    #[serde(default = "a_millionth")]
-    pub tolerance: f64,
-    /// How long steps are.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub steps: Steps,
-    /// How the trace is found while a likelihood trains it.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub trace: TraceBy,
-    /// The weight of ∫ ‖f‖² dt while a likelihood trains it.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub kinetic: f64,
-    /// The weight of ∫ ‖∂f/∂x‖² dt then.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub jacobian: f64,
-}
-
-impl Default for ContinuousSpec {
-    fn default() -> Self {
-        let tolerance = a_millionth();
-        Self { hidden: None, tolerance, steps: Steps::Adaptive, trace: TraceBy::Exact, kinetic: 0.0, jacobian: 0.0 }
-    }
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-fn a_millionth() -> f64 {
-    1e-6
-}
-
-impl ContinuousSpec {
-    /// All of it, in a flow of these widths.
-    pub(super) fn whole(&self, hidden: &[usize]) -> Continuous {
-        let hidden = self.hidden.clone().unwrap_or_else(|| hidden.to_vec());
-        let Self { tolerance, steps, trace, kinetic, jacobian, .. } = *self;
-        Continuous { hidden, tolerance, steps, trace, kinetic, jacobian }
-    }
-}
-
-/// A residual layer; what is not said is as the flow says it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ResidualSpec {
-    /// Widths of the network's hidden layers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hidden: Option<Vec<usize>>,
-    /// The bound of its Lipschitz constant.
-    #[serde(default = "nine_tenths")]
-    pub contraction: f64,
-    /// How its log-det is found while a likelihood trains it.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub log_det: LogDet,
-}
-
-impl Default for ResidualSpec {
-    fn default() -> Self {
-        Self { hidden: None, contraction: nine_tenths(), log_det: LogDet::Exact }
-    }
-}
-
-fn nine_tenths() -> f64 {
-    0.9
-}
-
-impl ResidualSpec {
-    /// All of it, in a flow of these widths.
-    pub(super) fn whole(&self, hidden: &[usize]) -> Residual {
-        let hidden = self.hidden.clone().unwrap_or_else(|| hidden.to_vec());
-        Residual { hidden, contraction: self.contraction, log_det: self.log_det }
-    }
+    Continuous(Continuous),
 }
 
 /// A masked layer; what is not said is as the flow says it. Its order is the next of the flow's where it has none.
@@ -196,7 +115,31 @@ impl Layers {
     }
 }
 
+impl From<Kind> for LayerSpec {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Planar => LayerSpec::Planar,
+            Kind::Radial => LayerSpec::Radial,
+            Kind::Residual(of) => LayerSpec::Residual(of),
+            Kind::Continuous(of) => LayerSpec::Continuous(of),
+        }
+    }
+}
+
 impl LayerSpec {
+    /// What it is, if it is a map of all variables: in a flow of networks of these widths.
+    pub(super) fn joint(&self, hidden: &[usize]) -> Option<Joint> {
+        let kind = match self {
+            LayerSpec::Linear(matrix) => return Some(Joint::Linear(*matrix)),
+            LayerSpec::Planar => Kind::Planar,
+            LayerSpec::Radial => Kind::Radial,
+            LayerSpec::Residual(of) => Kind::Residual(of.clone()),
+            LayerSpec::Continuous(of) => Kind::Continuous(of.clone()),
+            LayerSpec::Repeat(..) | LayerSpec::Masked(_) | LayerSpec::RevNet(_) => return None,
+        };
+        Some(Joint::Formula(kind.settings().within(hidden)))
+    }
+
     fn count(&self) -> usize {
         match self {
             LayerSpec::Repeat(times, list) => {
@@ -225,16 +168,7 @@ impl LayerShape {
         let MaskedShape { structure, order, transformer, made } = match self {
             LayerShape::Masked(shape) => shape,
             LayerShape::Joint(Joint::Linear(matrix)) => return LayerSpec::Linear(matrix),
-            LayerShape::Joint(Joint::Formula(Kind::Planar)) => return LayerSpec::Planar,
-            LayerShape::Joint(Joint::Formula(Kind::Radial)) => return LayerSpec::Radial,
-            LayerShape::Joint(Joint::Formula(Kind::Residual(Residual { hidden, contraction, log_det }))) => {
-                return LayerSpec::Residual(ResidualSpec { hidden: Some(hidden), contraction, log_det });
-            }
-            LayerShape::Joint(Joint::Formula(Kind::Continuous(of))) => {
-                let Continuous { hidden, tolerance, steps, trace, kinetic, jacobian } = of;
-                let hidden = Some(hidden);
-                return LayerSpec::Continuous(ContinuousSpec { hidden, tolerance, steps, trace, kinetic, jacobian });
-            }
+            LayerShape::Joint(Joint::Formula(kind)) => return kind.into(),
         };
         let MadeConfig { hidden, activation, residual, skip } = made;
         LayerSpec::Masked(MaskedSpec {

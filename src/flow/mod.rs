@@ -17,6 +17,7 @@ mod standardisation;
 mod standardised;
 mod tail;
 
+pub use crate::ops::joint::{Continuous, Residual};
 pub(crate) use base::fresh_noise;
 pub use base::{
     Base, BaseConfig, BaseSettings, CircleBase, IntervalBase, Limited, Mixture, MixtureBase, Normal, NormalBase,
@@ -25,7 +26,7 @@ pub use base::{
 pub use config::FlowConfig;
 pub use cost::Cost;
 pub use frozen::{FrozenFlow, Method};
-pub use layers::{ContinuousSpec, LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec, ResidualSpec};
+pub use layers::{LayerShape, LayerSpec, Layers, MaskedShape, MaskedSpec};
 pub use link::Link;
 pub use model::{FrozenModel, Model, MOST_HELD_OUT};
 pub use pass::Pass;

@@ -1,9 +1,9 @@
 //! Layers of an i-RevNet, and which layers a training may go back through without a record.
 
-use super::layers::{LayerShape, MaskedSpec};
+use super::layers::MaskedSpec;
 use super::{FlowConfig, Space};
 use crate::conditioner::{Activation, Order, Split, Structure};
-use crate::ops::joint::{Joint, Kind};
+use crate::ops::ways::Way;
 use crate::transformer::Transformer;
 use serde::{Deserialize, Serialize};
 
@@ -42,17 +42,10 @@ impl FlowConfig {
     /// The first layer whose points cannot be found again in one pass, as training asks that keeps no record ([`super::Flow::recompute`]).
     pub fn fault_of_recomputing(&self, space: impl Into<Space>) -> Option<String> {
         let space = space.into();
-        let back = |shape: &LayerShape| match shape {
-            LayerShape::Masked(shape) => match shape.groups(space).sizes.len() {
-                0 | 1 => None,
-                steps => Some(format!("a sweep of {steps} steps")),
-            },
-            LayerShape::Joint(Joint::Linear(_) | Joint::Formula(Kind::Radial)) => None,
-            LayerShape::Joint(Joint::Formula(_)) => Some("an equation that is solved step by step".into()),
-        };
-        let (l, way) = self.shapes().iter().enumerate().find_map(|(l, shape)| Some((l, back(shape)?)))?;
+        let ways = self.shapes().iter().map(|shape| shape.ways(space).back).enumerate().collect::<Vec<_>>();
+        let (l, way) = ways.into_iter().find(|(_, way)| *way != Way::PASS)?;
         Some(format!(
-            "recompute is true, but layer {l} goes back by {way}; layers that go back in one pass (Coupling, Blocks(1), RevNet, Linear, Radial) are right"
+            "recompute is true, but layer {l} goes back {way}; layers that go back in one pass (Coupling, Blocks(1), RevNet, Linear, Radial) are right"
         ))
     }
 }

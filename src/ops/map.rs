@@ -56,7 +56,7 @@ impl<E: Real, M: Transform> Map<E, M> {
                 Ways { back: Way { steps: map.network().network().groups(), solved: false }, ..Ways::PASSES }
             }
             Map::Linear(_) => Ways::PASSES,
-            Map::Joint(map) => map.kind().ways(),
+            Map::Joint(map) => map.kind().settings().ways(),
         }
     }
 

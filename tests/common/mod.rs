@@ -4,8 +4,8 @@
 use dfdx::prelude::*;
 use flowdistill::conditioner::{Activation, Groups, Order, Split, Structure};
 use flowdistill::flow::{
-    BaseConfig, ContinuousSpec, Flow, FlowConfig, IntervalBase, LayerShape, LayerSpec, Layers, MaskedSpec, MixtureBase,
-    Orientation, ResidualSpec, RevNetSpec, Space, StudentTBase, VonMisesBase,
+    BaseConfig, Continuous, Flow, FlowConfig, IntervalBase, LayerShape, LayerSpec, Layers, MaskedSpec, MixtureBase,
+    Orientation, Residual, RevNetSpec, Space, StudentTBase, VonMisesBase,
 };
 use flowdistill::ops::linear::Matrix;
 use flowdistill::ops::real::Real;
@@ -241,12 +241,8 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
             "residual layers",
             FlowConfig {
                 layers: Layers::Listed(vec![
-                    LayerSpec::Residual(ResidualSpec { contraction: 0.8, ..ResidualSpec::default() }),
-                    LayerSpec::Residual(ResidualSpec {
-                        hidden: Some(vec![6]),
-                        contraction: 0.95,
-                        ..ResidualSpec::default()
-                    }),
+                    LayerSpec::Residual(Residual { contraction: 0.8, ..Residual::default() }),
+                    LayerSpec::Residual(Residual { hidden: vec![6], contraction: 0.95, ..Residual::default() }),
                 ]),
                 ..base.clone()
             },
@@ -295,7 +291,7 @@ pub fn cases() -> Vec<(&'static str, FlowConfig)> {
 pub fn cases_on(space: Space) -> Vec<(&'static str, FlowConfig)> {
     let mut all = cases();
     if space.columns() <= 2 {
-        let layer = ContinuousSpec { hidden: Some(vec![6]), tolerance: 1e-11, ..ContinuousSpec::default() };
+        let layer = Continuous { hidden: vec![6], tolerance: 1e-11, ..Continuous::default() };
         let layers = Layers::Listed(vec![LayerSpec::Continuous(layer)]);
         all.push(("a continuous layer", FlowConfig { layers, ..FlowConfig::default() }));
     }

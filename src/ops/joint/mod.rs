@@ -1,8 +1,10 @@
-//! Maps of all variables at once by formula, in double precision: the map over chunks of rows, and its weight gradients.
+//! Maps of all variables at once by formula, in double precision. One file for each, with what it is written with.
 
 mod continuous;
 mod contraction;
 mod dormand_prince;
+mod kind;
+mod map;
 mod matrices;
 mod net;
 mod planar;
@@ -12,21 +14,18 @@ mod radial;
 mod residual;
 mod row;
 mod series;
+mod settings;
 
 pub use continuous::{Continuous, Steps, TraceBy};
+pub use kind::Kind;
+pub use map::JointMap;
 pub use residual::{Residual, MOST_EXACT};
 pub use series::LogDet;
+pub use settings::FormulaSettings;
 
-use super::chunks::Chunk;
-use super::linear::{widen, Matrix};
-use super::real::Real;
-use super::ways::{Way, Ways};
-use super::weight_gradient::{add_all, Shared};
-use planar::Planar;
-use radial::Radial;
-use row::ByRow;
+use super::linear::Matrix;
+use super::ways::Ways;
 use std::fmt::Debug;
-use std::sync::Arc;
 
 /// What a layer of all variables is.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,19 +34,6 @@ pub enum Joint {
     Linear(Matrix),
     /// Any other.
     Formula(Kind),
-}
-
-/// What is not linear.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
-    /// A fold along a plane, x + û tanh(w·x + b) (Rezende and Mohamed 2015).
-    Planar,
-    /// A swelling about a point, x + m α (x − c) / (α + |x − c|) (Rezende and Mohamed 2015).
-    Radial,
-    /// x + f(x) with a network f that contracts (Behrmann et al. 2019).
-    Residual(Residual),
-    /// x(1) of dx/dt = f(x, t), x(0) = x, with a network f (Chen et al. 2018).
-    Continuous(Continuous),
 }
 
 /// A bijection of R^d with its values, on chunks of rows: `stride` lanes to a variable, one variable after another.
@@ -90,11 +76,8 @@ impl Joint {
     /// The same with nothing estimated and nothing held against what it does: what draws, scores and certificates go by.
     pub fn exact(&self) -> Self {
         match self {
-            Joint::Formula(Kind::Residual(of)) => {
-                Joint::Formula(Kind::Residual(Residual { log_det: LogDet::Exact, ..of.clone() }))
-            }
-            Joint::Formula(Kind::Continuous(of)) => Joint::Formula(Kind::Continuous(of.exact())),
-            joint => joint.clone(),
+            Joint::Linear(_) => self.clone(),
+            Joint::Formula(kind) => Joint::Formula(kind.settings().exact()),
         }
     }
 
@@ -102,25 +85,15 @@ impl Joint {
     pub fn tensors(&self, dim: usize) -> Vec<(&'static str, usize)> {
         match self {
             Joint::Linear(matrix) => matrix.tensors(dim),
-            Joint::Formula(Kind::Planar) => Planar::tensors(dim).to_vec(),
-            Joint::Formula(Kind::Radial) => Radial::tensors(dim).to_vec(),
-            Joint::Formula(Kind::Residual(of)) => of.tensors(dim),
-            Joint::Formula(Kind::Continuous(of)) => of.tensors(dim),
+            Joint::Formula(kind) => kind.settings().tensors(dim),
         }
     }
 
     /// The standard deviations of the values of each tensor at the start: near the identity, or near a product of random reflections.
     pub fn starts(&self, dim: usize) -> Vec<f64> {
-        let by_name = |(name, _)| match name {
-            "reflections" | "centre" => 1.0,
-            "normal" => 1.0 / (dim as f64).sqrt(),
-            "shift" => 0.0,
-            _ => 1e-2,
-        };
         match self {
-            Joint::Formula(Kind::Residual(of)) => of.starts(dim),
-            Joint::Formula(Kind::Continuous(of)) => of.starts(dim),
-            _ => self.tensors(dim).into_iter().map(by_name).collect(),
+            Joint::Linear(matrix) => matrix.starts(dim),
+            Joint::Formula(kind) => kind.settings().starts(dim),
         }
     }
 
@@ -136,9 +109,7 @@ impl Joint {
     pub fn fault(&self, dim: usize) -> Option<String> {
         match self {
             Joint::Linear(matrix) => matrix.fault(),
-            Joint::Formula(Kind::Planar | Kind::Radial) => None,
-            Joint::Formula(Kind::Residual(of)) => of.fault(dim),
-            Joint::Formula(Kind::Continuous(of)) => of.fault(dim),
+            Joint::Formula(kind) => kind.settings().fault(dim),
         }
     }
 
@@ -146,9 +117,7 @@ impl Joint {
     pub fn multiplications(&self, dim: usize) -> usize {
         match self {
             Joint::Linear(_) => dim * dim,
-            Joint::Formula(Kind::Planar | Kind::Radial) => 2 * dim,
-            Joint::Formula(Kind::Residual(of)) => of.multiplications(dim),
-            Joint::Formula(Kind::Continuous(of)) => of.multiplications(dim),
+            Joint::Formula(kind) => kind.settings().multiplications(dim),
         }
     }
 
@@ -156,184 +125,9 @@ impl Joint {
     pub fn ways(&self) -> Ways {
         match self {
             Joint::Linear(_) => Ways::PASSES,
-            Joint::Formula(kind) => kind.ways(),
+            Joint::Formula(kind) => kind.settings().ways(),
         }
     }
-}
-
-impl Kind {
-    /// How its two directions go.
-    pub fn ways(&self) -> Ways {
-        let way = |solved| Way { steps: 1, solved };
-        Ways { there: way(matches!(self, Kind::Continuous(_))), back: way(!matches!(self, Kind::Radial)) }
-    }
-
-    /// The map with these values.
-    fn formula(&self, dim: usize, tensors: &[Vec<f64>]) -> Arc<dyn Formula> {
-        match self {
-            Kind::Planar => Arc::new(ByRow(Planar::new(tensors))),
-            Kind::Radial => Arc::new(ByRow(Radial::new(tensors))),
-            Kind::Residual(of) => Arc::new(of.layer(dim, tensors)),
-            Kind::Continuous(of) => Arc::new(of.layer(dim, tensors)),
-        }
-    }
-}
-
-/// A [`Formula`] of some columns.
-#[derive(Debug, Clone)]
-pub struct JointMap<E> {
-    kind: Kind,
-    columns: Arc<[usize]>,
-    tensors: Vec<Vec<E>>,
-    formula: Arc<dyn Formula>,
-}
-
-impl<E: Real> JointMap<E> {
-    /// A map of these columns from the values of its tensors.
-    pub fn new(kind: Kind, columns: Arc<[usize]>, tensors: Vec<Vec<E>>) -> Self {
-        let formula = kind.formula(columns.len(), &widen(&tensors));
-        Self { kind, columns, tensors, formula }
-    }
-
-    /// Follows values that have been overwritten.
-    pub fn refresh(&mut self) {
-        self.formula = self.kind.formula(self.columns.len(), &widen(&self.tensors));
-    }
-
-    /// Whether it is of that kind and those columns.
-    pub fn is(&self, kind: &Kind, columns: &Arc<[usize]>) -> bool {
-        self.kind == *kind && Arc::ptr_eq(&self.columns, columns)
-    }
-
-    /// What it is.
-    pub fn kind(&self) -> &Kind {
-        &self.kind
-    }
-
-    /// The values of its tensors.
-    pub fn tensors(&self) -> &[Vec<E>] {
-        &self.tensors
-    }
-
-    /// The same, to be overwritten; [`JointMap::refresh`] follows.
-    pub fn tensors_mut(&mut self) -> &mut [Vec<E>] {
-        &mut self.tensors
-    }
-
-    /// Gives them back.
-    pub fn into_tensors(self) -> Vec<Vec<E>> {
-        self.tensors
-    }
-
-    /// The number of variables.
-    pub fn variables(&self) -> usize {
-        self.columns.len()
-    }
-
-    /// The elementary operations for one row, roughly.
-    pub fn work(&self) -> usize {
-        // Numbers one at a time, and a few of them by transcendental functions.
-        100 + match &self.kind {
-            Kind::Planar | Kind::Radial => 20 * self.variables(),
-            Kind::Residual(of) => 2 * of.multiplications(self.variables()),
-            Kind::Continuous(of) => 2 * of.multiplications(self.variables()),
-        }
-    }
-
-    /// Has `f` work on the columns of `lanes`. A lane without a row is one of zeros, with no gradient.
-    fn on(&self, lanes: &mut [E], stride: usize, f: impl FnOnce(&mut [f64])) {
-        let mut block = Vec::with_capacity(self.columns.len() * stride);
-        let of_column = |&column: &usize| column * stride..(column + 1) * stride;
-        let places = || self.columns.iter().map(of_column);
-        places().for_each(|place| block.extend(lanes[place].iter().map(|value| value.widen())));
-        f(&mut block);
-        for (place, block) in places().zip(block.chunks_exact(stride)) {
-            lanes[place].iter_mut().zip(block).for_each(|(to, value)| *to = E::of(*value));
-        }
-    }
-
-    /// The columns, one after another, as the record of a pass.
-    fn gather(&self, lanes: &[E], stride: usize, to: &mut Vec<E>) {
-        to.clear();
-        self.columns.iter().for_each(|&column| to.extend_from_slice(&lanes[column * stride..][..stride]));
-    }
-
-    /// See [`Formula::match_velocities`].
-    pub fn match_velocities(&self, lanes: (usize, usize), points: &[f64], velocities: &[f64]) -> (f64, Vec<f64>) {
-        self.formula.match_velocities(lanes, points, velocities)
-    }
-
-    /// See [`Formula::pull_back`].
-    pub fn pull_back(&self, sums: &[f64]) -> Vec<Vec<f64>> {
-        self.formula.pull_back(sums)
-    }
-
-    /// Carries a chunk forward; `x` is left as the record.
-    pub fn forward(&self, chunk: &mut Chunk<E>, x: &mut Vec<E>) {
-        let stride = chunk.stride();
-        self.gather(&chunk.points, stride, x);
-        let Chunk { points, log_det, .. } = chunk;
-        self.on(points, stride, |x| self.formula.forward(stride, x, log_det));
-    }
-
-    /// Carries a chunk back; the points found are left in `x` as a forward pass would leave them.
-    pub fn inverse(&self, chunk: &mut Chunk<E>, x: &mut Vec<E>) {
-        let stride = chunk.stride();
-        let Chunk { points, log_det, .. } = chunk;
-        self.on(points, stride, |y| self.formula.inverse(stride, y, log_det));
-        self.gather(&chunk.points, stride, x);
-    }
-
-    /// Turns the gradient at the images in place into that at the points; in `kept`, where there is such, the sums for the weights are left.
-    pub fn backward(&self, stride: usize, x: &[E], gradient: &mut [E], d_log_det: &[E], kept: Option<&mut Vec<E>>) {
-        let (x, d_log_det) = (wide(x), wide(&d_log_det[..stride]));
-        let mut sums = vec![0.0; if kept.is_some() { self.formula.sums() } else { 0 }];
-        self.on(gradient, stride, |g| match kept.is_some() {
-            true => self.formula.backward_and_add(stride, &x, g, &d_log_det, &mut sums),
-            false => self.formula.backward(stride, &x, g, &d_log_det),
-        });
-        leave(&sums, kept);
-    }
-
-    /// The other way round: the gradient of a log density at the points becomes that at the images.
-    pub fn adjoint(&self, stride: usize, x: &[E], gradient: &mut [E], d_log_det: &[E], kept: Option<&mut Vec<E>>) {
-        let (x, d_log_det) = (wide(x), wide(&d_log_det[..stride]));
-        let mut sums = vec![0.0; if kept.is_some() { self.formula.sums() } else { 0 }];
-        self.on(gradient, stride, |g| {
-            self.formula.adjoint(stride, &x, g, &d_log_det);
-            if kept.is_some() {
-                self.formula.add(stride, &x, g, &d_log_det, &mut sums);
-            }
-        });
-        leave(&sums, kept);
-    }
-
-    /// Adds the gradients of the tensors, from what a way back has kept of each chunk.
-    ///
-    /// # Safety
-    /// No two calls may overlap in time.
-    pub unsafe fn add_weight_gradients<'a>(&self, passes: impl Iterator<Item = &'a [E]>, tensors: &[Shared<'_, E>]) {
-        let mut sums = vec![0.0; self.formula.sums()];
-        for kept in passes {
-            sums.iter_mut().zip(kept).for_each(|(sum, kept)| *sum += kept.widen());
-        }
-        for (shared, values) in tensors.iter().zip(self.formula.pull_back(&sums)) {
-            // SAFETY: the caller's promise.
-            unsafe { add_all(shared, &values) };
-        }
-    }
-}
-
-/// Leaves the sums of a chunk for [`JointMap::add_weight_gradients`].
-fn leave<E: Real>(sums: &[f64], kept: Option<&mut Vec<E>>) {
-    if let Some(kept) = kept {
-        kept.clear();
-        kept.extend(sums.iter().map(|&sum| E::of(sum)));
-    }
-}
-
-fn wide<E: Real>(lanes: &[E]) -> Vec<f64> {
-    lanes.iter().map(|value| value.widen()).collect()
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -354,19 +148,20 @@ fn excess(raw: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     fn random(len: usize, seed: usize) -> Vec<f64> {
         (0..len).map(|i| (((i + 3) * (seed + 11) * 7919) % 1000) as f64 / 250.0 - 2.0).collect()
     }
 
     fn each(mut f: impl FnMut(&Kind, usize, &dyn Fn(&[Vec<f64>]) -> Arc<dyn Formula>, Vec<Vec<f64>>)) {
-        let residual = Residual { hidden: vec![7, 5], contraction: 0.9, log_det: LogDet::Exact };
-        let continuous = Continuous { hidden: vec![7, 5], ..Continuous::adaptive(1e-13) };
+        let residual = Residual { hidden: vec![7, 5], ..Residual::default() };
+        let continuous = Continuous { hidden: vec![7, 5], tolerance: 1e-13, ..Continuous::default() };
         for kind in [Kind::Planar, Kind::Radial, Kind::Residual(residual), Kind::Continuous(continuous)] {
             for dim in [1, 2, 5] {
                 let sized = Joint::Formula(kind.clone()).tensors(dim).into_iter().enumerate();
                 let values: Vec<Vec<f64>> = sized.map(|(t, (_, len))| random(len, t + dim)).collect();
-                f(&kind, dim, &|values| kind.formula(dim, values), values);
+                f(&kind, dim, &|values| kind.settings().formula(dim, values), values);
             }
         }
     }

@@ -2,8 +2,10 @@
 
 use super::super::linear::bounded::bounded;
 use super::super::root::solve;
-use super::row::RowFormula;
-use super::{dot, excess};
+use super::super::ways::{Way, Ways};
+use super::row::{ByRow, RowFormula};
+use super::{dot, excess, Formula, FormulaSettings, Kind};
+use std::sync::Arc;
 
 /// The largest entry of w and of u.
 const ENTRY: f64 = 10.0;
@@ -29,12 +31,40 @@ pub struct Planar {
     kappa: f64,
 }
 
-impl Planar {
-    /// The names and lengths of the tensors.
-    pub fn tensors(dim: usize) -> [(&'static str, usize); 3] {
-        [("normal", dim), ("direction", dim), ("offset", 1)]
+/// What is written for `Planar`: nothing.
+pub struct PlanarSettings;
+
+impl FormulaSettings for PlanarSettings {
+    fn tensors(&self, dim: usize) -> Vec<(&'static str, usize)> {
+        vec![("normal", dim), ("direction", dim), ("offset", 1)]
     }
 
+    fn starts(&self, dim: usize) -> Vec<f64> {
+        vec![1.0 / (dim as f64).sqrt(), 1e-2, 1e-2]
+    }
+
+    fn ways(&self) -> Ways {
+        Ways { back: Way { steps: 1, solved: true }, ..Ways::PASSES }
+    }
+
+    fn multiplications(&self, dim: usize) -> usize {
+        2 * dim
+    }
+
+    fn work(&self, dim: usize) -> usize {
+        20 * dim
+    }
+
+    fn within(&self, _: &[usize]) -> Kind {
+        Kind::Planar
+    }
+
+    fn formula(&self, _: usize, tensors: &[Vec<f64>]) -> Arc<dyn Formula> {
+        Arc::new(ByRow(Planar::new(tensors)))
+    }
+}
+
+impl Planar {
     /// From the values of the tensors.
     pub fn new(tensors: &[Vec<f64>]) -> Self {
         let bound = |raw: &[f64]| raw.iter().map(|&raw| bounded(raw, ENTRY).0).collect::<Vec<f64>>();

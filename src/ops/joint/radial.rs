@@ -1,8 +1,10 @@
 //! y = x + β (x − c) / (α + |x − c|): space swells or shrinks about a point (Tabak and Turner 2013; Rezende and Mohamed 2015).
 
 use super::super::linear::bounded::scale;
-use super::row::RowFormula;
-use super::{dot, excess};
+use super::super::ways::Ways;
+use super::row::{ByRow, RowFormula};
+use super::{dot, excess, Formula, FormulaSettings, Kind};
+use std::sync::Arc;
 
 /// With e = x − c, r = |e|, k = α / (α + r) and β = m α: y = x + m k e. Along e space stretches by 1 + m k², across it by 1 + m k, both
 /// positive for m > −1, and ln |det J| = ln(1 + m k²) + (d − 1) ln(1 + m k).
@@ -27,12 +29,40 @@ struct At {
     across: f64,
 }
 
-impl Radial {
-    /// The names and lengths of the tensors.
-    pub fn tensors(dim: usize) -> [(&'static str, usize); 3] {
-        [("centre", dim), ("reach", 1), ("strength", 1)]
+/// What is written for `Radial`: nothing.
+pub struct RadialSettings;
+
+impl FormulaSettings for RadialSettings {
+    fn tensors(&self, dim: usize) -> Vec<(&'static str, usize)> {
+        vec![("centre", dim), ("reach", 1), ("strength", 1)]
     }
 
+    fn starts(&self, _: usize) -> Vec<f64> {
+        vec![1.0, 1e-2, 1e-2]
+    }
+
+    fn ways(&self) -> Ways {
+        Ways::PASSES
+    }
+
+    fn multiplications(&self, dim: usize) -> usize {
+        2 * dim
+    }
+
+    fn work(&self, dim: usize) -> usize {
+        20 * dim
+    }
+
+    fn within(&self, _: &[usize]) -> Kind {
+        Kind::Radial
+    }
+
+    fn formula(&self, _: usize, tensors: &[Vec<f64>]) -> Arc<dyn Formula> {
+        Arc::new(ByRow(Radial::new(tensors)))
+    }
+}
+
+impl Radial {
     /// From the values of the tensors.
     pub fn new(tensors: &[Vec<f64>]) -> Self {
         let raw = [tensors[1][0], tensors[2][0]];

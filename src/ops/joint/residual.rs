@@ -1,25 +1,39 @@
 //! y = x + f(x) with a network f that contracts: an invertible residual layer (Behrmann et al. 2019).
 
+use super::super::ways::{Way, Ways};
 use super::contraction::{contracted, pull_back};
 use super::matrices::Matrices;
 use super::net::{Net, Trace};
 use super::probe::{probes, Key};
 use super::series::{LogDet, Series};
-use super::Formula;
+use super::settings::is_default;
+use super::{Formula, FormulaSettings, Kind};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The most variables of a layer that is trained by the whole Jacobian, …
 pub const MOST_EXACT: usize = 64;
 /// … and of any, since draws and scores have all of it: d + 1 passes and d³ operations a row.
 pub const MOST: usize = 256;
-/// What a residual layer is.
-#[derive(Debug, Clone, PartialEq)]
+
+/// What is written for a residual layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Residual {
-    /// The widths of the network's hidden layers.
+    /// The widths of the network's hidden layers; none are those of the flow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<usize>,
     /// The bound c < 1 of the network's Lipschitz constant.
     pub contraction: f64,
     /// How its log-det is found while a likelihood trains it.
+    #[serde(skip_serializing_if = "is_default")]
     pub log_det: LogDet,
+}
+
+impl Default for Residual {
+    fn default() -> Self {
+        Self { hidden: Vec::new(), contraction: 0.9, log_det: LogDet::Exact }
+    }
 }
 
 /// The layer with its weights, each matrix held to a norm of c^(1/layers) ([`contracted`]); activations have slopes of at most 1. So
@@ -47,18 +61,30 @@ impl Residual {
         [dim].into_iter().chain(self.hidden.iter().copied()).chain([dim]).collect()
     }
 
-    /// The names and lengths of the tensors.
-    pub fn tensors(&self, dim: usize) -> Vec<(&'static str, usize)> {
+    /// The layer with these values.
+    pub(super) fn layer(&self, dim: usize, tensors: &[Vec<f64>]) -> ResidualLayer {
+        let sizes = self.sizes(dim);
+        let bound = self.contraction.powf(1.0 / (sizes.len() - 1) as f64);
+        let raw = Net::new(sizes.clone(), tensors);
+        let held =
+            raw.weights.iter().zip(&sizes).map(|(weights, &inputs)| contracted(weights, inputs, bound).0).collect();
+        let biases = raw.biases.clone();
+        let series = Series::of(self.log_det, self.contraction);
+        let series = series.map(|series| (series, Key::of(tensors.iter().flatten())));
+        ResidualLayer { raw, net: Net { sizes, weights: held, biases }, bound, series }
+    }
+}
+
+impl FormulaSettings for Residual {
+    fn tensors(&self, dim: usize) -> Vec<(&'static str, usize)> {
         Net::tensors(&self.sizes(dim))
     }
 
-    /// The standard deviations of their values at the start.
-    pub fn starts(&self, dim: usize) -> Vec<f64> {
+    fn starts(&self, dim: usize) -> Vec<f64> {
         Net::starts(&self.sizes(dim))
     }
 
-    /// What is wrong with it.
-    pub fn fault(&self, dim: usize) -> Option<String> {
+    fn fault(&self, dim: usize) -> Option<String> {
         let contraction = &self.contraction;
         if !(0.01..=0.99).contains(contraction) {
             return Some(format!("contraction is {contraction}; a number from 0.01 to 0.99 is right"));
@@ -77,8 +103,7 @@ impl Residual {
         Net::fault(&self.hidden).or_else(|| self.log_det.fault()).or_else(of_dim)
     }
 
-    /// Multiplications for a row, roughly: the network, and its derivative in each direction.
-    pub fn multiplications(&self, dim: usize) -> usize {
+    fn multiplications(&self, dim: usize) -> usize {
         let weights: usize = self.sizes(dim).windows(2).map(|pair| pair[0] * pair[1]).sum();
         match self.log_det {
             LogDet::Exact => weights * (dim + 1) + dim * dim * dim / 3,
@@ -86,17 +111,21 @@ impl Residual {
         }
     }
 
-    /// The layer with these values.
-    pub fn layer(&self, dim: usize, tensors: &[Vec<f64>]) -> ResidualLayer {
-        let sizes = self.sizes(dim);
-        let bound = self.contraction.powf(1.0 / (sizes.len() - 1) as f64);
-        let raw = Net::new(sizes.clone(), tensors);
-        let held =
-            raw.weights.iter().zip(&sizes).map(|(weights, &inputs)| contracted(weights, inputs, bound).0).collect();
-        let biases = raw.biases.clone();
-        let series = Series::of(self.log_det, self.contraction);
-        let series = series.map(|series| (series, Key::of(tensors.iter().flatten())));
-        ResidualLayer { raw, net: Net { sizes, weights: held, biases }, bound, series }
+    fn ways(&self) -> Ways {
+        Ways { back: Way { steps: 1, solved: true }, ..Ways::PASSES }
+    }
+
+    fn within(&self, hidden: &[usize]) -> Kind {
+        let hidden = if self.hidden.is_empty() { hidden.to_vec() } else { self.hidden.clone() };
+        Kind::Residual(Self { hidden, ..self.clone() })
+    }
+
+    fn exact(&self) -> Kind {
+        Kind::Residual(Self { log_det: LogDet::Exact, ..self.clone() })
+    }
+
+    fn formula(&self, dim: usize, tensors: &[Vec<f64>]) -> Arc<dyn Formula> {
+        Arc::new(self.layer(dim, tensors))
     }
 }
 
@@ -269,7 +298,7 @@ mod tests {
     const LANES: usize = 100;
 
     fn layer() -> ResidualLayer {
-        let of = Residual { hidden: vec![9, 8], contraction: C, log_det: LogDet::Exact };
+        let of = Residual { hidden: vec![9, 8], contraction: C, ..Residual::default() };
         let sized = of.tensors(DIM).into_iter().enumerate();
         let value = |i: usize, t: usize| (((i + 3) * (t + 11) * 7919) % 1000) as f64 / 250.0 - 2.0;
         // Large enough for the bound to hold them.

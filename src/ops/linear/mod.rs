@@ -121,6 +121,16 @@ impl Matrix {
         of.tensors(dim).into_iter().chain([("shift", shift)]).filter(|(_, len)| *len > 0).collect()
     }
 
+    /// The standard deviations of the values of each tensor at the start: near the identity, or near a product of random reflections.
+    pub fn starts(self, dim: usize) -> Vec<f64> {
+        let by_name = |(name, _)| match name {
+            "reflections" => 1.0,
+            "shift" => 0.0,
+            _ => 1e-2,
+        };
+        self.tensors(dim).into_iter().map(by_name).collect()
+    }
+
     /// A, b, which is empty where there is none, and ln |det A| from the values of those tensors.
     pub fn build(self, dim: usize, tensors: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>, f64) {
         let (values, shift) = self.values(dim, tensors);

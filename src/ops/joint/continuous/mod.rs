@@ -1,48 +1,13 @@
 //! x(1) of dx/dt = f(x, t), x(0) = x, with a network f: a continuous flow (Chen et al. 2018; Grathwohl et al. 2019).
 
+mod settings;
+
+pub use settings::{Continuous, Steps, TraceBy};
+
 use super::dormand_prince::{add, Stages, Step, ERROR, FIFTH, MIX, PLACES, STAGES, STEPS};
 use super::net::{Net, Trace};
 use super::probe::{probes, Key};
-use super::residual::{MOST, MOST_EXACT};
 use super::Formula;
-use serde::{Deserialize, Serialize};
-
-/// What a continuous layer is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Continuous {
-    /// The widths of the network's hidden layers.
-    pub hidden: Vec<usize>,
-    /// The error that one step may make, in parts of 1 + |x|.
-    pub tolerance: f64,
-    /// How long steps are.
-    pub steps: Steps,
-    /// How ∂f/∂x is traced while a likelihood trains it.
-    pub trace: TraceBy,
-    /// The weight of ∫ ‖f‖² dt, which is taken off the log-det of a row while a likelihood trains it, …
-    pub kinetic: f64,
-    /// … and that of ∫ ‖∂f/∂x‖² dt, the sum of the squares of all entries (Finlay et al. 2020).
-    pub jacobian: f64,
-}
-
-/// How long steps are.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub enum Steps {
-    /// As long as each row can bear.
-    #[default]
-    Adaptive,
-    /// So many, all of one length.
-    Fixed(usize),
-}
-
-/// How a trace is found.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub enum TraceBy {
-    /// From the whole Jacobian.
-    #[default]
-    Exact,
-    /// vᵀ (∂f/∂x) v with a sign v for each variable, one probe for each row's way (Hutchinson 1989; Grathwohl et al. 2019): right in the mean.
-    Hutchinson,
-}
 
 /// The layer with its weights. ln |det ∂x(1)/∂x(0)| = ∫ tr ∂f/∂x dt, exact but for the steps: the trace is that of the whole Jacobian.
 ///
@@ -59,75 +24,6 @@ pub struct ContinuousLayer {
     key: Option<Key>,
     /// The weights of ∫ ‖f‖² dt and of ∫ ‖∂f/∂x‖² dt.
     penalties: [f64; 2],
-}
-
-impl Continuous {
-    fn sizes(&self, dim: usize) -> Vec<usize> {
-        [dim + 1].into_iter().chain(self.hidden.iter().copied()).chain([dim]).collect()
-    }
-
-    /// The names and lengths of the tensors.
-    pub fn tensors(&self, dim: usize) -> Vec<(&'static str, usize)> {
-        Net::tensors(&self.sizes(dim))
-    }
-
-    /// The standard deviations of their values at the start.
-    pub fn starts(&self, dim: usize) -> Vec<f64> {
-        Net::starts(&self.sizes(dim))
-    }
-
-    /// What is wrong with it.
-    pub fn fault(&self, dim: usize) -> Option<String> {
-        if !(1e-14..=0.1).contains(&self.tolerance) {
-            return Some(format!("tolerance is {}; a number from 1e-14 to 0.1 is right", self.tolerance));
-        }
-        if let Steps::Fixed(steps) = self.steps {
-            if !(1..=STEPS).contains(&steps) {
-                return Some(format!("steps is Fixed({steps}); 1 to {STEPS} is right"));
-            }
-        }
-        for (name, weight) in [("kinetic", self.kinetic), ("jacobian", self.jacobian)] {
-            if !(0.0..=1e3).contains(&weight) {
-                return Some(format!("{name} is {weight}; a number from 0 to 1000 is right"));
-            }
-        }
-        let most = if self.trace == TraceBy::Exact { MOST_EXACT } else { MOST };
-        let of_dim = || {
-            (dim > most).then(|| {
-                format!(
-                    "the dimension is {dim}; a continuous layer takes at most {MOST_EXACT} with its exact trace, and {MOST} with `trace: Hutchinson`"
-                )
-            })
-        };
-        Net::fault(&self.hidden).or_else(of_dim)
-    }
-
-    /// Multiplications for a row, roughly: some ten steps.
-    pub fn multiplications(&self, dim: usize) -> usize {
-        let weights: usize = self.sizes(dim).windows(2).map(|pair| pair[0] * pair[1]).sum();
-        let steps = if let Steps::Fixed(steps) = self.steps { steps } else { 10 };
-        let directions = if self.trace == TraceBy::Exact { dim } else { 1 };
-        steps * STAGES * weights * (directions + 1)
-    }
-
-    /// The layer with these values.
-    pub fn layer(&self, dim: usize, tensors: &[Vec<f64>]) -> ContinuousLayer {
-        let key = (self.trace == TraceBy::Hutchinson).then(|| Key::of(tensors.iter().flatten()));
-        let penalties = [self.kinetic, self.jacobian];
-        let net = Net::new(self.sizes(dim), tensors);
-        ContinuousLayer { net, dim, tolerance: self.tolerance, steps: self.steps, key, penalties }
-    }
-
-    /// One of no hidden layers yet, with steps of that tolerance and nothing else asked for.
-    pub fn adaptive(tolerance: f64) -> Self {
-        let (steps, trace) = (Steps::Adaptive, TraceBy::Exact);
-        Self { hidden: Vec::new(), tolerance, steps, trace, kinetic: 0.0, jacobian: 0.0 }
-    }
-
-    /// The same with nothing estimated and nothing held against what it does.
-    pub fn exact(&self) -> Self {
-        Self { trace: TraceBy::Exact, kinetic: 0.0, jacobian: 0.0, ..self.clone() }
-    }
 }
 
 impl ContinuousLayer {
@@ -375,6 +271,7 @@ impl Formula for ContinuousLayer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{FormulaSettings, Kind};
     use super::*;
 
     fn random(len: usize, seed: usize) -> Vec<f64> {
@@ -388,7 +285,7 @@ mod tests {
     #[test]
     fn what_is_estimated_and_held_against_it_has_the_slopes_of_central_differences() {
         let dim = 3;
-        let plain = Continuous { hidden: vec![6, 5], steps: Steps::Fixed(4), ..Continuous::adaptive(1e-6) };
+        let plain = Continuous { hidden: vec![6, 5], steps: Steps::Fixed(4), ..Continuous::default() };
         for trace in [TraceBy::Exact, TraceBy::Hutchinson] {
             let of = Continuous { trace, kinetic: 0.2, jacobian: 0.1, ..plain.clone() };
             let (values, x, weights) = (values(&of, dim), random(dim, 7), random(dim, 8));
@@ -428,7 +325,7 @@ mod tests {
     #[test]
     fn the_mean_over_all_probes_is_the_exact_trace_and_the_exact_penalty() {
         let dim = 3;
-        let of = Continuous { hidden: vec![6], steps: Steps::Fixed(3), jacobian: 0.1, ..Continuous::adaptive(1e-6) };
+        let of = Continuous { hidden: vec![6], steps: Steps::Fixed(3), jacobian: 0.1, ..Continuous::default() };
         let (values, x) = (values(&of, dim), random(dim, 7));
         let log_det = |of: &Continuous, v: &[f64]| {
             let mut log_det = [0.0];
@@ -441,6 +338,7 @@ mod tests {
         let mean = (0..8).map(of_probe).sum::<f64>() / 8.0;
         let exact = log_det(&of, &[]);
         assert!((mean - exact).abs() < 1e-12 && (of_probe(0) - exact).abs() > 1e-3, "{mean} {exact}");
-        assert_ne!(log_det(&of.exact(), &[]), exact, "nothing is held against what draws go by");
+        let Kind::Continuous(drawn) = of.exact() else { panic!("{of:?} is not itself") };
+        assert_ne!(log_det(&drawn, &[]), exact, "nothing is held against what draws go by");
     }
 }
