@@ -161,7 +161,7 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
     }
 
     /// Whether training keeps no record of the way through the layers and finds each layer's points again by its inverse: memory does not grow with
-    /// the number of layers then, and a step takes about a third longer. Gradients are the same but for rounding.
+    /// the number of layers then, and a step takes about as long. Gradients are the same but for rounding.
     ///
     /// # Errors
     /// If a layer has no inverse of one pass ([`FlowConfig::fault_of_recomputing`]).

@@ -2,7 +2,7 @@
 
 use super::super::real::Real;
 use super::products::{add_products, multiply};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 /// z σ(z) / 1.1, whose slope is nowhere above 1 and which bends everywhere (Chen et al. 2019), with its first two derivatives.
 #[inline(always)]
@@ -10,6 +10,24 @@ fn activation(z: f64) -> (f64, f64, f64) {
     let s = 1.0 / (1.0 + Real::exp(-z));
     let around = s * (1.0 - s);
     (z * s / 1.1, (s + z * around) / 1.1, around * (2.0 + z * (1.0 - 2.0 * s)) / 1.1)
+}
+
+/// The activations of `z` in its place, with the derivatives. (A closure in the place of this would not be compiled for the processor at hand.)
+struct Activate<'a> {
+    z: &'a mut [f64],
+    slopes: &'a mut [f64],
+    bends: &'a mut [f64],
+}
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for ((z, slope), bend) in self.z.iter_mut().zip(self.slopes).zip(self.bends) {
+            (*z, *slope, *bend) = activation(*z);
+        }
+    }
 }
 
 /// Layers of weights (outputs × inputs, row-major) and biases; activations between them. All buffers are unit-major with `stride` lanes to
@@ -152,14 +170,7 @@ impl Net {
                 let (slopes, bends) = (&mut slopes[l], &mut bends[l]);
                 slopes.resize(z.len(), 0.0);
                 bends.resize(z.len(), 0.0);
-                Arch::new().dispatch(
-                    #[inline(always)]
-                    || {
-                        for ((z, slope), bend) in z.iter_mut().zip(&mut *slopes).zip(&mut *bends) {
-                            (*z, *slope, *bend) = activation(*z);
-                        }
-                    },
-                );
+                Arch::new().dispatch(Activate { z: &mut z, slopes, bends });
                 before[l].clear();
                 before[l].extend_from_slice(&p);
                 for (p, slopes) in p.chunks_exact_mut(wide.max(1)).zip(slopes.chunks_exact(stride)) {
