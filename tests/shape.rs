@@ -3,7 +3,9 @@
 mod common;
 
 use common::{disagreement, normal_rows};
-use flowdistill::transformer::{Bins, Curve, Leaky, MixtureCdf, MonotoneNet, Shape};
+use flowdistill::ops::lanes::LANES;
+use flowdistill::ops::transform::Transform;
+use flowdistill::transformer::{point, Bins, ByFormula, Curve, Leaky, MixtureCdf, MonotoneNet, Shape};
 
 /// Calls `law` with every shape and random parameters of size `scale`.
 fn for_all(scale: f64, mut law: impl FnMut(&str, &dyn Fn(f64, &[f64]) -> (f64, f64), &dyn Law, &[f64])) {
@@ -12,7 +14,7 @@ fn for_all(scale: f64, mut law: impl FnMut(&str, &dyn Fn(f64, &[f64]) -> (f64, f
         ($($name:literal => $shape:expr),* $(,)?) => {
             $( let shape = $shape;
                let theta: Vec<f64> = random(shape.parameters());
-               law($name, &|x, theta| shape.at(x, theta), &shape, &theta); )*
+               law($name, &|x, theta| point::at(&shape, x, theta), &shape, &theta); )*
         };
     }
     each!(
@@ -29,17 +31,29 @@ fn for_all(scale: f64, mut law: impl FnMut(&str, &dyn Fn(f64, &[f64]) -> (f64, f
 trait Law {
     fn slopes_at(&self, x: f64, theta: &[f64]) -> (Vec<f64>, Vec<f64>, (f64, f64, f64));
     fn solved(&self, y: f64, theta: &[f64]) -> f64;
+    /// Images and log slopes of these numbers in single precision, a group of lanes at a time; what the images come back to, and the log slopes both ways.
+    fn on_lanes(&self, x: &[f32; LANES], theta: &[f64]) -> [Vec<f64>; 4];
 }
 
 impl<S: Shape> Law for S {
     fn slopes_at(&self, x: f64, theta: &[f64]) -> (Vec<f64>, Vec<f64>, (f64, f64, f64)) {
         let (mut value, mut log) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
-        let found = self.slopes(x, theta, &mut value, &mut log);
+        let found = point::slopes(self, x, theta, &mut value, &mut log);
         (value, log, found)
     }
 
     fn solved(&self, y: f64, theta: &[f64]) -> f64 {
-        self.solve(y, theta)
+        point::solve(self, y, theta)
+    }
+
+    fn on_lanes(&self, x: &[f32; LANES], theta: &[f64]) -> [Vec<f64>; 4] {
+        let parameters: Vec<f32> = theta.iter().flat_map(|&theta| [theta as f32; LANES]).collect();
+        let (mut y, mut log_slopes) = (x.to_vec(), vec![0.0; LANES]);
+        ByFormula(*self).forward_lanes(LANES, &mut y, &parameters, &mut log_slopes, None);
+        let (mut back, mut log_det) = (y.clone(), log_slopes.clone());
+        ByFormula(*self).inverse_lanes(LANES, &mut back, &parameters, &mut log_det);
+        let single = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+        [single(y), log_slopes, single(back), log_det]
     }
 }
 
@@ -96,6 +110,48 @@ fn inverses_are_right_to_the_last_bits_however_far_out() {
 }
 
 #[test]
+fn lanes_in_single_precision_are_what_one_number_in_double_precision_is() {
+    for scale in [0.3, 1.0] {
+        for_all(scale, |name, at, shape, theta| {
+            let theta: Vec<f64> = theta.iter().map(|&theta| f64::from(theta as f32)).collect();
+            // A lane that needs many steps lies beside others that need few.
+            let x: [f32; LANES] =
+                std::array::from_fn(|c| [-40.0, -3.1, -0.7, 0.01, 0.4, 1.6, 5.0, 1e4][c % 8] + c as f32 / 97.0);
+            let [y, log_slopes, back, both] = shape.on_lanes(&x, &theta);
+            for (c, &x) in x.iter().enumerate() {
+                let (value, log_slope) = at(f64::from(x), &theta);
+                assert!(disagreement([y[c]], [value]) < 2e-6, "{name} at {x}: {} for {value}", y[c]);
+                assert!(
+                    disagreement([log_slopes[c]], [log_slope]) < 1e-5,
+                    "{name} at {x}: {} for {log_slope}",
+                    log_slopes[c]
+                );
+                assert!(both[c].abs() < 1e-3, "{name} at {x}: {} there and back", both[c]);
+                let worth = 4e-6 * (1.0 + value.abs()) * (-log_slope).exp().max(1.0);
+                assert!(
+                    (back[c] - f64::from(x)).abs() <= worth + 1e-6 * f64::from(x).abs(),
+                    "{name} at {x}: {}",
+                    back[c]
+                );
+            }
+        });
+    }
+}
+
+#[test]
+fn lanes_are_finite_whatever_the_parameters() {
+    for scale in [3.0, 30.0, 1e6] {
+        for_all(scale, |name, _, shape, theta| {
+            let x: [f32; LANES] =
+                std::array::from_fn(|c| [0.0, 1e-30, 0.3, 2.0, 17.0, 1e3, 1e6, 1e12][c / 2] * [1.0, -1.0][c % 2]);
+            for values in shape.on_lanes(&x, theta) {
+                assert!(values.iter().all(|value| value.is_finite()), "{name} of {scale}: {values:?}");
+            }
+        });
+    }
+}
+
+#[test]
 fn problems_16_8_and_16_9_five_bins() {
     // Shares 0.1, 0.2, 0.5, 0.1, 0.1 on [0, 1], here on [−½, ½]; every share is drawn a hundredth towards an even one.
     let shares = [0.1, 0.2, 0.5, 0.1, 0.1];
@@ -104,14 +160,14 @@ fn problems_16_8_and_16_9_five_bins() {
     let lines = Bins { bins: 5, limit: 0.5, curve: Curve::Line };
     let before = drawn(0.1) + drawn(0.2);
     // h = 0.5 is in the middle of the third bin, where the slope is K φ₃.
-    let (y, log_slope) = lines.at(0.0, &theta);
+    let (y, log_slope) = point::at(&lines, 0.0, &theta);
     assert!((y + 0.5 - before - 0.5 * drawn(0.5)).abs() < 1e-14);
     assert!((log_slope - (5.0 * drawn(0.5)).ln()).abs() < 1e-14);
     // The inverse within bin b: h = (b + (h' − what is before)/φ_b)/K.
-    let h = lines.solve(before + 0.25 * drawn(0.5) - 0.5, &theta) + 0.5;
+    let h = point::solve(&lines, before + 0.25 * drawn(0.5) - 0.5, &theta) + 0.5;
     assert!((h - (2.0 + 0.25) / 5.0).abs() < 1e-14);
     let sines = Bins { curve: Curve::Sine, ..lines };
-    let (y, _) = sines.at(0.0, &theta);
+    let (y, _) = point::at(&sines, 0.0, &theta);
     let within = 0.1 * 0.5 + 0.9 * std::f64::consts::FRAC_PI_4.sin();
     assert!((y + 0.5 - before - within * drawn(0.5)).abs() < 1e-14);
 }

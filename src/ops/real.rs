@@ -1,13 +1,16 @@
 //! The floating-point types of the kernels, with elementary functions that the compiler can vectorise.
 
+use super::compiled::Compilable;
 use dfdx::prelude::Dtype;
 use pulp::Simd;
 use std::ops::Neg;
 
 /// `f32` at work, `f64` in evaluation and oracles.
-pub trait Real: Dtype + Neg<Output = Self> {
+pub trait Real: Dtype + Neg<Output = Self> + Compilable {
     /// The number 0.
     const ZERO: Self;
+    /// The distance from 1 to the next number.
+    const EPSILON: Self;
     /// `self · a + b`, rounded once.
     fn fma(self, a: Self, b: Self) -> Self;
     /// e to the power `self`; relative error below 3·10⁻⁷ in `f32`, 10⁻¹⁵ in `f64`; saturating beyond ±87 and ±708.
@@ -39,6 +42,7 @@ pub trait Real: Dtype + Neg<Output = Self> {
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
+    const EPSILON: Self = f32::EPSILON;
 
     #[inline(always)]
     fn fma(self, a: Self, b: Self) -> Self {
@@ -186,6 +190,7 @@ fn split_exponent_double(x: f64) -> (f64, f64) {
 
 impl Real for f64 {
     const ZERO: Self = 0.0;
+    const EPSILON: Self = f64::EPSILON;
 
     #[inline(always)]
     fn fma(self, a: Self, b: Self) -> Self {

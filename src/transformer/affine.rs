@@ -2,6 +2,7 @@
 
 use super::settings::{fault_of_scale, TransformerSettings};
 use crate::error::Result;
+use crate::ops::group::group;
 use crate::ops::lanes::LANES;
 use crate::ops::real::Real;
 use crate::ops::stock::{columns, tensor_error};
@@ -152,14 +153,6 @@ pub(super) fn scale<E: Real>(bound: E, inverse: E, raw: E) -> (E, E, E) {
     let t = Real::tanh(raw * inverse);
     let s = bound * t;
     (s, Real::exp(s), E::ONE - t * t)
-}
-
-/// The group of lanes at `at`.
-#[inline(always)]
-pub(super) fn group<E: Real>(values: &[E], at: usize) -> [E; LANES] {
-    let mut group = [E::ZERO; LANES];
-    group.copy_from_slice(&values[at..at + LANES]);
-    group
 }
 
 struct Forward<'a, E> {

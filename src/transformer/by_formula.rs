@@ -1,97 +1,138 @@
-//! Monotone maps of one variable by formula: value, slope and derivatives of one number at a time, in double precision.
+//! A shape on lanes and on tape.
 
+use super::point;
+use super::shape::{Shape, Slopes};
 use crate::error::Result;
+use crate::ops::group::{each, group, Group};
+use crate::ops::lanes::LANES;
 use crate::ops::real::Real;
-use crate::ops::root::solve;
 use crate::ops::stock::tensor_error;
 use crate::ops::transform::Transform;
 use crate::ops::{Kernels, Mapped, Points, Rows};
 use dfdx::prelude::*;
+use pulp::{Arch, Simd, WithSimd};
 
-/// The most bins, components or units.
-pub const MOST: usize = 64;
-
-/// A strictly increasing map S of R, of an interval or of a circle, with parameters θ.
-pub trait Shape: Copy + Send + Sync + 'static {
-    /// The number of parameters θ.
-    fn parameters(&self) -> usize;
-
-    /// What a network sees of x; see [`Transform::inputs`].
-    fn inputs(&self) -> usize {
-        1
-    }
-
-    /// S(x) and ln S′(x).
-    fn at(&self, x: f64, theta: &[f64]) -> (f64, f64);
-
-    /// The same; fills ∂S/∂θ and ∂ ln S′/∂θ, and returns ∂ ln S′/∂x at last.
-    fn slopes(&self, x: f64, theta: &[f64], d_value: &mut [f64], d_log_slope: &mut [f64]) -> (f64, f64, f64);
-
-    /// The x with S(x) = y: by Newton's method within a bracket, to the last bits that are meaningful, where there is no formula.
-    fn solve(&self, y: f64, theta: &[f64]) -> f64 {
-        solve(y, |x| self.at(x, theta))
-    }
-}
-
-/// A map by its formula, on lanes and on tape.
+/// A map by its formula.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ByFormula<S>(pub S);
 
-/// What is known of a point.
-struct Point {
-    value: f64,
-    log_slope: f64,
-    d_log_slope: f64,
+/// Fills `slots` from group after group of one variable, `stride` lanes to each.
+#[inline(always)]
+fn take<E: Real>(values: &[E], stride: usize, lane: usize, slots: &mut [Group<E>]) {
+    for (slot, values) in slots.iter_mut().zip(values.chunks_exact(stride)) {
+        *slot = group(values, lane);
+    }
 }
 
-impl<S: Shape> ByFormula<S> {
-    fn width(&self) -> usize {
-        self.0.parameters()
+/// The other way round.
+#[inline(always)]
+fn put<E: Real>(slots: &[Group<E>], stride: usize, lane: usize, values: &mut [E]) {
+    for (slot, values) in slots.iter().zip(values.chunks_exact_mut(stride)) {
+        values[lane..lane + LANES].copy_from_slice(slot);
     }
+}
 
-    /// Value, log slope and derivatives at `x`.
-    fn point(&self, x: f64, parameters: &[f64], d_value: &mut [f64], d_log_slope: &mut [f64]) -> Point {
-        let (value, log_slope, d_log_slope) = self.0.slopes(x, parameters, d_value, d_log_slope);
-        Point { value, log_slope, d_log_slope }
-    }
+/// See [`Transform::forward_lanes`] and, with `INVERSE`, [`Transform::inverse_lanes`].
+struct Forward<'a, E, F, const INVERSE: bool> {
+    shape: F,
+    stride: usize,
+    x: &'a mut [E],
+    parameters: &'a [E],
+    log_det: &'a mut [f64],
+    keep: Option<&'a mut [E]>,
+}
 
-    /// Calls `f` with each lane's number and its parameters, variable after variable; `values` are numbers of `width` to a lane.
-    fn each<E: Real>(stride: usize, lanes: usize, width: usize, values: &[E], mut f: impl FnMut(usize, usize, &[f64])) {
-        let mut theta = vec![0.0; width];
-        for v in 0..lanes / stride {
-            for lane in 0..stride {
-                for (k, theta) in theta.iter_mut().enumerate() {
-                    *theta = values[(v * width + k) * stride + lane].widen();
+impl<E: Real, F: Shape, const INVERSE: bool> WithSimd for Forward<'_, E, F, INVERSE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<R: Simd>(self, simd: R) {
+        let Self { shape, stride, x, parameters, log_det, mut keep } = self;
+        let (width, prepared) = (shape.parameters(), shape.prepared());
+        let mut theta = vec![[E::ZERO; LANES]; width];
+        let mut ready = vec![[E::ZERO; LANES]; prepared];
+        for (v, x) in x.chunks_exact_mut(stride).enumerate() {
+            let parameters = &parameters[v * width * stride..][..width * stride];
+            for lane in (0..stride).step_by(LANES) {
+                take(parameters, stride, lane, &mut theta);
+                shape.prepare(&theta, &mut ready);
+                let from = group(x, lane);
+                let (to, log_slope) = if INVERSE {
+                    let found = shape.solve(simd, &from, &ready);
+                    (found, shape.at(simd, &found, &ready).1)
+                } else {
+                    shape.at(simd, &from, &ready)
+                };
+                x[lane..lane + LANES].copy_from_slice(&to);
+                for (total, log_slope) in log_det[lane..lane + LANES].iter_mut().zip(log_slope) {
+                    *total += if INVERSE { -log_slope.widen() } else { log_slope.widen() };
                 }
-                f(v * stride + lane, lane, &theta);
+                if let Some(keep) = &mut keep {
+                    put(&ready, stride, lane, &mut keep[v * prepared * stride..][..prepared * stride]);
+                }
             }
         }
     }
+}
 
-    /// The ways back share this: `gradient` of each lane by its point's slopes, and what is left for the parameters.
-    #[allow(clippy::too_many_arguments)]
-    fn back<E: Real>(
-        &self,
-        stride: usize,
-        x: &[E],
-        kept: &[E],
-        gradient: &mut [E],
-        d_log_det: &[E],
-        d_parameters: &mut [E],
-        turn: impl Fn(f64, f64, &Point) -> (f64, f64),
-    ) {
-        let width = self.width();
-        let (mut d_value, mut d_log_slope) = (vec![0.0; width], vec![0.0; width]);
-        Self::each(stride, x.len(), width, kept, |place, lane, theta| {
-            let point = self.point(x[place].widen(), theta, &mut d_value, &mut d_log_slope);
-            let d_log = d_log_det[lane].widen();
-            let (d_y, passed) = turn(gradient[place].widen(), d_log, &point);
-            gradient[place] = E::of(passed);
-            let first = place / stride * width;
-            for (k, (d_value, d_log_slope)) in d_value.iter().zip(&d_log_slope).enumerate() {
-                d_parameters[(first + k) * stride + lane] = E::of(d_y * d_value + d_log * d_log_slope);
+/// See [`Transform::backward_lanes`] and, with `ADJOINT`, [`Transform::adjoint_lanes`].
+struct Backward<'a, E, F, const ADJOINT: bool> {
+    shape: F,
+    stride: usize,
+    x: &'a [E],
+    kept: &'a [E],
+    /// Turned in place into the other one.
+    gradient: &'a mut [E],
+    d_log_det: &'a [E],
+    d_parameters: &'a mut [E],
+}
+
+impl<E: Real, F: Shape, const ADJOINT: bool> WithSimd for Backward<'_, E, F, ADJOINT> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<R: Simd>(self, simd: R) {
+        let Self { shape, stride, x, kept, gradient, d_log_det, d_parameters } = self;
+        let (width, prepared) = (shape.parameters(), shape.prepared());
+        let mut ready = vec![[E::ZERO; LANES]; prepared];
+        let (mut d_value, mut d_log_slope) = (vec![[E::ZERO; LANES]; width], vec![[E::ZERO; LANES]; width]);
+        for (v, gradient) in gradient.chunks_exact_mut(stride).enumerate() {
+            let kept = &kept[v * prepared * stride..][..prepared * stride];
+            let d_parameters = &mut d_parameters[v * width * stride..][..width * stride];
+            for lane in (0..stride).step_by(LANES) {
+                take(kept, stride, lane, &mut ready);
+                let point = group(x, v * stride + lane);
+                let Slopes { log_slope, bend, .. } = shape.slopes(simd, &point, &ready, &mut d_value, &mut d_log_slope);
+                let (given, d_log) = (group(gradient, lane), group(d_log_det, lane));
+                let d_y =
+                    each(
+                        |c| {
+                            if ADJOINT {
+                                (given[c] - d_log[c] * bend[c]) * Real::exp(-log_slope[c])
+                            } else {
+                                given[c]
+                            }
+                        },
+                    );
+                let passed =
+                    each(|c| if ADJOINT { d_y[c] } else { d_y[c] * Real::exp(log_slope[c]) + d_log[c] * bend[c] });
+                gradient[lane..lane + LANES].copy_from_slice(&passed);
+                for (d, &log) in d_value.iter_mut().zip(&d_log_slope) {
+                    let value = *d;
+                    *d = each(|c| d_y[c] * value[c] + d_log[c] * log[c]);
+                }
+                put(&d_value, stride, lane, d_parameters);
             }
-        });
+        }
+    }
+}
+
+impl<S: Shape> ByFormula<S> {
+    /// Whole variables of whole groups of lanes, and the right amount of all that belongs to them.
+    fn check(&self, stride: usize, len: usize, parameters: usize, kept: Option<usize>, lanes: usize) {
+        assert!(stride.is_multiple_of(LANES) && len.is_multiple_of(stride) && lanes == stride, "whole groups of lanes");
+        assert!(parameters == self.per_variable() * len, "parameters for each variable");
+        assert!(kept.is_none_or(|kept| kept == self.kept() * len), "room for each variable");
     }
 }
 
@@ -101,12 +142,12 @@ impl<S: Shape> Transform for ByFormula<S> {
     }
 
     fn per_variable(&self) -> usize {
-        self.width()
+        self.0.parameters()
     }
 
-    /// The parameters.
+    /// What is prepared.
     fn kept(&self) -> usize {
-        self.width()
+        self.0.prepared()
     }
 
     fn forward_lanes<E: Real>(
@@ -117,14 +158,9 @@ impl<S: Shape> Transform for ByFormula<S> {
         log_det: &mut [f64],
         keep: Option<&mut [E]>,
     ) {
-        Self::each(stride, x.len(), self.width(), parameters, |place, lane, theta| {
-            let (value, log_slope) = self.0.at(x[place].widen(), theta);
-            x[place] = E::of(value);
-            log_det[lane] += log_slope;
-        });
-        if let Some(keep) = keep {
-            keep.copy_from_slice(parameters);
-        }
+        self.check(stride, x.len(), parameters.len(), keep.as_ref().map(|kept| kept.len()), log_det.len());
+        let shape = self.0;
+        Arch::new().dispatch(Forward::<E, S, false> { shape, stride, x, parameters, log_det, keep });
     }
 
     fn backward_lanes<E: Real>(
@@ -136,8 +172,16 @@ impl<S: Shape> Transform for ByFormula<S> {
         d_log_det: &[E],
         d_parameters: &mut [E],
     ) {
-        self.back(stride, x, kept, d_y, d_log_det, d_parameters, |d_y, d_log, point| {
-            (d_y, d_y * point.log_slope.exp() + d_log * point.d_log_slope)
+        self.check(stride, d_y.len(), d_parameters.len(), Some(kept.len()), d_log_det.len());
+        let shape = self.0;
+        Arch::new().dispatch(Backward::<E, S, false> {
+            shape,
+            stride,
+            x,
+            kept,
+            gradient: d_y,
+            d_log_det,
+            d_parameters,
         });
     }
 
@@ -150,18 +194,15 @@ impl<S: Shape> Transform for ByFormula<S> {
         d_log_det: &[E],
         d_parameters: &mut [E],
     ) {
-        self.back(stride, x, kept, d_x, d_log_det, d_parameters, |d_x, d_log, point| {
-            let d_y = (d_x - d_log * point.d_log_slope) * (-point.log_slope).exp();
-            (d_y, d_y)
-        });
+        self.check(stride, d_x.len(), d_parameters.len(), Some(kept.len()), d_log_det.len());
+        let shape = self.0;
+        Arch::new().dispatch(Backward::<E, S, true> { shape, stride, x, kept, gradient: d_x, d_log_det, d_parameters });
     }
 
     fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]) {
-        Self::each(stride, y.len(), self.width(), parameters, |place, lane, theta| {
-            let x = self.0.solve(y[place].widen(), theta);
-            log_det[lane] -= self.0.at(x, theta).1;
-            y[place] = E::of(x);
-        });
+        self.check(stride, y.len(), parameters.len(), None, log_det.len());
+        let shape = self.0;
+        Arch::new().dispatch(Forward::<E, S, true> { shape, stride, x: y, parameters, log_det, keep: None });
     }
 
     /// The straight line through value and log slope, with the slopes of [`Shape::slopes`]: what a tape is asked for at this point, and no more.
@@ -170,7 +211,7 @@ impl<S: Shape> Transform for ByFormula<S> {
         x: Points<E, D, T>,
         parameters: Points<E, D, T>,
     ) -> Result<Mapped<E, D, T>> {
-        let ((rows, variables), width) = (*x.shape(), self.width());
+        let ((rows, variables), width) = (*x.shape(), self.per_variable());
         let device = x.device().clone();
         let wide = |values: Vec<E>| values.into_iter().map(E::widen).collect::<Vec<f64>>();
         let (at, theta) = (wide(x.as_vec()), wide(parameters.as_vec()));
@@ -180,9 +221,8 @@ impl<S: Shape> Transform for ByFormula<S> {
         for (cell, &x) in at.iter().enumerate() {
             let places = cell * width..(cell + 1) * width;
             let (d_value, d_log) = (&mut by_theta[places.clone()], &mut log_by_theta[places.clone()]);
-            let point = self.point(x, &theta[places], d_value, d_log);
-            (value[cell], log_slope[cell]) = (point.value, point.log_slope);
-            (by_x[cell], log_by_x[cell]) = (point.log_slope.exp(), point.d_log_slope);
+            (value[cell], log_slope[cell], log_by_x[cell]) = point::slopes(&self.0, x, &theta[places], d_value, d_log);
+            by_x[cell] = log_slope[cell].exp();
         }
         let narrow = |values: &[f64], shape: (usize, usize)| -> Result<Points<E, D>> {
             let values = values.iter().map(|&value| E::of(value)).collect();
@@ -207,25 +247,4 @@ impl<S: Shape> Transform for ByFormula<S> {
         let log_det: Rows<E, D, T> = log.try_sum::<(usize,), Axis<1>>().map_err(tensor_error)?;
         Ok((y, log_det))
     }
-}
-
-/// ln σ(z).
-pub(super) fn log_sigmoid(z: f64) -> f64 {
-    z.min(0.0) - (-z.abs()).exp().ln_1p()
-}
-
-/// σ(z).
-pub(super) fn sigmoid(z: f64) -> f64 {
-    log_sigmoid(z).exp()
-}
-
-/// Softmax of `raw` into `out`.
-pub(super) fn softmax(raw: &[f64], out: &mut [f64]) {
-    let most = raw.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut total = 0.0;
-    for (out, raw) in out.iter_mut().zip(raw) {
-        *out = (raw - most).exp();
-        total += *out;
-    }
-    out.iter_mut().for_each(|out| *out /= total);
 }

@@ -1,8 +1,12 @@
 //! The leaky rectifier: a fixed bend at zero.
 
-use super::by_formula::{ByFormula, Shape};
+use super::by_formula::ByFormula;
 use super::settings::{fault_of_scale, TransformerSettings};
+use super::shape::{Shape, Slopes};
 use super::then_affine::{then_affine, ThenAffine};
+use crate::ops::group::{each, Group};
+use crate::ops::real::Real;
+use pulp::Simd;
 use serde::{Deserialize, Serialize};
 
 /// What is written for a fixed bend at zero ([`Leaky`]), followed by the affine map.
@@ -48,24 +52,35 @@ impl Shape for Leaky {
         0
     }
 
-    fn at(&self, x: f64, _: &[f64]) -> (f64, f64) {
-        if x < 0.0 {
-            (self.slope * x, self.slope.ln())
-        } else {
-            (x, 0.0)
-        }
+    fn prepared(&self) -> usize {
+        0
     }
 
-    fn slopes(&self, x: f64, theta: &[f64], _: &mut [f64], _: &mut [f64]) -> (f64, f64, f64) {
-        let (value, log_slope) = self.at(x, theta);
-        (value, log_slope, 0.0)
+    fn prepare<E: Real>(&self, _: &[Group<E>], _: &mut [Group<E>]) {}
+
+    #[inline(always)]
+    fn at<E: Real, R: Simd>(&self, _: R, x: &Group<E>, _: &[Group<E>]) -> (Group<E>, Group<E>) {
+        let (slope, log) = (E::of(self.slope), E::of(self.slope.ln()));
+        let value = each(|c| if x[c] < E::ZERO { slope * x[c] } else { x[c] });
+        (value, each(|c| if x[c] < E::ZERO { log } else { E::ZERO }))
     }
 
-    fn solve(&self, y: f64, _: &[f64]) -> f64 {
-        if y < 0.0 {
-            y / self.slope
-        } else {
-            y
-        }
+    #[inline(always)]
+    fn slopes<E: Real, R: Simd>(
+        &self,
+        simd: R,
+        x: &Group<E>,
+        ready: &[Group<E>],
+        _: &mut [Group<E>],
+        _: &mut [Group<E>],
+    ) -> Slopes<E> {
+        let (value, log_slope) = self.at(simd, x, ready);
+        Slopes { value, log_slope, bend: each(|_| E::ZERO) }
+    }
+
+    #[inline(always)]
+    fn solve<E: Real, R: Simd>(&self, _: R, y: &Group<E>, _: &[Group<E>]) -> Group<E> {
+        let slope = E::of(self.slope);
+        each(|c| if y[c] < E::ZERO { y[c] / slope } else { y[c] })
     }
 }

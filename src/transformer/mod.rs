@@ -7,24 +7,28 @@ mod by_formula;
 mod leaky;
 mod mixture;
 mod monotone;
+pub mod point;
 mod rational;
 mod settings;
+mod shape;
 mod spline;
 mod then_affine;
 
 pub use additive::Additive;
 pub use affine::{Affine, AffineSettings};
 pub use bins::{Bins, Curve, PiecewiseLinearSettings, SinusoidSettings};
-pub use by_formula::{ByFormula, Shape, MOST};
+pub use by_formula::ByFormula;
 pub use leaky::{Leaky, LeakyReluSettings};
 pub use mixture::{MixtureCdf, MixtureCdfSettings};
 pub use monotone::{MonotoneNet, MonotoneNetSettings};
 pub use rational::{CircularSettings, Ends, IntervalSettings, Rational};
 pub use settings::{Domain, TransformerSettings};
+pub use shape::{Shape, Slopes, MOST};
 pub use spline::{Spline, SplineSettings, FLATTEST, MOST_BINS, NARROWEST, SWING};
 pub use then_affine::ThenAffine;
 
 use crate::error::Result;
+use crate::ops::compiled::Passes;
 use crate::ops::real::Real;
 use crate::ops::transform::Transform;
 use crate::ops::{Kernels, Mapped, Points};
@@ -148,7 +152,7 @@ impl Transform for Transformer {
         log_det: &mut [f64],
         keep: Option<&mut [E]>,
     ) {
-        of_settings!(self, settings => settings.map().forward_lanes(stride, x, parameters, log_det, keep));
+        E::passes(self).forward(stride, x, parameters, log_det, keep);
     }
 
     fn backward_lanes<E: Real>(
@@ -160,7 +164,7 @@ impl Transform for Transformer {
         d_log_det: &[E],
         d_parameters: &mut [E],
     ) {
-        of_settings!(self, settings => settings.map().backward_lanes(stride, x, kept, d_y, d_log_det, d_parameters));
+        E::passes(self).backward(stride, (x, kept), d_y, d_log_det, d_parameters);
     }
 
     fn adjoint_lanes<E: Real>(
@@ -172,11 +176,11 @@ impl Transform for Transformer {
         d_log_det: &[E],
         d_parameters: &mut [E],
     ) {
-        of_settings!(self, settings => settings.map().adjoint_lanes(stride, x, kept, d_x, d_log_det, d_parameters));
+        E::passes(self).adjoint(stride, (x, kept), d_x, d_log_det, d_parameters);
     }
 
     fn inverse_lanes<E: Real>(&self, stride: usize, y: &mut [E], parameters: &[E], log_det: &mut [f64]) {
-        of_settings!(self, settings => settings.map().inverse_lanes(stride, y, parameters, log_det));
+        E::passes(self).inverse(stride, y, parameters, log_det);
     }
 
     fn on_tape<E: Real, D: Kernels<E>, T: Tape<E, D>>(
@@ -187,3 +191,49 @@ impl Transform for Transformer {
         of_settings!(self, settings => settings.map().on_tape(x, parameters))
     }
 }
+
+/// Compiles the passes of all transformers for a type of numbers.
+macro_rules! compiled {
+    ($E:ty) => {
+        impl Passes<$E> for Transformer {
+            fn forward(
+                &self,
+                stride: usize,
+                x: &mut [$E],
+                parameters: &[$E],
+                log_det: &mut [f64],
+                keep: Option<&mut [$E]>,
+            ) {
+                of_settings!(self, settings => settings.map().forward_lanes(stride, x, parameters, log_det, keep));
+            }
+
+            fn backward(
+                &self,
+                stride: usize,
+                (x, kept): (&[$E], &[$E]),
+                d_y: &mut [$E],
+                d_log_det: &[$E],
+                d_parameters: &mut [$E],
+            ) {
+                of_settings!(self, settings => settings.map().backward_lanes(stride, x, kept, d_y, d_log_det, d_parameters));
+            }
+
+            fn adjoint(
+                &self,
+                stride: usize,
+                (x, kept): (&[$E], &[$E]),
+                d_x: &mut [$E],
+                d_log_det: &[$E],
+                d_parameters: &mut [$E],
+            ) {
+                of_settings!(self, settings => settings.map().adjoint_lanes(stride, x, kept, d_x, d_log_det, d_parameters));
+            }
+
+            fn inverse(&self, stride: usize, y: &mut [$E], parameters: &[$E], log_det: &mut [f64]) {
+                of_settings!(self, settings => settings.map().inverse_lanes(stride, y, parameters, log_det));
+            }
+        }
+    };
+}
+compiled!(f32);
+compiled!(f64);

@@ -1,9 +1,15 @@
 //! A network of one hidden layer whose weights are positive: an increasing function of one number, and any such with enough units.
 
-use super::by_formula::{sigmoid, ByFormula, Shape, MOST};
+use super::affine::scale;
+use super::by_formula::ByFormula;
 use super::settings::{fault_of_count, fault_of_scale, TransformerSettings};
+use super::shape::MOST;
+use super::shape::{sigmoids, spread, Shape, Slopes};
 use super::then_affine::{then_affine, ThenAffine};
-use crate::ops::linear::bounded::{bounded, LOG_SCALE};
+use crate::ops::group::{both, each, larger, size, Group};
+use crate::ops::linear::bounded::LOG_SCALE;
+use crate::ops::real::Real;
+use pulp::Simd;
 use serde::{Deserialize, Serialize};
 
 /// What is written for a network with positive weights ([`MonotoneNet`]), followed by the affine map.
@@ -43,37 +49,23 @@ pub struct MonotoneNet {
     pub units: usize,
 }
 
-/// Where the first and the last unit are at the start.
-const SPREAD: f64 = 2.0;
 /// What a raw height is at the start: a height of 0.1.
 const LOW: f64 = -2.25;
 
-/// ln(1 + eᶻ).
-fn softplus(z: f64) -> f64 {
-    z.max(0.0) + (-z.abs()).exp().ln_1p()
+/// What is prepared of the units: heights, rates and places, and the slopes of the first two by their raw values.
+struct Ready<'a, E> {
+    heights: &'a [Group<E>],
+    d_heights: &'a [Group<E>],
+    rates: &'a [Group<E>],
+    d_rates: &'a [Group<E>],
+    places: &'a [Group<E>],
 }
 
-/// A unit at x: height, rate, σ and σ(1 − σ) of its argument, and what these depend on.
-struct Unit {
-    height: f64,
-    d_height: f64,
-    rate: f64,
-    d_rate: f64,
-    apart: f64,
-    step: f64,
-    slope: f64,
-}
-
-impl MonotoneNet {
-    fn unit(&self, x: f64, theta: &[f64], k: usize) -> Unit {
-        let n = self.units;
-        let raw = theta[k] + LOW;
-        let (log_rate, d_rate) = bounded(theta[n + k], LOG_SCALE);
-        let place = if n == 1 { 0.0 } else { SPREAD * (2.0 * k as f64 / (n - 1) as f64 - 1.0) };
-        let (rate, apart) = (log_rate.exp(), x - place - theta[2 * n + k]);
-        let step = sigmoid(rate * apart);
-        let slope = step * sigmoid(-rate * apart);
-        Unit { height: softplus(raw), d_height: sigmoid(raw), rate, d_rate, apart, step, slope }
+impl<'a, E: Real> Ready<'a, E> {
+    #[inline(always)]
+    fn new(n: usize, ready: &'a [Group<E>]) -> Self {
+        let part = |i: usize| &ready[i * n..(i + 1) * n];
+        Self { heights: part(0), d_heights: part(1), rates: part(2), d_rates: part(3), places: part(4) }
     }
 }
 
@@ -82,33 +74,86 @@ impl Shape for MonotoneNet {
         3 * self.units
     }
 
-    fn at(&self, x: f64, theta: &[f64]) -> (f64, f64) {
-        let (mut value, mut slope) = (x, 1.0);
-        for k in 0..self.units {
-            let unit = self.unit(x, theta, k);
-            value += unit.height * (2.0 * unit.step - 1.0);
-            slope += 2.0 * unit.height * unit.rate * unit.slope;
-        }
-        (value, slope.ln())
+    fn prepared(&self) -> usize {
+        5 * self.units
     }
 
-    fn slopes(&self, x: f64, theta: &[f64], d_value: &mut [f64], d_log_slope: &mut [f64]) -> (f64, f64, f64) {
+    #[inline(always)]
+    fn prepare<E: Real>(&self, theta: &[Group<E>], ready: &mut [Group<E>]) {
         let n = self.units;
-        let (value, log_slope) = self.at(x, theta);
-        let all = (-log_slope).exp();
-        let mut bend = 0.0;
+        let (bound, inverse) = (E::of(LOG_SCALE), E::of(1.0 / LOG_SCALE));
         for k in 0..n {
-            let Unit { height, d_height, rate, d_rate, apart, step, slope } = self.unit(x, theta, k);
-            // ∂ σ(1 − σ) along the argument.
-            let turn = slope * (1.0 - 2.0 * step);
-            (d_value[k], d_log_slope[k]) = ((2.0 * step - 1.0) * d_height, 2.0 * rate * slope * d_height * all);
-            let along = rate * apart * d_rate;
-            d_value[n + k] = 2.0 * height * slope * along;
-            d_log_slope[n + k] = 2.0 * height * rate * (slope * d_rate + turn * along) * all;
-            d_value[2 * n + k] = -2.0 * height * slope * rate;
-            d_log_slope[2 * n + k] = -2.0 * height * rate * rate * turn * all;
-            bend += 2.0 * height * rate * rate * turn * all;
+            let (raw_height, raw_rate, place) = (theta[k], theta[n + k], theta[2 * n + k]);
+            let (start, low) = (spread::<E>(k, n), E::of(LOW));
+            // ln(1 + eʳᵃʷ).
+            let (height, d_height) = both(|c| {
+                let raw = raw_height[c] + low;
+                (larger(E::ZERO, raw) + Real::ln(E::ONE + Real::exp(-size(raw))), sigmoids(raw).0)
+            });
+            let (rate, d_rate) = both(|c| {
+                let (_, rate, slope) = scale(bound, inverse, raw_rate[c]);
+                (rate, slope)
+            });
+            (ready[k], ready[n + k]) = (height, d_height);
+            (ready[2 * n + k], ready[3 * n + k]) = (rate, d_rate);
+            ready[4 * n + k] = each(|c| place[c] + start);
         }
-        (value, log_slope, bend)
+    }
+
+    #[inline(always)]
+    fn at<E: Real, R: Simd>(&self, _: R, x: &Group<E>, ready: &[Group<E>]) -> (Group<E>, Group<E>) {
+        let ready = Ready::new(self.units, ready);
+        let x = *x;
+        let (mut value, mut slope) = (x, each(|_| E::ONE));
+        for k in 0..self.units {
+            let (height, rate, place) = (ready.heights[k], ready.rates[k], ready.places[k]);
+            (value, slope) = both(|c| {
+                let (up, down) = sigmoids(rate[c] * (x[c] - place[c]));
+                (value[c] + height[c] * (up - down), slope[c] + (height[c] + height[c]) * rate[c] * (up * down))
+            });
+        }
+        (value, each(|c| Real::ln(slope[c])))
+    }
+
+    #[inline(always)]
+    fn slopes<E: Real, R: Simd>(
+        &self,
+        _: R,
+        x: &Group<E>,
+        ready: &[Group<E>],
+        d_value: &mut [Group<E>],
+        d_log_slope: &mut [Group<E>],
+    ) -> Slopes<E> {
+        let n = self.units;
+        let ready = Ready::new(n, ready);
+        let (d_value, d_log_slope) = (&mut d_value[..3 * n], &mut d_log_slope[..3 * n]);
+        let x = *x;
+        let (mut value, mut slope, mut bend) = (x, each(|_| E::ONE), each(|_| E::ZERO));
+        for k in 0..n {
+            let (height, rate, place) = (ready.heights[k], ready.rates[k], ready.places[k]);
+            let (d_height, d_rate) = (ready.d_heights[k], ready.d_rates[k]);
+            let (up, down) = both(|c| sigmoids(rate[c] * (x[c] - place[c])));
+            let (step, steep) = both(|c| (up[c] - down[c], up[c] * down[c]));
+            let (twice, along) = both(|c| (height[c] + height[c], rate[c] * (x[c] - place[c]) * d_rate[c]));
+            // ∂ σ(1 − σ) along the argument.
+            let turn = each(|c| -steep[c] * step[c]);
+            let by_x = each(|c| twice[c] * rate[c] * rate[c] * turn[c]);
+            value = each(|c| value[c] + height[c] * step[c]);
+            slope = each(|c| slope[c] + twice[c] * rate[c] * steep[c]);
+            bend = each(|c| bend[c] + by_x[c]);
+            d_value[k] = each(|c| step[c] * d_height[c]);
+            d_value[n + k] = each(|c| twice[c] * steep[c] * along[c]);
+            d_value[2 * n + k] = each(|c| -twice[c] * steep[c] * rate[c]);
+            // Of the slope itself until it is known.
+            d_log_slope[k] = each(|c| (rate[c] + rate[c]) * steep[c] * d_height[c]);
+            d_log_slope[n + k] = each(|c| twice[c] * rate[c] * (steep[c] * d_rate[c] + turn[c] * along[c]));
+            d_log_slope[2 * n + k] = each(|c| -by_x[c]);
+        }
+        let share = each(|c| E::ONE / slope[c]);
+        for d in d_log_slope {
+            let of_slope = *d;
+            *d = each(|c| of_slope[c] * share[c]);
+        }
+        Slopes { value, log_slope: each(|c| Real::ln(slope[c])), bend: each(|c| bend[c] * share[c]) }
     }
 }

@@ -1,9 +1,13 @@
 //! Monotone rational-quadratic splines of an interval or of a circle (Durkan et al. 2019; Rezende et al. 2020): both ends stay where they are, or
 //! meet.
 
-use super::by_formula::{softmax, ByFormula, Shape, MOST};
+use super::by_formula::ByFormula;
 use super::settings::{fault_of_count, fault_of_limit, Domain, TransformerSettings};
+use super::shape::{Shape, Slopes, MOST};
+use crate::ops::group::{each, Group};
 use crate::ops::linear::bounded::{bounded, LOG_SCALE};
+use crate::ops::real::Real;
+use pulp::Simd;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::{PI, TAU};
 
@@ -221,22 +225,9 @@ impl Rational {
             Ends::Stay(limit) => value.clamp(-limit, limit),
         }
     }
-}
 
-impl Shape for Rational {
-    fn parameters(&self) -> usize {
-        3 * self.bins + 1
-    }
-
-    fn inputs(&self) -> usize {
-        if self.ends == Ends::Meet {
-            2
-        } else {
-            1
-        }
-    }
-
-    fn at(&self, x: f64, theta: &[f64]) -> (f64, f64) {
+    /// [`Shape::at`] of one number.
+    fn at_point(&self, x: f64, theta: &[f64]) -> (f64, f64) {
         let Some(x) = self.within(x) else { return (x, 0.0) };
         let [mut widths, mut heights, mut soft] = [[0.0; MOST]; 3];
         self.lengths(&theta[..self.bins], &mut widths, &mut soft);
@@ -245,7 +236,8 @@ impl Shape for Rational {
         (self.turned(local.value, theta), local.log_slope)
     }
 
-    fn slopes(&self, x: f64, theta: &[f64], d_value: &mut [f64], d_log_slope: &mut [f64]) -> (f64, f64, f64) {
+    /// [`Shape::slopes`] of one number; the bend is what comes last.
+    fn slopes_at_point(&self, x: f64, theta: &[f64], d_value: &mut [f64], d_log_slope: &mut [f64]) -> (f64, f64, f64) {
         d_value.fill(0.0);
         d_log_slope.fill(0.0);
         let Some(x) = self.within(x) else { return (x, 0.0, 0.0) };
@@ -280,7 +272,8 @@ impl Shape for Rational {
         (self.turned(local.value, theta), local.log_slope, local.d_log[0])
     }
 
-    fn solve(&self, y: f64, theta: &[f64]) -> f64 {
+    /// [`Shape::solve`] of one number.
+    fn solve_point(&self, y: f64, theta: &[f64]) -> f64 {
         let Some(y) = self.within(y - self.turn(theta)) else { return y };
         let [mut widths, mut heights, mut soft] = [[0.0; MOST]; 3];
         self.lengths(&theta[..self.bins], &mut widths, &mut soft);
@@ -297,5 +290,89 @@ impl Shape for Rational {
             Ends::Meet => wrapped(x),
             Ends::Stay(limit) => x.clamp(-limit, limit),
         }
+    }
+}
+
+/// Softmax of `raw` into `out`.
+fn softmax(raw: &[f64], out: &mut [f64]) {
+    let most = raw.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut total = 0.0;
+    for (out, raw) in out.iter_mut().zip(raw) {
+        *out = (raw - most).exp();
+        total += *out;
+    }
+    out.iter_mut().for_each(|out| *out /= total);
+}
+
+/// The most parameters.
+const PARAMETERS: usize = 3 * MOST + 1;
+
+/// The parameters of lane `c`.
+fn of_lane<E: Real>(ready: &[Group<E>], c: usize, theta: &mut [f64; PARAMETERS]) {
+    theta.iter_mut().zip(ready).for_each(|(theta, ready)| *theta = ready[c].widen());
+}
+
+/// One lane after another, in double precision.
+impl Shape for Rational {
+    fn parameters(&self) -> usize {
+        3 * self.bins + 1
+    }
+
+    fn inputs(&self) -> usize {
+        if self.ends == Ends::Meet {
+            2
+        } else {
+            1
+        }
+    }
+
+    /// The parameters.
+    fn prepared(&self) -> usize {
+        self.parameters()
+    }
+
+    #[inline(always)]
+    fn prepare<E: Real>(&self, theta: &[Group<E>], ready: &mut [Group<E>]) {
+        ready.copy_from_slice(theta);
+    }
+
+    fn at<E: Real, R: Simd>(&self, _: R, x: &Group<E>, ready: &[Group<E>]) -> (Group<E>, Group<E>) {
+        let (mut value, mut log_slope, mut theta) = (*x, *x, [0.0; PARAMETERS]);
+        for c in 0..x.len() {
+            of_lane(ready, c, &mut theta);
+            let found = self.at_point(x[c].widen(), &theta);
+            (value[c], log_slope[c]) = (E::of(found.0), E::of(found.1));
+        }
+        (value, log_slope)
+    }
+
+    fn slopes<E: Real, R: Simd>(
+        &self,
+        _: R,
+        x: &Group<E>,
+        ready: &[Group<E>],
+        d_value: &mut [Group<E>],
+        d_log_slope: &mut [Group<E>],
+    ) -> Slopes<E> {
+        let mut slopes = Slopes { value: *x, log_slope: *x, bend: *x };
+        let [mut theta, mut by_theta, mut log_by_theta] = [[0.0; PARAMETERS]; 3];
+        let count = self.parameters();
+        for c in 0..x.len() {
+            of_lane(ready, c, &mut theta);
+            let (d, d_log) = (&mut by_theta[..count], &mut log_by_theta[..count]);
+            let found = self.slopes_at_point(x[c].widen(), &theta, d, d_log);
+            (slopes.value[c], slopes.log_slope[c], slopes.bend[c]) = (E::of(found.0), E::of(found.1), E::of(found.2));
+            d_value.iter_mut().zip(d).for_each(|(to, from)| to[c] = E::of(*from));
+            d_log_slope.iter_mut().zip(d_log).for_each(|(to, from)| to[c] = E::of(*from));
+        }
+        slopes
+    }
+
+    fn solve<E: Real, R: Simd>(&self, _: R, y: &Group<E>, ready: &[Group<E>]) -> Group<E> {
+        each(|c| {
+            let mut theta = [0.0; PARAMETERS];
+            of_lane(ready, c, &mut theta);
+            E::of(self.solve_point(y[c].widen(), &theta))
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! The gradients of a spline: from image to point, or from point to image.
 
-use super::super::affine::group;
-use super::bins::{each, Curve, Group, Shape};
+use super::bins::{Curve, Shape};
 use super::Spline;
+use crate::ops::group::{each, group, Group};
 use crate::ops::lanes::LANES;
 use crate::ops::real::Real;
 use crate::ops::transform::Transform;

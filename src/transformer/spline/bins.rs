@@ -1,23 +1,11 @@
 //! What the passes of a spline share: the bins of a group of lanes, the bin of each lane, and the curve in it.
 
-use super::super::affine::{group, scale};
+use super::super::affine::scale;
 use super::{Spline, FLATTEST, MOST_BINS, NARROWEST, SWING};
+use crate::ops::group::{each, group, Group};
 use crate::ops::lanes::LANES;
 use crate::ops::real::Real;
 use pulp::Simd;
-
-/// One number for each of [`LANES`] lanes.
-pub(super) type Group<E> = [E; LANES];
-
-/// The group of these values.
-#[inline(always)]
-pub(super) fn each<E: Real>(value: impl Fn(usize) -> E) -> Group<E> {
-    let mut group = [E::ZERO; LANES];
-    for c in 0..LANES {
-        group[c] = value(c);
-    }
-    group
-}
 
 /// The constants of a spline in the precision at hand.
 #[derive(Clone, Copy)]

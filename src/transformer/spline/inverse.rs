@@ -1,8 +1,8 @@
 //! The preimages of a spline.
 
-use super::super::affine::group;
-use super::bins::{each, locate, Curve, Lengths, Raw, Shape};
+use super::bins::{locate, Curve, Lengths, Raw, Shape};
 use super::Spline;
+use crate::ops::group::{each, group};
 use crate::ops::lanes::LANES;
 use crate::ops::real::Real;
 use crate::ops::transform::Transform;
