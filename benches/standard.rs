@@ -1,7 +1,7 @@
 //! The standard work, one JSON line a measurement: fit steps, log densities and draws of flows of five layers with two hidden
 //! layers each, in single precision, with the share of the machine's own `gemm` peak that the unmasked arithmetic reaches.
 //!
-//!     cargo bench --bench standard -- [--threads N] [--size DIM,HIDDEN,BATCH]… [--only TEXT] [--spline] [--coupling] [--quick]
+//!     cargo bench --bench standard -- [--threads N] [--size DIM,HIDDEN,BATCH]… [--only TEXT] [--transformer RON] [--coupling] [--quick]
 //!
 //! The lines have the form of those that `benches/peers/jax_speed.py` and `zuko_speed.py` print; `benches/peers/compare.py` runs
 //! all three in turns.
@@ -32,13 +32,17 @@ fn main() {
         sizes => sizes.iter().map(|size| parse(size)).collect(),
     };
     let quick = arguments.iter().any(|argument| argument == "--quick");
-    let spline = arguments.iter().any(|argument| argument == "--spline");
+    let transformer = after("--transformer")
+        .first()
+        .map_or(Transformer::default(), |text| ron::from_str(text).expect("a transformer, as an experiment has it"));
     let coupling = arguments.iter().any(|argument| argument == "--coupling");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     // Inside the pool, as the program itself runs.
     let only = after("--only").first().map(|only| only.to_string());
     pool.install(|| {
-        sizes.into_iter().for_each(|size| Bench { size, threads, quick, spline, coupling, only: only.clone() }.run())
+        sizes
+            .into_iter()
+            .for_each(|size| Bench { size, threads, quick, transformer, coupling, only: only.clone() }.run())
     });
 }
 
@@ -54,8 +58,8 @@ struct Bench {
     size: Size,
     threads: usize,
     quick: bool,
-    /// Splines of eight bins in the place of affine maps.
-    spline: bool,
+    /// What is done to each variable.
+    transformer: Transformer,
     /// Couplings by halves in the place of autoregressive layers.
     coupling: bool,
     only: Option<String>,
@@ -71,7 +75,7 @@ impl Bench {
             structure: if self.coupling { Structure::Coupling(Split::Halves) } else { Structure::Autoregressive },
             residual: false,
             skip: false,
-            transformer: if self.spline { Transformer::spline() } else { Transformer::default() },
+            transformer: self.transformer,
             ..FlowConfig::default()
         }
     }
@@ -111,7 +115,10 @@ impl Bench {
             let mut rows = buffers(MANY);
             self.median(5, || rows.gradient(&teacher))
         });
-        for count in [1, 1000, MANY] {
+        let mut counts = vec![1, batch, 1000, MANY];
+        counts.sort_unstable();
+        counts.dedup();
+        for count in counts {
             let floor = many.filter(|_| count == MANY);
             let push = |flow, method| {
                 let mut rows = buffers(count);

@@ -35,7 +35,7 @@ WORK = {
 
 def ours(size, splines):
     command = ["cargo", "bench", "--quiet", "--bench", "standard", "--", "--coupling", "--size", ",".join(map(str, size))]
-    out = subprocess.run(command + ["--spline"] * splines, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(command + ["--transformer", "Spline()"] * splines, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     lines = {(line["what"], line["batch"]): line for line in map(json.loads, filter(lambda line: line.startswith("{"), out.splitlines()))}
     rows = lambda what: size[2] if what == "fit step" else 1 if what.startswith("one") else MANY
     return {what: lines[name, rows(what)] for what, name in WORK.items()}

@@ -120,7 +120,7 @@ def theirs(dim, splines, made={}):
 
 def ours(dim, splines):
     command = ["cargo", "bench", "--bench", "standard", "--", "--size", f"{dim},{WIDTH},{ROWS}", "--only", "student path-gradient step"]
-    out = subprocess.run(command + ["--spline"] * splines, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(command + ["--transformer", "Spline()"] * splines, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
     return next(line["ms"] for line in lines if line["what"] == "student path-gradient step")
 
