@@ -278,7 +278,7 @@ fn what_is_set_wrongly_is_said_in_words_of_our_own() {
         ("target=Gaussian()", &["without its field `dim`; `Gaussian(dim: …)` is right"]),
         ("stages.1.training.rate=1e-3", &["peak, warm_up, decay", "`stages.1.training.rate.peak=…`"]),
         ("teacher.hidden=3", &["a list, `[…]`, is right"]),
-        ("teacher.layers=[Coupling()]", &["Repeat, Masked, Linear", "`Masked(structure: Coupling…)`"]),
+        ("teacher.layers=[Coupling()]", &["Repeat, Masked, RevNet, Linear", "`Masked(structure: Coupling…)`"]),
         ("teacher.activation=Sine", &["Relu, Tanh, Silu", "did you mean `Silu`?"]),
         ("whitening=3", &["Auto, None, Laplace, Draws"]),
         ("target=Banana(", &["target"]),
@@ -298,7 +298,10 @@ fn what_is_written_wrongly_is_said_with_what_is_possible_and_its_place_in_column
     let start = "(name: \"x\", target: Banana(), stages: [ReverseKl(against: Target)], student: ";
     for (text, words) in [
         (format!("{start}Flow((layers: 3)))"), &["a second `(`", "of `Flow`", "layers, structure, hidden"][..]),
-        (format!("{start}Flow(layers: [Coupling()]))"), &["Repeat, Masked, Linear", "Masked(structure: Coupling…)"]),
+        (
+            format!("{start}Flow(layers: [Coupling()]))"),
+            &["Repeat, Masked, RevNet, Linear", "Masked(structure: Coupling…)"],
+        ),
         (format!("{start}Flow(layers: [Spline()]))"), &["Masked(transformer: Spline…)"]),
         (format!("{start}Flow(layers: [Lu()]))"), &["Linear(Lu…)"]),
         (format!("{start}Flow(layers: [Linear()]))"), &["nothing in the parentheses of `Linear`", "Diagonal, ActNorm"]),

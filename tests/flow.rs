@@ -34,7 +34,8 @@ fn push_gives_the_log_prob_of_its_points() {
             let width = flow.noise_width();
             let (x, pushed) = flow.push(tensor::<E>(&normal_rows(rows, width, "noise"), width)).expect("push");
             let asked = flow.log_prob(x).expect("log_prob");
-            assert!(disagreement(widen(pushed.as_vec()), widen(asked.as_vec())) < bound, "{name}, {rows} rows");
+            let apart = disagreement(widen(pushed.as_vec()), widen(asked.as_vec()));
+            assert!(apart < bound, "{name}, {rows} rows: {apart}");
         }
     }
     for_all(|name, config, space, orientation| {
@@ -142,10 +143,14 @@ fn frozen_equals_taped_by_either_method() {
             for method in [Method::Cached, Method::Passes] {
                 let (mut points, mut log_prob) = (vec![0.0; rows.len()], vec![0.0; pushed.len()]);
                 frozen.push_with(method, noise, &mut points, &mut log_prob);
-                assert!(disagreement(points, x.to_vec()) < bound, "{name}: points, {method:?}");
-                assert!(disagreement(log_prob.clone(), pushed.to_vec()) < bound, "{name}: push, {method:?}");
+                let near = |what: &str, found: Vec<f64>, exact: &[f64]| {
+                    let apart = disagreement(found, exact.to_vec());
+                    assert!(apart < bound, "{name}: {what}, {method:?}: {apart}");
+                };
+                near("points", points, x);
+                near("push", log_prob.clone(), pushed);
                 frozen.log_prob_with(method, rows, &mut log_prob);
-                assert!(disagreement(log_prob, asked.to_vec()) < bound, "{name}: log_prob, {method:?}");
+                near("log_prob", log_prob, asked);
             }
         }
         check(name, &oracle.freeze::<f64>(), (&noise, &rows), (&x, &pushed, &asked), DOUBLE);

@@ -139,6 +139,25 @@ fn lanes_in_single_precision_are_what_one_number_in_double_precision_is() {
 }
 
 #[test]
+fn what_single_precision_finds_is_a_solution_at_each_of_many_points() {
+    for scale in [0.1, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0] {
+        for_all(scale, |name, at, shape, theta| {
+            let theta: Vec<f64> = theta.iter().map(|&theta| f64::from(theta as f32)).collect();
+            for batch in 0..1_000 {
+                let x: [f32; LANES] =
+                    std::array::from_fn(|c| ((batch * LANES + c) as f32 * 0.754_877_7).fract() * 6.0 - 3.0);
+                let [_, _, back, _] = shape.on_lanes(&x, &theta);
+                for (&x, back) in x.iter().zip(back) {
+                    let (value, log_slope) = at(f64::from(x), &theta);
+                    let worth = 4e-6 * (1.0 + value.abs()) * (-log_slope).exp().max(1.0);
+                    assert!((back - f64::from(x)).abs() <= worth + 1e-6 * f64::from(x).abs(), "{name} at {x}: {back}");
+                }
+            }
+        });
+    }
+}
+
+#[test]
 fn lanes_are_finite_whatever_the_parameters() {
     for scale in [3.0, 30.0, 1e6] {
         for_all(scale, |name, _, shape, theta| {

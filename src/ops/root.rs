@@ -86,7 +86,8 @@ pub fn solve_lanes<E: Real>(y: &Group<E>, mut x: Group<E>, f: impl Fn(&Group<E>)
                 E::ONE
             }
         });
-        x = each(|c| if done[c] > E::ZERO { x[c] } else { next[c] });
+        // What solves it is kept: the next point may be the middle of a bracket that is still wide.
+        x = each(|c| if (done[c] > E::ZERO) | (residual[c] <= E::ZERO) { x[c] } else { next[c] });
         done = each(|c| larger(done[c], stays[c]));
         let mut open = E::ZERO;
         for done in done {

@@ -1,4 +1,5 @@
 //! Monotone scalar maps, given their parameters: what a masked layer does to each variable. One file for each formula, with what it is written with.
+#![allow(clippy::needless_range_loop, reason = "kernels count lanes and bins through several arrays at a time")]
 
 mod additive;
 mod affine;
