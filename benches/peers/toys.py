@@ -5,7 +5,8 @@
 
 50,000 rows each (eight Gaussians, checkerboard, pinwheel, two spirals, moons; formulas of Grathwohl et al. 2019), one in a hundred of them for validation,
 5,000 others for the test. One thread for everybody. Ours: an experiment of one stage, whose number of steps is what the time allows by what 200
-steps took; the average of the weights counts. Peers: Adam at 1e-3 (ours begins at 5e-3) until the time is over, batches of 256 rows; normflows' log-determinants are the exact
+steps took; the average of the weights counts. Peers: Adam at 1e-3 and at 5e-3 (ours begins at 5e-3), each until the time is over,
+of which the better one counts, batches of 256 rows; normflows' log-determinants are the exact
 ones in the test (`brute_force`), zuko's trace always (`exact`). Printed: the mean test log density in nats, and milliseconds a step.
 """
 
@@ -90,7 +91,7 @@ def ours(binary, folder, flow, stage, rate, seconds):
     return float(np.load(folder / "out.npy").mean()), step
 
 
-def peer(kind, train, test, seconds):
+def peer(kind, train, test, seconds, rate):
     import torch
 
     torch.manual_seed(1)
@@ -113,7 +114,7 @@ def peer(kind, train, test, seconds):
         model = zuko.flows.CNF(2, 0, hidden_features=(64, 64))
         loss_of = lambda rows: -model().log_prob(rows).mean()
         log_prob = lambda rows: model().log_prob(rows)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     start, steps = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
         rows = x[torch.randint(len(x), (BATCH,))]
@@ -158,7 +159,8 @@ def main():
                     np.save(folder / "test.npy", test)
                     found, step = ours(options.binary, folder, *OURS[kind], options.seconds)
             else:
-                found, step = peer(kind, train, test, options.seconds)
+                # The better of two rates.
+                found, step = max(peer(kind, train, test, options.seconds, rate) for rate in [1e-3, 5e-3])
             nats.append(f"{found:.3f}")
             steps.append(1e3 * step)
         print("|", kind, "|", " | ".join(nats), f"| {np.median(steps):.2f} |", flush=True)

@@ -7,7 +7,7 @@ use crate::ops::ways::Way;
 use crate::transformer::Transformer;
 use serde::{Deserialize, Serialize};
 
-/// A reversible residual layer of two parts, h₁′ = h₁ + f₁[h₂] and h₂′ = h₂ + f₂[h₁′] (Gomez et al. 2017; Jacobsen et al. 2018); what is not
+/// A reversible residual layer of two parts, h₁′ = h₁ + f₁(h₂) and h₂′ = h₂ + f₂(h₁′) (Gomez et al. 2017; Jacobsen et al. 2018); what is not
 /// said is as the flow says it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -41,7 +41,7 @@ pub(super) struct Recorded<E> {
 }
 
 impl<E> Workspace<E> {
-    /// Whether no records of a way are kept, and the way back finds each map's points anew by its inverse ([`super::recompute`]).
+    /// Whether no records of a way are kept, and the way back finds each map's points anew by its inverse.
     pub fn recomputes(&self) -> bool {
         self.recompute
     }
