@@ -32,9 +32,12 @@ fn main() {
         sizes => sizes.iter().map(|size| parse(size)).collect(),
     };
     let quick = arguments.iter().any(|argument| argument == "--quick");
-    let transformer = after("--transformer")
-        .first()
-        .map_or(Transformer::default(), |text| ron::from_str(text).expect("a transformer, as an experiment has it"));
+    let transformer = after("--transformer").first().map_or(Transformer::default(), |text| {
+        ron::Options::default()
+            .with_default_extension(ron::extensions::Extensions::UNWRAP_VARIANT_NEWTYPES)
+            .from_str(text)
+            .expect("a transformer, as an experiment has it")
+    });
     let coupling = arguments.iter().any(|argument| argument == "--coupling");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     // Inside the pool, as the program itself runs.
