@@ -24,6 +24,14 @@ fn for_all(law: impl Fn(&str, &FlowConfig, Space, Orientation)) {
 }
 
 #[test]
+fn what_a_shape_says_of_its_cost_is_what_the_flow_does() {
+    for_all(|name, config, space, orientation| {
+        let frozen = random_flow::<f32>(space, config, orientation).freeze::<f32>();
+        assert_eq!(config.cost(space, orientation), frozen.cost(), "{name}");
+    });
+}
+
+#[test]
 fn push_gives_the_log_prob_of_its_points() {
     fn check<E: Real>(name: &str, config: &FlowConfig, space: Space, orientation: Orientation, bound: f64)
     where

@@ -276,12 +276,11 @@ fn warnings(plan: &Plan) -> Vec<String> {
         }
     }
     let distils = plan.stages.iter().any(|stage| matches!(stage, StagePlan::TrainStudent(Against::Teacher, ..)));
-    let [teacher, student] =
-        [Orientation::Density, Orientation::Sampling].map(|orientation| cost::of(plan, orientation));
-    let gains = |teacher: Cost, student: Cost| {
-        teacher.draws != Way::PASS || teacher.multiplications >= 4 * student.multiplications
-    };
-    if distils && !teacher.zip(student).is_none_or(|(teacher, student)| gains(teacher, student)) {
+    // A pass of a teacher that solves an equation is no pass of its student.
+    let work = |flow: &Option<FlowConfig>| flow.as_ref().map_or(0, |flow| flow.multiplications(plan.space()));
+    let is_as_quick = work(&plan.teacher) < 4 * work(&plan.student);
+    let in_one_pass = cost::of(plan, Orientation::Density).is_some_and(|teacher| teacher.draws == Way::PASS);
+    if distils && is_as_quick && in_one_pass {
         warnings.push(
             "the teacher draws in one pass as well: a student of it gains no speed, unless it is much smaller".into(),
         );
@@ -329,14 +328,10 @@ fn describe(findings: &Findings) -> String {
     if let Some(whitening) = &findings.whitening {
         line(format!("  whitening    {whitening}"));
     }
-    if let (Some(parameters), Some(Cost { densities, draws, .. })) =
-        (findings.teacher_parameters, findings.teacher_cost)
-    {
+    if let (Some(parameters), Some(Cost { densities, draws })) = (findings.teacher_parameters, findings.teacher_cost) {
         line(format!("  teacher      {parameters} parameters; densities {densities}, draws {draws}"));
     }
-    if let (Some(parameters), Some(Cost { densities, draws, .. })) =
-        (findings.student_parameters, findings.student_cost)
-    {
+    if let (Some(parameters), Some(Cost { densities, draws })) = (findings.student_parameters, findings.student_cost) {
         line(format!("  student      {parameters} parameters; draws {draws}, densities {densities}"));
     }
     findings.steps.iter().for_each(|step| line(format!("  steps        {step}")));

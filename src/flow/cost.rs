@@ -12,19 +12,17 @@ pub struct Cost {
     pub densities: Way,
     /// How it draws, with the log densities of the draws.
     pub draws: Way,
-    /// Multiplications for one row of one pass, roughly.
-    pub multiplications: usize,
 }
 
 impl Cost {
     /// That of layers which go so.
-    pub(super) fn new(ways: Ways, orientation: Orientation, multiplications: usize) -> Self {
+    pub(super) fn new(ways: Ways, orientation: Orientation) -> Self {
         let Ways { there, back } = ways;
         let [densities, draws] = match orientation {
             Orientation::Density => [there, back],
             Orientation::Sampling => [back, there],
         };
-        Self { densities, draws, multiplications }
+        Self { densities, draws }
     }
 }
 
@@ -33,7 +31,7 @@ impl FlowConfig {
     pub fn cost(&self, space: impl Into<Space>, orientation: Orientation) -> Cost {
         let space = space.into();
         let ways = self.shapes().iter().map(|shape| shape.ways(space)).fold(Ways::PASSES, Ways::and);
-        Cost::new(ways, orientation, self.multiplications(space))
+        Cost::new(ways, orientation)
     }
 }
 

@@ -80,7 +80,7 @@ impl<F: Real> FrozenFlow<F> {
     /// What its densities and draws cost.
     pub fn cost(&self) -> Cost {
         let ways = self.maps.iter().map(Map::ways).fold(Ways::PASSES, Ways::and);
-        Cost::new(ways, self.orientation, self.work())
+        Cost::new(ways, self.orientation)
     }
 
     /// The base density.

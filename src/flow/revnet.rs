@@ -42,8 +42,8 @@ impl FlowConfig {
     /// The first layer whose points cannot be found again in one pass, as training asks that keeps no record ([`super::Flow::recompute`]).
     pub fn fault_of_recomputing(&self, space: impl Into<Space>) -> Option<String> {
         let space = space.into();
-        let ways = self.shapes().iter().map(|shape| shape.ways(space).back).enumerate().collect::<Vec<_>>();
-        let (l, way) = ways.into_iter().find(|(_, way)| *way != Way::PASS)?;
+        let (l, way) =
+            self.shapes().iter().map(|shape| shape.ways(space).back).enumerate().find(|(_, way)| *way != Way::PASS)?;
         Some(format!(
             "recompute is true, but layer {l} goes back {way}; layers that go back in one pass (Coupling, Blocks(1), RevNet, Linear, Radial) are right"
         ))

@@ -2,8 +2,7 @@
 
 use super::by_formula::ByFormula;
 use super::settings::{fault_of_count, fault_of_limit, fault_of_scale, TransformerSettings};
-use super::shape::MOST;
-use super::shape::{softmax, Shape, Slopes};
+use super::shape::{softmax, Shape, Slopes, MOST};
 use super::then_affine::{then_affine, ThenAffine};
 use crate::ops::group::{both, clamp, each, size, Group};
 use crate::ops::real::Real;

@@ -3,8 +3,7 @@
 use super::affine::scale;
 use super::by_formula::ByFormula;
 use super::settings::{fault_of_count, fault_of_scale, TransformerSettings};
-use super::shape::MOST;
-use super::shape::{sigmoids, spread, Shape, Slopes};
+use super::shape::{sigmoids, spread, Shape, Slopes, MOST};
 use super::then_affine::{then_affine, ThenAffine};
 use crate::ops::group::{both, each, larger, size, Group};
 use crate::ops::linear::bounded::LOG_SCALE;
