@@ -5,7 +5,7 @@ mod cost;
 use super::Global;
 use crate::data::look::{Finding, Severity};
 use crate::error::{Error, Result};
-use crate::experiment::{Against, Auto, Plan, SourceSpec, StagePlan};
+use crate::experiment::{Against, Auto, Plan, StagePlan};
 use crate::flow::{Cost, FlowConfig, LayerShape, Orientation};
 use crate::ops::ways::Way;
 use crate::seed::Stream;
@@ -144,7 +144,7 @@ pub fn report(plan: &Plan, path: &Path, global: &Global) -> Result<()> {
 /// Rows to fit, to validate and to test. A preview has a few draws only, so those are counted from the experiment.
 fn rows(plan: &Plan) -> Option<[usize; 3]> {
     let (data, spec) = (plan.data.as_ref()?, plan.spec.data.as_ref()?);
-    let SourceSpec::Draws { rows } = spec.source else {
+    let Some(rows) = spec.source.drawn() else {
         return Some([&data.train, &data.validation, &data.test].map(|rows| rows.len() / plan.dim));
     };
     let share = |share: f64| (share * rows as f64).round() as usize;

@@ -16,6 +16,7 @@ mod parquet_file;
 mod source;
 mod split;
 mod table;
+mod toys;
 
 pub use cells::MOST_WORDS;
 pub use column::{Column, Columns, Kind};
@@ -31,6 +32,7 @@ pub use parquet_file::read_parquet;
 pub use source::STANDARD_INPUT;
 pub use split::Split;
 pub use table::Table;
+pub use toys::Toy;
 
 use crate::error::{Error, Result};
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! What memory an experiment would take, weighed against what may be taken before any of it is.
 
 use super::check::Plan;
-use super::data_spec::SourceSpec;
 use super::spec::{MethodSpec, Spec, StageSpec};
 use crate::flow::{FlowConfig, LayerShape, MaskedShape, Space};
 use crate::memory;
@@ -144,10 +143,7 @@ pub(super) fn fault(
     space: Space,
 ) -> Option<String> {
     // Those of a file are weighed when it is read.
-    let rows = match spec.data.as_ref().map(|data| &data.source) {
-        Some(SourceSpec::Draws { rows }) => *rows,
-        _ => 0,
-    };
+    let rows = spec.data.as_ref().and_then(|data| data.source.drawn()).unwrap_or(0);
     let parts = parts(&Sizes::of(spec, rows), [teacher, student], space);
     let (largest, bytes) = parts.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let what = format!("the experiment, of which {largest} takes {},", memory::written(*bytes));
@@ -161,11 +157,8 @@ impl Plan<'_> {
             .data
             .as_ref()
             .map_or(0, |data| (data.train.len() + data.validation.len() + data.test.len()) / self.dim.max(1));
-        let rows = match self.spec.data.as_ref().map(|data| &data.source) {
-            // A preview makes do with fewer.
-            Some(SourceSpec::Draws { rows }) => *rows,
-            _ => held,
-        };
+        // A preview makes do with fewer draws.
+        let rows = self.spec.data.as_ref().and_then(|data| data.source.drawn()).unwrap_or(held);
         sum(&parts(&Sizes::of(&self.spec, rows), [&self.teacher, &self.student], self.space()))
     }
 }

@@ -1,5 +1,6 @@
 //! What an experiment file says of its data: where the rows come from, what their columns are, how they are divided.
 
+use crate::data::Toy;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -174,6 +175,13 @@ pub enum SourceSpec {
         /// How many.
         rows: usize,
     },
+    /// Draws from a density of the plane on which papers show their pictures.
+    Toy {
+        /// Which.
+        density: Toy,
+        /// How many.
+        rows: usize,
+    },
     /// A text file, compressed by gzip or not.
     Csv {
         /// The file; `-` is standard input.
@@ -221,4 +229,14 @@ pub enum SourceSpec {
         #[serde(default)]
         array: Option<String>,
     },
+}
+
+impl SourceSpec {
+    /// How many rows it draws, if it does not read them.
+    pub fn drawn(&self) -> Option<usize> {
+        match self {
+            SourceSpec::Draws { rows } | SourceSpec::Toy { rows, .. } => Some(*rows),
+            _ => None,
+        }
+    }
 }

@@ -51,13 +51,11 @@ pub(super) fn faults_of_header(spec: &Spec, has_target: bool, faults: &mut Vec<S
             }
         }
         faults.extend(rows::faults(data));
-        if let SourceSpec::Draws { rows } = data.source {
-            if !(10..=MOST_ROWS).contains(&rows) {
-                faults.push(format!("data.source.rows is {rows}; 10 to {MOST_ROWS} is right"));
-            }
-            if !has_target {
-                faults.push("data.source is `Draws` but there is no `target` to draw from".into());
-            }
+        if let Some(rows) = data.source.drawn().filter(|rows| !(10..=MOST_ROWS).contains(rows)) {
+            faults.push(format!("data.source.rows is {rows}; 10 to {MOST_ROWS} is right"));
+        }
+        if matches!(data.source, SourceSpec::Draws { .. }) && !has_target {
+            faults.push("data.source is `Draws` but there is no `target` to draw from".into());
         }
     }
 }

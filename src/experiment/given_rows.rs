@@ -111,8 +111,8 @@ pub(super) fn faults_of_target(spec: &Spec, target: &dyn Density, faults: &mut V
             faults.push(format!("data.{field}: what a target is given are plain numbers; leave it out"));
         }
     }
-    if matches!(data.source, SourceSpec::Draws { .. }) {
-        faults.push("data.source is `Draws`, but a target that is given columns has no exact draws".into());
+    if data.source.drawn().is_some() {
+        faults.push("data.source draws its rows, but what a target is given is read; a table is right".into());
     }
     for (i, stage) in spec.stages.iter().enumerate() {
         let wrong = match stage {

@@ -39,7 +39,7 @@ impl Spec {
                 | SourceSpec::Npy { path, .. }
                 | SourceSpec::Npz { path, .. },
             ) => all.push(path),
-            Some(SourceSpec::Draws { .. }) | None => {}
+            Some(SourceSpec::Draws { .. } | SourceSpec::Toy { .. }) | None => {}
         }
         all.extend(self.evaluation.reference.as_mut());
         all.extend(self.target.iter_mut().flat_map(TargetSpec::files));

@@ -115,6 +115,10 @@ pub(super) fn read(
             let values = exact_draws(sampler, target.dim(), most_draws.min(*rows), &seed.stream("data/draws"));
             return Ok(Rows::plain(Table::new(target.names(), values)?));
         }
+        SourceSpec::Toy { density, rows } => {
+            let values = density.draws(most_draws.min(*rows), &seed.stream("data/toy"));
+            return Ok(Rows::plain(Table::new(vec!["x".into(), "y".into()], values)?));
+        }
     };
     let mut rows = Rows { columns, dropped, ..Rows::plain(table) };
     if let Some(name) = &data.weights {
@@ -209,7 +213,7 @@ pub(super) fn faults(data: &DataSpec) -> Vec<String> {
             }
         }
     }
-    if matches!(data.source, SourceSpec::Draws { .. }) {
+    if data.source.drawn().is_some() {
         for (field, given) in [
             ("integers", !data.integers.is_empty()),
             ("grids", matches!(data.grids, GridsSpec::Only(_))),
@@ -219,7 +223,7 @@ pub(super) fn faults(data: &DataSpec) -> Vec<String> {
             ("given", !data.given.is_empty()),
         ] {
             if given {
-                faults.push(format!("data.{field} is given, but exact draws of a target have none; leave it out"));
+                faults.push(format!("data.{field} is given, but rows that are drawn have none; leave it out"));
             }
         }
     }

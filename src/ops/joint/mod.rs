@@ -13,6 +13,7 @@ mod products;
 mod radial;
 mod residual;
 mod row;
+mod search;
 mod series;
 mod settings;
 

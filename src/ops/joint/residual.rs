@@ -5,6 +5,7 @@ use super::contraction::{contracted, pull_back};
 use super::matrices::Matrices;
 use super::net::{Net, Trace};
 use super::probe::{probes, Key};
+use super::search::Search;
 use super::series::{LogDet, Series};
 use super::settings::is_default;
 use super::{Formula, FormulaSettings, Kind};
@@ -52,8 +53,6 @@ pub struct ResidualLayer {
 
 /// Steps of the inverse at most.
 const STEPS: usize = 1000;
-/// What is left of an equation when it is taken as solved, in parts of its size.
-const LEFT: f64 = 1e-14;
 
 impl Residual {
     /// The sizes of the network's layers.
@@ -201,43 +200,15 @@ impl Formula for ResidualLayer {
     }
 
     fn inverse(&self, stride: usize, y: &mut [f64], log_det: &mut [f64]) {
-        let dim = self.dim();
-        let (target, mut trace) = (y.to_vec(), Trace::default());
-        let x = y;
-        let size = |values: &[f64], lane: usize| {
-            values.iter().skip(lane).step_by(stride).fold(0.0, |most: f64, value| most.max(value.abs()))
-        };
-        // Of each lane: how far it was from a solution, and where the contraction's own step leads from there.
-        let (mut before, mut plain) = (vec![f64::INFINITY; stride], x.to_vec());
-        let mut open = vec![true; stride];
+        let (mut search, mut trace) = (Search::new(stride, y), Trace::default());
         for _ in 0..STEPS {
-            let (inverse, _) = self.at(stride, x, &mut trace).inverted();
-            let left: Vec<f64> = target.iter().zip(&*x).zip(trace.out()).map(|((y, x), f)| (y - x) - f).collect();
-            let steps = inverse.times(&left);
-            for lane in (0..stride).filter(|&lane| open[lane]).collect::<Vec<_>>() {
-                let (here, scale) = (size(&left, lane), 1.0 + size(&target, lane) + size(x, lane));
-                // What is not a number stays so, and is told by whoever asked.
-                open[lane] = here > LEFT * scale;
-                if !open[lane] {
-                    continue;
-                }
-                let nearer = here < 0.9 * before[lane];
-                for place in (0..dim).map(|i| i * stride + lane) {
-                    if nearer {
-                        plain[place] = x[place] + left[place];
-                        x[place] += steps[place];
-                    } else {
-                        x[place] = plain[place];
-                    }
-                }
-                before[lane] = if nearer { here } else { f64::INFINITY };
-            }
-            if !open.contains(&true) {
-                break;
+            let (inverse, logs) = self.at(search.stride(), &search.x, &mut trace).inverted();
+            if search.step(&inverse, &logs, trace.out(), y, log_det) {
+                return;
             }
         }
-        let (_, logs) = self.at(stride, x, &mut trace).inverted();
-        log_det.iter_mut().zip(logs).for_each(|(sum, log)| *sum -= log);
+        let (_, logs) = self.at(search.stride(), &search.x, &mut trace).inverted();
+        (0..search.stride()).for_each(|lane| search.give(lane, logs[lane], y, log_det));
     }
 
     fn backward(&self, stride: usize, x: &[f64], gradient: &mut [f64], d_log_det: &[f64]) {
