@@ -144,3 +144,48 @@ fn check_says_that_the_stages_are_left_to_the_program_and_what_an_evaluation_cos
     let most = (16 * 250 + 16 * 2_000 + 32 * 2_800 + 64 * 3_950) / 4 + 20_000;
     assert!(said.contains(&format!("up to about {most} in training")), "{said}");
 }
+
+/// A line of relative width 1e-5 on a broad background, which no climb from afar comes to.
+const LINE: &str = r#"target: Expression(parameters: {"E": Interval(2, 5), "tau": Positive}, log_density: "
+    tau ~ gamma(50, 50)
+    log_mix(0.4, normal(E, 3.0969, 0.00004), -log(tau) - (E - 2) / tau - log(-expm1(-3 / tau)))
+")"#;
+
+#[test]
+fn what_an_attempt_has_come_by_is_known_to_all_after_it() {
+    let folder = folder("line");
+    let text = format!("(name: \"line\", {LINE}, stages: Auto(evaluations: 1))");
+    let (found, said) = run(&folder, "line", &text);
+    assert_eq!(found["verdict"], "not_trusted", "{said}");
+    assert!(said.contains("surveyed again") && said.contains("the moments of 2 modes"), "{said}");
+}
+
+#[test]
+fn a_mode_that_the_user_knows_is_climbed_from() {
+    let folder = folder("starts");
+    let at = |start: &str| {
+        std::fs::write(folder.join("it.ron"), format!("(name: \"line\", starts: [{start}], {LINE})")).expect("written");
+        flowdistill(&folder, &["check", "it.ron"])
+    };
+    let output = at("[3.0969, 1.0]");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("the moments of 2 modes"), "{said}");
+    for (start, fault) in [
+        ("[3.0969]", "starts[0] has 1 numbers; 2 (E, tau) are right"),
+        ("[9.0, 1.0]", "starts, row 1: `E` is outside its support"),
+        ("[inf, 1.0]", "starts[0] has the number inf"),
+    ] {
+        let output = at(start);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(fault), "{said}");
+    }
+}
+
+#[test]
+fn mass_that_rounds_to_a_bound_is_not_trusted() {
+    let folder = folder("edge");
+    let text = r#"(name: "edge", target: Expression(parameters: {"p": Interval(0, 1)}, log_density: "p ~ beta(0.05, 0.05)"), stages: Auto(evaluations: 1))"#;
+    let (found, said) = run(&folder, "edge", text);
+    assert_eq!(found["verdict"], "not_trusted", "{said}");
+    assert!(found["reasons"].to_string().contains("so near the bound 1 of `p`"), "{}", found["reasons"]);
+}

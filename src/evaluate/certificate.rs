@@ -2,6 +2,7 @@
 
 use super::bridge::bridge;
 use super::draws::{log_weights_at, weighted_draws, WeightedDraws};
+use super::edges::{edges, Edge};
 use super::pareto;
 use super::places::{self, Lost, Place};
 use super::regions::{self, Region};
@@ -93,6 +94,8 @@ pub struct Certificate {
     pub mass_se: f64,
     /// Places known beforehand that the student has lost.
     pub lost: Vec<Lost>,
+    /// Bounds of parameters at which mass is lost in rounding.
+    pub edges: Vec<Edge>,
 }
 
 /// k̂ from which importance-weighted averages are not reliable (Vehtari et al. 2024).
@@ -188,6 +191,7 @@ pub fn certify_by(
         worst_corrected: None,
         mass_se: f64::INFINITY,
         lost: Vec::new(),
+        edges: edges(&density.constraint(), dim, own),
     };
     if let Some(look) = look {
         let independent = look.log_z.map_or(f64::NEG_INFINITY, |(log_z, _)| log_z);
@@ -292,6 +296,9 @@ impl Certificate {
         }
         for lost in self.lost.clone() {
             self.lower(NotTrusted, lost.words());
+        }
+        for edge in self.edges.clone() {
+            self.lower(NotTrusted, edge.words());
         }
         if reverse.k_hat.is_none() && (reverse.ess.is_nan() || reverse.ess <= 0.99) {
             self.lower(NotTrusted, "too few draws have a weight to judge their tail".into());

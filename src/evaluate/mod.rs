@@ -4,6 +4,7 @@ pub mod bridge;
 pub mod certificate;
 pub mod correction;
 pub mod draws;
+pub mod edges;
 pub mod figures;
 pub mod held_out;
 pub mod parameters;

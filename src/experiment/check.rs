@@ -12,6 +12,7 @@ use super::prepare::{self, Divided, Prepared};
 use super::rows::{self, Rows};
 use super::spec::{Against, MethodSpec, Spec, StageSpec, StudentSpec, Whitening};
 use super::stages::{Auto, Stages};
+use super::starts;
 use super::whiten::{self, whiten, whiten_given, Whitened};
 use crate::data::{self, Columns, Table};
 use crate::error::{Error, Result};
@@ -336,9 +337,10 @@ impl<'t> Plan<'t> {
         let sampled = spec.stages.iter().any(|stage| matches!(stage, StageSpec::Sample { .. }));
         let later = train.is_none() && sampled && spec.whitening == Whitening::Draws;
         let whitening = if later || domain::is_bounded(&spec) { Whitening::None } else { spec.whitening };
+        let near = starts::coordinates(&spec.starts, density(&target), train.is_some(), whitening)?;
         let Whitened { standardisation, note: whitening_note, survey } = match (is_given, &given_rows) {
             (Some(target), Some(rows)) => whiten_given(whitening, target, rows, seed)?,
-            _ => whiten(whitening, standardisation, density(&target), train.as_deref(), &names, (seed, starts))?,
+            _ => whiten(whitening, standardisation, density(&target), train.as_deref(), &names, (seed, starts, &near))?,
         };
         drop(train);
         if teacher.is_none() && spec.stages.iter().any(StageSpec::fits_teacher) {

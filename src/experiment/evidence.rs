@@ -133,7 +133,7 @@ impl Plan<'_> {
         let Prepared { data, standardisation, .. } = prepare::prepare(&DataSpec::new(source), rows, self.seed)?;
         if self.spec.whitening != Whitening::Laplace {
             let (whitening, train) = (self.spec.whitening, Some(data.train.as_slice()));
-            let whitened = whiten(whitening, standardisation, None, train, &self.names, (self.seed, 1))?;
+            let whitened = whiten(whitening, standardisation, None, train, &self.names, (self.seed, 1, &[]))?;
             (self.standardisation, self.whitening_note) = (whitened.standardisation, whitened.note);
         }
         self.data = Some(data);

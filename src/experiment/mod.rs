@@ -39,6 +39,7 @@ mod set;
 mod spec;
 mod stage_keeper;
 mod stages;
+mod starts;
 mod target_spec;
 mod verdict;
 mod watcher;

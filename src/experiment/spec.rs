@@ -46,6 +46,9 @@ pub struct Spec {
     /// The affine map between the user's coordinates and the flows'.
     #[serde(default)]
     pub whitening: Whitening,
+    /// Places from which the target is climbed, too: values of its parameters, such as modes that are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<Vec<f64>>,
     /// The teacher's flow: log densities in one pass.
     #[serde(default)]
     pub teacher: Option<FlowConfig>,

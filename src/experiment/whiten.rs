@@ -20,14 +20,14 @@ pub(super) struct Whitened {
 }
 
 /// The standardisation that `whitening` asks for in the place of `fitted`. `train` are the rows that the teacher is
-/// fitted to, in the user's units; the mode is looked for from `starts` points.
+/// fitted to, in the user's units; the mode is looked for from `starts` points and from those of `near`.
 pub(super) fn whiten(
     whitening: Whitening,
     fitted: Standardisation,
     target: Option<&dyn Density>,
     train: Option<&[f64]>,
     names: &[String],
-    (seed, starts): (Seed, u64),
+    (seed, starts, near): (Seed, u64, &[Vec<f64>]),
 ) -> Result<Whitened> {
     let dim = names.len();
     if !matches!(whitening, Whitening::None | Whitening::Auto) && dim > MOST_WHITENED {
@@ -41,7 +41,9 @@ pub(super) fn whiten(
             Some(target) => {
                 let stream = seed.stream("whitening/survey");
                 let is_preview = starts == 1;
-                let starts = spread_starts(dim, if is_preview { 1 } else { EACH }, &stream.child("starts"));
+                // Those first: a mode within a wider one is known as one only if it is found before that.
+                let mut starts = near.to_vec();
+                starts.extend(spread_starts(dim, if is_preview { 1 } else { EACH }, &stream.child("starts")));
                 let found =
                     if is_preview { survey(target, &starts, &stream) } else { survey_around(target, &starts, &stream) };
                 return by_survey(found, fitted);
@@ -68,7 +70,12 @@ pub(super) fn whiten(
                 }
                 point
             };
-            let starts: Vec<Vec<f64>> = (0..starts).map(start_at).collect();
+            let mut starts: Vec<Vec<f64>> = (0..starts).map(start_at).collect();
+            for place in near {
+                let mut place = place.clone();
+                fitted.apply(&mut place, &mut [0.0]);
+                starts.push(place);
+            }
             let found = laplace(&standardised, &starts)
                 .map_err(|fault| Error::invalid(format!("whitening: {fault}; `Draws` or `None` may be right")))?;
             let [arrived, tried] = found.arrived;

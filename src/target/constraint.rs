@@ -105,4 +105,16 @@ impl Constraint {
         }
         Ok(log_jacobian)
     }
+
+    /// The first parameter whose value at the coordinates `point` is so near one of its bounds that the distance from it is lost in
+    /// rounding, with that bound.
+    pub fn rounded_at(&self, point: &[f64]) -> Option<(&str, f64)> {
+        let Constraint::Supports(parameters) = self else { return None };
+        let mut rest = point;
+        parameters.iter().find_map(|Parameter { name, support }| {
+            let (u, more) = rest.split_at(support.coordinates());
+            rest = more;
+            support.rounded_at(u).map(|bound| (name.as_str(), bound))
+        })
+    }
 }

@@ -43,6 +43,9 @@ pub enum Support {
 /// The largest number of values of one parameter.
 const MOST: usize = 65_536;
 
+/// Spacings of floating-point numbers within which distances are taken as lost.
+const SPACINGS: f64 = 16.0;
+
 /// A named parameter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +98,20 @@ impl Support {
         match self {
             Support::Real | Support::Positive | Support::Interval(..) => 1,
             Support::Vector(n, _) | Support::Ordered(n) | Support::Simplex(n) => *n,
+        }
+    }
+
+    /// The bound from which the image of `u` is no more than some spacings of floating-point numbers away, so that a density that is
+    /// written in x cannot tell how far. The distance from 0 as a lower bound is never lost.
+    pub(super) fn rounded_at(&self, u: &[f64]) -> Option<f64> {
+        match self {
+            Support::Interval(a, b) => {
+                let distances = [u[0], -u[0]].map(|u| (b - a) * log_sigmoid(u).exp());
+                let [lower, upper] = [a.abs(), a.abs().max(b.abs())].map(|size| SPACINGS * f64::EPSILON * size);
+                (distances[0] < lower).then_some(*a).or((distances[1] < upper).then_some(*b))
+            }
+            Support::Vector(_, of) => u.chunks(1).find_map(|u| of.rounded_at(u)),
+            _ => None,
         }
     }
 

@@ -25,6 +25,15 @@ pub struct Approximation {
     pub at_mode: bool,
 }
 
+impl Approximation {
+    /// Whether `point` is so many standard deviations away that it is another mode.
+    fn is_apart_from(&self, point: &[f64]) -> bool {
+        let dim = self.mean.len();
+        cholesky::regularised(&self.covariance, dim)
+            .is_ok_and(|(factor, _)| distance(&cholesky::inverse(&factor, dim), &self.mean, point) >= APART)
+    }
+}
+
 /// What [`survey`] found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Survey {
@@ -57,6 +66,15 @@ impl Survey {
             let far = if is_described && mode.ess > DESCRIBES { BELOW } else { FAR_BELOW };
             mode.log_evidence.max(mode.laplace) > most - far
         })
+    }
+
+    /// Modes of `other`, as far as normal densities describe them, that are none of these: away from each of them, or each of them away from
+    /// where they are (a spike within a wide mode).
+    pub fn lacks<'a>(&'a self, other: &'a Survey) -> impl Iterator<Item = &'a Approximation> {
+        let apart = |known: &Approximation, new: &Approximation| {
+            known.is_apart_from(&new.mean) || new.is_apart_from(&known.mean)
+        };
+        other.modes.iter().filter(|new| new.ess >= POOR).filter(move |new| self.modes.iter().all(|k| apart(k, new)))
     }
 
     /// Whether climbs have come to every mode so often that few are left to be found.
@@ -146,7 +164,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Which of the known modes a point is.
+    /// Which of the known modes a point is, as far as these tell.
     fn known(&self, point: &[f64]) -> Option<usize> {
         let mut known = self.found.modes.iter().zip(&self.precisions);
         known.position(|(mode, precision)| distance(precision, &mode.mean, point) < APART)

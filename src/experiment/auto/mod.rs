@@ -3,6 +3,7 @@
 mod modes;
 mod recipe;
 mod symptom;
+mod unexplained;
 
 use super::check::Plan;
 use super::course::{evaluations, Course};
@@ -33,10 +34,13 @@ const WORTH_JUDGING: f64 = 0.75;
 /// The same where weighted draws will do.
 const WORTH_WEIGHING: f64 = 0.05;
 
+/// How often the target is surveyed again, from what an attempt has come by.
+const MOST_SURVEYS: usize = 3;
+
 /// What is kept of the best attempt so far.
-struct Kept {
+struct Kept<'t> {
     model: Model,
-    spec: Spec,
+    plan: Plan<'t>,
     certificate: Option<Certificate>,
     parameters: Vec<Parameter>,
     parameters_from: String,
@@ -44,16 +48,26 @@ struct Kept {
     ess: f64,
 }
 
-impl Kept {
+impl Kept<'_> {
     /// The verdict first, then the ESS/N.
     fn rank(&self) -> (Option<Verdict>, f64) {
         (self.certificate.as_ref().map(|certificate| certificate.verdict), self.ess)
     }
+
+    /// Modes of the target that the survey has not shown and the certificate's draws have.
+    fn come_by(&self) -> Result<Vec<Vec<f64>>> {
+        match (&self.plan.survey, &self.certificate, &self.draws) {
+            (Some(known), Some(certificate), Some(draws)) if self.plan.data.is_none() => {
+                unexplained::modes(&self.plan, known, &self.model.freeze(), certificate, draws)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
 }
 
 /// What an attempt has come to.
-struct Outcome {
-    kept: Option<Kept>,
+struct Outcome<'t> {
+    kept: Option<Kept<'t>>,
     symptom: Symptom,
 }
 
@@ -62,37 +76,39 @@ struct Outcome {
 /// # Errors
 /// If the target asks for the run to stop, the user interrupts, or no attempt gives a student.
 pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<()> {
-    let mut situation = Situation::of(base, auto.evaluations);
+    let mut base = Cow::Borrowed(base);
+    let mut situation = Situation::of(&base, auto.evaluations);
     let mut best: Option<Kept> = None;
-    let (mut tried, mut judged) = (Vec::new(), 0);
+    let (mut tried, mut judged, mut surveys) = (Vec::new(), 0, 0);
     let mut symptom = Symptom::default();
     while let Some(kind) = situation.next(&tried, &symptom) {
-        if !tried.is_empty() && spent(base, auto, course)? {
+        let number = course.record.attempts.len() + 1;
+        if number > 1 && spent(&base, auto, course)? {
             course.watcher.note("the budget is spent: the best attempt so far is kept");
             break;
         }
         let recipe = situation.recipe(kind, &symptom);
         tried.push(kind);
-        if best.is_some() && course.journal.decided(|_| is_too_dear(kind, base, auto))? {
-            let seconds = seconds_of(kind, base);
+        if best.is_some() && course.journal.decided(|_| is_too_dear(kind, &base, auto))? {
+            let seconds = seconds_of(kind, &base);
             course.watcher.note(&format!("left out, since it would take about {seconds:.0} s: {}", recipe.why));
             continue;
         }
-        let what = format!("attempt {}: {}", tried.len(), recipe.why);
+        let what = format!("attempt {number}: {}", recipe.why);
         course.watcher.note(&what);
-        let (before, clock) = (evaluations(base), Instant::now());
+        let (before, clock) = (evaluations(&base), Instant::now());
         let target_evaluations = Evaluations::default();
         let (ess, verdict, reasons, seconds) = (None, None, Vec::new(), 0.0);
         let attempted = Attempted { what: recipe.why.clone(), ess, verdict, reasons, target_evaluations, seconds };
         course.record.attempts.push(attempted);
-        let outcome = match attempt(base, auto, &recipe, &mut situation, &mut judged, course) {
+        let outcome = match attempt(&base, auto, &recipe, &mut situation, &mut judged, course) {
             Err(Error::Diverged(reason)) => {
                 Outcome { kept: None, symptom: Symptom { diverged: Some(reason), ..Symptom::default() } }
             }
             Err(error) => {
                 // What was reached before is kept.
                 if let Some(best) = best {
-                    restore(base, best, course)?;
+                    restore(best, course)?;
                     course.write()?;
                 }
                 return Err(error);
@@ -108,27 +124,57 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
                 Some(certificate) => certificate.reasons.clone(),
                 None => vec![symptom.words()],
             };
-            attempted.target_evaluations = evaluations(base) - before;
+            attempted.target_evaluations = evaluations(&base) - before;
             attempted.seconds = clock.elapsed().as_secs_f64();
             let verdict = attempted.verdict.map_or("not judged", Verdict::words);
             let ess = attempted.ess.map_or(String::new(), |ess| format!(", ESS/N {ess:.3}"));
-            let note = format!("attempt {}: {verdict}{ess}: {}", tried.len(), attempted.reasons.join("; "));
+            let note = format!("attempt {number}: {verdict}{ess}: {}", attempted.reasons.join("; "));
             course.watcher.note(&note);
         }
+        let is_enough = |kept: &Kept| kept.rank().0.is_some_and(|verdict| verdict >= auto.require.verdict());
+        let come_by = match &outcome.kept {
+            Some(kept) if !is_enough(kept) && surveys < MOST_SURVEYS => kept.come_by()?,
+            _ => Vec::new(),
+        };
         if let Some(kept) = outcome.kept {
             if best.as_ref().is_none_or(|best| kept.rank() > best.rank()) {
                 best = Some(kept);
             }
         }
-        if best.as_ref().and_then(|best| best.rank().0).is_some_and(|verdict| verdict >= auto.require.verdict()) {
+        if best.as_ref().is_some_and(is_enough) {
             break;
+        }
+        if best.as_ref().is_some_and(|best| best.certificate.as_ref().is_some_and(|it| !it.edges.is_empty())) {
+            course.watcher.note("no other student would mend that: the target says no more near its bound");
+            break;
+        }
+        if !come_by.is_empty() {
+            surveys += 1;
+            let places: Vec<String> = come_by.iter().map(|place| shown(place)).collect();
+            let where_to = places.join(" and ");
+            course
+                .watcher
+                .note(&format!("the target is surveyed again, since there is a mode at {where_to} that was not known"));
+            base = Cow::Owned(base.resurveyed(&come_by)?);
+            base.whitening_note.iter().for_each(|note| course.watcher.note(note));
+            situation = Situation::of(&base, auto.evaluations);
+            tried.clear();
+            symptom = Symptom::default();
+            // It is known by now to have lost a part.
+            let of_best = best.as_mut().and_then(|best| best.certificate.as_mut());
+            if let Some(certificate) = of_best.filter(|certificate| certificate.verdict != Verdict::NotTrusted) {
+                certificate.verdict = Verdict::NotTrusted;
+                certificate
+                    .reasons
+                    .push(format!("there is a mode at {where_to} that was not known when it was trained"));
+            }
         }
     }
     let Some(best) = best else {
         let reason = symptom.diverged.unwrap_or_else(|| "no attempt has given a student".into());
         return Err(Error::Diverged(reason));
     };
-    conclude(base, best, &situation, judged, course)
+    conclude(best, &situation, judged, course)
 }
 
 /// The seconds that a way would spend in the target.
@@ -149,28 +195,34 @@ fn spent(base: &Plan, auto: Auto, course: &mut Course) -> Result<bool> {
     Ok(late || auto.evaluations.is_some_and(|most| asked >= most))
 }
 
+/// A place in words.
+fn shown(place: &[f64]) -> String {
+    let numbers: Vec<String> = place.iter().take(4).map(|x| format!("{x:.4}")).collect();
+    format!("({}{})", numbers.join(", "), if place.len() > 4 { ", …" } else { "" })
+}
+
 /// The best attempt becomes the run's result, with its certificate if it has one; its plan.
-fn restore<'t>(base: &Plan<'t>, best: Kept, course: &mut Course) -> Result<Plan<'t>> {
+fn restore<'t>(best: Kept<'t>, course: &mut Course) -> Result<Plan<'t>> {
     if let Some(folder) = course.folder {
         best.model.save(&folder.next(STUDENT))?;
         course.pend(STUDENT);
     }
-    course.keep_spec(&best.spec, &base.folder)?;
+    course.keep_spec(&best.plan.spec, &best.plan.folder)?;
     course.models.student = Some(best.model);
     course.record.scores.student = best.certificate.as_ref().map(StudentScores::of);
     course.record.certificate = best.certificate;
     (course.record.parameters, course.record.parameters_from) = (best.parameters, best.parameters_from);
     course.judged_by = best.draws;
-    base.for_attempt(best.spec)
+    Ok(best.plan)
 }
 
 /// The end: what is still to be judged is judged, and modes are weighed.
-fn conclude(base: &Plan, mut best: Kept, situation: &Situation, judged: u64, course: &mut Course) -> Result<()> {
+fn conclude(mut best: Kept, situation: &Situation, judged: u64, course: &mut Course) -> Result<()> {
     let unjudged = best.certificate.is_none();
     if unjudged {
-        best.spec.evaluation.judged = judged;
+        best.plan.spec.evaluation.judged = judged;
     }
-    let plan = restore(base, best, course)?;
+    let plan = restore(best, course)?;
     if unjudged {
         course.judge(&plan, None)?;
     }
@@ -178,20 +230,20 @@ fn conclude(base: &Plan, mut best: Kept, situation: &Situation, judged: u64, cou
         let (points, masses) = (modes.in_user_coordinates(), modes.masses(draws));
         course.record.modes = points.into_iter().zip(masses).map(|(point, mass)| ModeMass { point, mass }).collect();
     }
-    course.record.evaluations = evaluations(base);
+    course.record.evaluations = evaluations(&plan);
     course.compare(&plan)?;
     course.picture(&plan)
 }
 
 /// One attempt.
-fn attempt(
-    base: &Plan,
+fn attempt<'t>(
+    base: &Plan<'t>,
     auto: Auto,
     recipe: &Recipe,
     situation: &mut Situation,
     judged: &mut u64,
     course: &mut Course,
-) -> Result<Outcome> {
+) -> Result<Outcome<'t>> {
     course.models.student = None;
     let mut plan = base.for_attempt(recipe.spec(base, situation))?;
     let mut first = 0;
@@ -230,7 +282,7 @@ fn attempt(
     }
     let mut kept = Kept {
         model,
-        spec: plan.spec.clone(),
+        plan: plan.clone(),
         certificate: None,
         parameters: Vec::new(),
         parameters_from: String::new(),
@@ -253,7 +305,7 @@ fn attempt(
     course.judge(&plan, left)?;
     let certificate = course.record.certificate.clone();
     let symptom = certificate.as_ref().map_or_else(Symptom::default, Symptom::of_certificate);
-    kept.spec = spec;
+    kept.plan.spec = spec;
     kept.certificate = certificate;
     kept.parameters = std::mem::take(&mut course.record.parameters);
     kept.parameters_from = std::mem::take(&mut course.record.parameters_from);

@@ -1,0 +1,54 @@
+//! Modes that an attempt has come by without its student knowing of them: draws of great weight, and places where it hardly comes.
+
+use super::super::check::Plan;
+use super::super::looking::spread_over;
+use crate::error::Result;
+use crate::evaluate::certificate::Certificate;
+use crate::evaluate::draws::{log_weights_at, WeightedDraws};
+use crate::flow::FrozenModel;
+use crate::target::{survey, Survey};
+
+/// Places of either kind from which a climb begins, at most.
+const CLIMBS: usize = 4;
+/// A draw that has this share of all weights is one of them.
+const GREAT: f64 = 0.02;
+/// Independent draws that are looked at.
+const LOOKED_AT: usize = 512;
+/// Nats below log Z from which a mode has no part worth another survey: a fiftieth.
+const BELOW: f64 = 4.0;
+
+/// The modes that `known` lacks to which climbs from such places of a student's certificate lead.
+///
+/// # Errors
+/// If the target asks for the run to stop.
+pub(super) fn modes(
+    plan: &Plan,
+    known: &Survey,
+    student: &FrozenModel<f64>,
+    certificate: &Certificate,
+    draws: &WeightedDraws,
+) -> Result<Vec<Vec<f64>>> {
+    let (Some(target), dim) = (&plan.target, plan.dim) else { return Ok(Vec::new()) };
+    let largest = draws.log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = draws.log_weights.iter().map(|w| (w - largest).exp()).filter(|w| w.is_finite()).sum();
+    let mut heavy: Vec<usize> = (0..draws.points.len() / dim)
+        .filter(|&row| (draws.log_weights[row] - largest).exp() >= GREAT * total)
+        .collect();
+    heavy.sort_by(|&a, &b| draws.log_weights[b].total_cmp(&draws.log_weights[a]));
+    let row = |points: &[f64], row: usize| points[row * dim..][..dim].to_vec();
+    let mut starts: Vec<Vec<f64>> = heavy.iter().take(CLIMBS).map(|&k| row(&draws.points, k)).collect();
+    if certificate.unseen.is_some_and(|share| share > 0.0) {
+        let foreign = spread_over(&draws.independent, dim, LOOKED_AT);
+        let weights = log_weights_at(student, target.as_ref(), &foreign)?;
+        let mut unseen: Vec<usize> = (0..weights.len()).filter(|&k| weights[k] > largest).collect();
+        unseen.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]));
+        starts.extend(unseen.iter().take(CLIMBS).map(|&k| row(&foreign, k)));
+    }
+    if starts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = survey(target.as_ref(), &starts, &plan.seed.stream("auto/unexplained"));
+    let log_z = certificate.independent_log_z.map_or(f64::NEG_INFINITY, |(log_z, _)| log_z);
+    let least = certificate.reverse.log_z.max(log_z) - BELOW;
+    Ok(known.lacks(&found).filter(|mode| mode.log_evidence >= least).map(|mode| mode.mean.clone()).collect())
+}
