@@ -154,7 +154,7 @@ const LINE: &str = r#"target: Expression(parameters: {"E": Interval(2, 5), "tau"
 #[test]
 fn what_an_attempt_has_come_by_is_known_to_all_after_it() {
     let folder = folder("line");
-    let text = format!("(name: \"line\", {LINE}, stages: Auto(evaluations: 1))");
+    let text = format!("(name: \"line\", {LINE}, stages: Auto(evaluations: 100000))");
     let (found, said) = run(&folder, "line", &text);
     assert_eq!(found["verdict"], "not_trusted", "{said}");
     assert!(said.contains("surveyed again") && said.contains("the moments of 2 modes"), "{said}");
@@ -184,7 +184,7 @@ fn a_mode_that_the_user_knows_is_climbed_from() {
 #[test]
 fn mass_that_rounds_to_a_bound_is_not_trusted() {
     let folder = folder("edge");
-    let text = r#"(name: "edge", target: Expression(parameters: {"p": Interval(0, 1)}, log_density: "p ~ beta(0.05, 0.05)"), stages: Auto(evaluations: 1))"#;
+    let text = r#"(name: "edge", target: Expression(parameters: {"p": Interval(0, 1)}, log_density: "p ~ beta(0.05, 0.05)"), stages: Auto(evaluations: 100000))"#;
     let (found, said) = run(&folder, "edge", text);
     assert_eq!(found["verdict"], "not_trusted", "{said}");
     assert!(found["reasons"].to_string().contains("so near the bound 1 of `p`"), "{}", found["reasons"]);

@@ -54,6 +54,16 @@ impl Kept<'_> {
         (self.certificate.as_ref().map(|certificate| certificate.verdict), self.ess)
     }
 
+    /// The draws of a later look have a say in its verdict.
+    fn hear_of(&mut self, later: &[f64]) -> Result<()> {
+        match (&mut self.certificate, &self.draws) {
+            (Some(certificate), Some(draws)) => {
+                unexplained::by_later_look(&self.plan, &self.model.freeze(), certificate, draws, later)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Modes of the target that the survey has not shown and the certificate's draws have.
     fn come_by(&self) -> Result<Vec<Vec<f64>>> {
         match (&self.plan.survey, &self.certificate, &self.draws) {
@@ -137,6 +147,9 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
             _ => Vec::new(),
         };
         if let Some(kept) = outcome.kept {
+            if let (Some(best), Some(draws)) = (&mut best, &kept.draws) {
+                best.hear_of(&draws.independent)?;
+            }
             if best.as_ref().is_none_or(|best| kept.rank() > best.rank()) {
                 best = Some(kept);
             }

@@ -3,7 +3,7 @@
 use super::super::check::Plan;
 use super::super::looking::spread_over;
 use crate::error::Result;
-use crate::evaluate::certificate::Certificate;
+use crate::evaluate::certificate::{Certificate, Verdict};
 use crate::evaluate::draws::{log_weights_at, WeightedDraws};
 use crate::flow::FrozenModel;
 use crate::target::{survey, Survey};
@@ -16,6 +16,36 @@ const GREAT: f64 = 0.02;
 const LOOKED_AT: usize = 512;
 /// Nats below log Z from which a mode has no part worth another survey: a fiftieth.
 const BELOW: f64 = 4.0;
+
+/// Share of a later look's draws beyond all weights of a student's own from which it is not trusted: twice what its own look may show.
+const MOST_UNSEEN: f64 = 0.01;
+
+/// Says of a student that passed its own look what the draws of a later one show of it.
+///
+/// # Errors
+/// If the target asks for the run to stop.
+pub(super) fn by_later_look(
+    plan: &Plan,
+    student: &FrozenModel<f64>,
+    certificate: &mut Certificate,
+    draws: &WeightedDraws,
+    later: &[f64],
+) -> Result<()> {
+    let Some(target) = plan.target.as_ref().filter(|_| certificate.verdict > Verdict::NotTrusted) else {
+        return Ok(());
+    };
+    let largest = draws.log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights = log_weights_at(student, target.as_ref(), later)?;
+    let share = weights.iter().filter(|weight| **weight > largest).count() as f64 / weights.len().max(1) as f64;
+    if share > MOST_UNSEEN {
+        certificate.verdict = Verdict::NotTrusted;
+        certificate.reasons.insert(0, format!(
+            "{:.1} % of the independent draws of a later look lie where the student hardly ever comes (their weights are beyond all of its own)",
+            100.0 * share
+        ));
+    }
+    Ok(())
+}
 
 /// The modes that `known` lacks to which climbs from such places of a student's certificate lead.
 ///
