@@ -621,6 +621,35 @@ fn what_is_odd_about_a_table_is_said_and_new_deals_with_it() {
 }
 
 #[test]
+fn new_says_which_cell_it_cannot_read() {
+    let (folder, _) = folder_with("table.csv", "time,b\n13:42,2\n13:50,4\n14:01,3\n");
+    let output = flowdistill(folder.path()).args(["new", "mine.ron", "--data", "table.csv"]).output().expect("new");
+    assert_eq!(output.status.code(), Some(2));
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.contains("line 2, column `time` holds `13:42`"), "{err}");
+}
+
+#[test]
+fn check_says_along_what_a_density_does_not_fall_and_that_data_of_a_target_are_numbers() {
+    let (folder, _) = folder_with("y.csv", "y\n1\n\"NA\"\n");
+    let check = |text: &str| {
+        std::fs::write(folder.path().join("it.ron"), text).expect("written");
+        let output = flowdistill(folder.path()).args(["check", "it.ron"]).output().expect("check");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let flat = check("(target: Expression(parameters: {\"a\": Real, \"b\": Real}, log_density: \"a ~ normal(0, 1)\"))");
+    assert!(flat.contains("does not fall along b,"), "{flat}");
+    let fine = check("(target: Expression(parameters: {\"a\": Real}, log_density: \"a ~ cauchy(0, 1)\"))");
+    assert!(fine.contains("whitened by") && !fine.contains("does not fall"), "{fine}");
+    let missing = check(
+        "(target: Expression(parameters: {\"a\": Real}, data: {\"y\": Csv(path: \"y.csv\", column: \"y\")}, log_density: \"y ~ normal(a, 1)\"))",
+    );
+    assert!(missing.contains("line 3") && !missing.contains("missing: Drop"), "{missing}");
+    let seed = check("(target: Banana(), seed: -1)");
+    assert!(seed.contains("`-1` is below what this number may be"), "{seed}");
+}
+
+#[test]
 fn a_table_in_which_nothing_varies_is_refused() {
     let (folder, _) = folder_with("table.csv", "a,b\n1,2\n1,2\n1,2\n");
     let output = flowdistill(folder.path()).args(["new", "mine.ron", "--data", "table.csv"]).output().expect("new");

@@ -17,6 +17,17 @@ pub const MOST_WORDS: usize = 100;
 /// More words than this are not counted.
 const MOST_COUNTED: usize = 100_000;
 
+/// What becomes of text that nobody has declared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undeclared {
+    /// It is refused, with the field that would take it.
+    Advise,
+    /// It is refused.
+    Refuse,
+    /// It is taken as categories, however many.
+    Take,
+}
+
 /// Whether a cell stands for a missing value.
 pub(super) fn is_missing(cell: &str) -> bool {
     MISSING.contains(&cell)
@@ -151,16 +162,17 @@ impl Cells {
         }
     }
 
-    /// What the column turned out to be, and the new numbers of its words, if they changed. `any` takes words that nobody declared.
+    /// What the column turned out to be, and the new numbers of its words, if they changed.
     ///
     /// # Errors
     /// If it holds text that is not declared, or its words are too few or too many.
-    pub(super) fn finish(self, name: &str, any: bool) -> Result<(Kind, Option<Vec<f64>>), String> {
+    pub(super) fn finish(self, name: &str, undeclared: Undeclared) -> Result<(Kind, Option<Vec<f64>>), String> {
         let (found, from) = match self.state {
             State::Open | State::Numbers => return Ok((Kind::Real, None)),
             State::Days { .. } => return Ok((Kind::Days, None)),
             State::Words { found, from } => (found, from),
         };
+        let any = undeclared == Undeclared::Take;
         let Words { list, numbers, cells, first, .. } = &found;
         let count = list.len();
         if let Declared::Fixed(kind) = from {
@@ -184,9 +196,10 @@ impl Cells {
             }
             let shown: Vec<String> = list.iter().take(3).map(|word| format!("`{}`", shown::quoted(word))).collect();
             let more = if count > 3 { ", …" } else { "" };
-            let advice = if list.iter().all(|word| days::day_of(word).is_some()) {
+            let of_days = undeclared == Undeclared::Advise && list.iter().all(|word| days::day_of(word).is_some());
+            let advice = if of_days {
                 format!("`dates: [{name:?}]` takes it as days, or `columns` leaves it out")
-            } else if count > MOST_WORDS {
+            } else if count > MOST_WORDS || undeclared == Undeclared::Refuse {
                 "`columns` leaves it out".into()
             } else {
                 format!("`categories: [{name:?}]` takes it as categories, or `columns` leaves it out")

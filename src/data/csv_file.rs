@@ -1,6 +1,6 @@
 //! Tables from text: cells divided by a character or by spaces, with or without a header.
 
-use super::cells::{is_missing, Cells};
+use super::cells::{is_missing, Cells, Undeclared};
 use super::column::{Column, Columns, Kind};
 use super::dialect::Dialect;
 use super::source::{self, Lines};
@@ -26,8 +26,21 @@ pub struct CsvOptions {
     pub kinds: Vec<Column>,
     /// Whether text in other columns is taken as categories, however many, rather than refused.
     pub any_text: bool,
+    /// Whether nothing but numbers is of use, so that no field that takes something else is advised.
+    pub only_numbers: bool,
     /// Whether columns of days may hold numbers, days since 1970-01-01, as well.
     pub numbers_as_days: bool,
+}
+
+impl CsvOptions {
+    /// What becomes of text that nobody has declared.
+    pub(super) fn undeclared(&self) -> Undeclared {
+        match (self.any_text, self.only_numbers) {
+            (true, _) => Undeclared::Take,
+            (false, true) => Undeclared::Refuse,
+            (false, false) => Undeclared::Advise,
+        }
+    }
 }
 
 /// A text table that was read.
@@ -211,7 +224,9 @@ impl OpenText {
                         dropped += 1;
                         continue 'rows;
                     }
-                    return Err(at(name, cell, "a finite number is right; `missing: Drop` leaves such rows out"));
+                    let right = "a finite number is right";
+                    let advice = if options.only_numbers { "" } else { "; `missing: Drop` leaves such rows out" };
+                    return Err(at(name, cell, &format!("{right}{advice}")));
                 }
             }
             for ((&place, name), column) in places.iter().zip(&names).zip(&mut cells) {
@@ -233,7 +248,7 @@ impl OpenText {
             };
             return Err(refuse(format!("has a header but {why}")));
         }
-        let columns = finish(cells, &names, options.any_text, &mut values).map_err(refuse)?;
+        let columns = finish(cells, &names, options.undeclared(), &mut values).map_err(refuse)?;
         let table = Table::new(names, values).map_err(|error| refuse(error.to_string()))?;
         Ok(Text { table, columns, dropped })
     }
@@ -243,12 +258,12 @@ impl OpenText {
 pub(super) fn finish(
     cells: Vec<Cells>,
     names: &[String],
-    any: bool,
+    undeclared: Undeclared,
     values: &mut [f64],
 ) -> std::result::Result<Columns, String> {
     let mut columns = Vec::with_capacity(names.len());
     for (i, (cells, name)) in cells.into_iter().zip(names).enumerate() {
-        let (kind, numbers) = cells.finish(name, any)?;
+        let (kind, numbers) = cells.finish(name, undeclared)?;
         if let Some(numbers) = numbers {
             values.iter_mut().skip(i).step_by(names.len()).for_each(|value| *value = numbers[*value as usize]);
         }
@@ -283,7 +298,7 @@ pub fn declare(table: &mut Table, kinds: &[Column]) -> Result<Columns> {
                 row + 1
             )));
         }
-        let (kind, numbers) = cells.finish(name, false).map_err(Error::invalid)?;
+        let (kind, numbers) = cells.finish(name, Undeclared::Advise).map_err(Error::invalid)?;
         if let Some(numbers) = numbers {
             table.values.iter_mut().skip(place).step_by(dim).for_each(|value| *value = numbers[*value as usize]);
         }

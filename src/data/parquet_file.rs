@@ -71,7 +71,7 @@ pub fn read_parquet(path: &Path, options: &CsvOptions) -> Result<Text> {
         return Err(refuse(format!("has no rows without a missing value ({dropped} with one)")));
     }
     let columns =
-        finish(cells.into_iter().flatten().collect(), &names, options.any_text, &mut values).map_err(refuse)?;
+        finish(cells.into_iter().flatten().collect(), &names, options.undeclared(), &mut values).map_err(refuse)?;
     let table = Table::new(names, values).map_err(|error| refuse(error.to_string()))?;
     Ok(Text { table, columns, dropped })
 }

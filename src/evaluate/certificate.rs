@@ -110,6 +110,8 @@ const LITTLE_DISTANCE: f64 = 0.15;
 const VERY_LITTLE_DISTANCE: f64 = 0.05;
 /// See [`VERY_LITTLE_DISTANCE`].
 const EVEN_ESS: f64 = 0.95;
+/// ESS/N from which weighted masses are worth holding against those of a look.
+const EVEN_ENOUGH: f64 = 0.5;
 /// ESS/N below which weighting leaves too little.
 const LEAST_ESS: f64 = 0.01;
 /// Share of independent draws beyond the student's weights that is put down to chance.
@@ -248,6 +250,27 @@ impl Certificate {
         raw || self.worst_corrected.as_ref().is_some_and(|region| off(region.corrected()))
     }
 
+    /// Whether student and look agree on log Z and differ on masses, though the student's weights are even enough to tell them: either may be
+    /// wrong, and a more thorough look says which.
+    pub fn look_disagrees(&self) -> bool {
+        let allowed = MASS + CHANCE * self.mass_se.min(1.0);
+        let masses = self.worst_corrected.as_ref().is_some_and(|region| region.corrected() > allowed);
+        masses
+            && self.reverse.ess >= EVEN_ENOUGH
+            && self.independent_log_z.is_some_and(|of| self.is_apart_from(of) == 0.0)
+    }
+
+    /// By how much the student's log Z is off an independent one, if by more than chance and more than matters.
+    fn is_apart_from(&self, (log_z, error): (f64, f64)) -> f64 {
+        let apart = self.reverse.log_z - log_z;
+        let allowed = NATS.max(CHANCE * error.hypot(self.reverse.log_z_se));
+        if apart.is_nan() || apart.abs() > allowed {
+            apart
+        } else {
+            0.0
+        }
+    }
+
     /// The verdict from the figures; `blur` is the standard error of the total variation distance.
     fn judge(&mut self, look: Option<&Look>, blur: f64) {
         use Verdict::{Correctable, NotTrusted};
@@ -267,9 +290,8 @@ impl Certificate {
             }
         }
         if let Some((log_z, error)) = self.independent_log_z {
-            let apart = reverse.log_z - log_z;
-            let allowed = NATS.max(CHANCE * (error * error + reverse.log_z_se.powi(2)).sqrt());
-            if apart.is_nan() || apart.abs() > allowed {
+            let apart = self.is_apart_from((log_z, error));
+            if apart != 0.0 {
                 let what = if apart < 0.0 {
                     "a part of the target is missing"
                 } else {

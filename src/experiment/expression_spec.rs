@@ -164,7 +164,7 @@ impl DatumSpec {
                 }
                 let chosen = column.as_ref().map(|column| vec![column.clone()]).or_else(|| columns.clone());
                 let dialect = Dialect { delimiter: Some(*delimiter), ..Dialect::default() };
-                let options = CsvOptions { columns: chosen, dialect, ..CsvOptions::default() };
+                let options = CsvOptions { columns: chosen, dialect, only_numbers: true, ..CsvOptions::default() };
                 let (table, _) = data::read_csv(&folder.join(path), &options).map_err(|error| error.to_string())?;
                 if let Some(unknown) = except.iter().find(|name| !table.names.contains(name)) {
                     return Err(format!("except names column `{unknown}`; there are {}", table.names.join(", ")));

@@ -51,13 +51,37 @@ pub(super) struct Looking<'a> {
 /// A look, and the effort of [`EFFORTS`] that it took, if it was one of these.
 type Taken = (Option<Look>, Option<usize>);
 
+/// What the looks of one certificate have taken so far.
+#[derive(Default)]
+struct Spent {
+    evaluations: usize,
+    /// The last one's evaluations.
+    last: usize,
+    /// About how many times as many the next one takes.
+    grown: f64,
+}
+
+impl Spent {
+    /// Puts another look on the bill.
+    fn take(&mut self, evaluations: usize) {
+        // As many times as this one took more than that before, and five times for the first.
+        self.grown = if self.last == 0 { 5.0 } else { (evaluations as f64 / self.last as f64).clamp(3.0, 10.0) };
+        (self.evaluations, self.last) = (self.evaluations + evaluations, evaluations);
+    }
+
+    /// Whether the next is likely to stay within `most` with all before it.
+    fn leaves_one_more(&self, most: usize) -> bool {
+        self.evaluations as f64 + self.last as f64 * self.grown <= most as f64
+    }
+}
+
 impl Looking<'_> {
     /// Exact draws, else the given `reference`, else its known log Z, else tempered sequential Monte Carlo; none where the experiment forbids the
     /// latter and there is nothing else.
     ///
     /// # Errors
     /// If the target asks for the run to stop.
-    pub fn at(&self, target: &dyn Density, reference: Option<Vec<f64>>) -> Result<Taken> {
+    fn at(&self, target: &dyn Density, reference: Option<Vec<f64>>, spent: &mut Spent) -> Result<Taken> {
         let log_z = target.log_normalizer().map(|log_z| (log_z, 0.0));
         if let IndependentSpec::Smc(settings) = self.independent {
             let drawn = smc_in((self.coordinates, self.modes), target, &settings, 0, &self.stream.child("smc"));
@@ -74,7 +98,7 @@ impl Looking<'_> {
             return Ok((Some(Look { source, points, effective, log_z, ..Look::default() }), None));
         }
         match (self.independent, log_z) {
-            (IndependentSpec::Auto | IndependentSpec::Fresh, _) => self.by_smc(target, 0),
+            (IndependentSpec::Auto | IndependentSpec::Fresh, _) => self.by_smc(target, 0, spent),
             (_, Some(_)) => Ok((Some(Look { source: "its known log Z".into(), log_z, ..Look::default() }), None)),
             _ => Ok((None, None)),
         }
@@ -92,9 +116,10 @@ impl Looking<'_> {
         at_hand: Option<Look>,
         reference: Option<Vec<f64>>,
     ) -> Result<(Certificate, WeightedDraws)> {
+        let mut spent = Spent::default();
         let (mut look, mut effort) = match at_hand {
             Some(look) => (Some(look), None),
-            None => self.at(density, reference)?,
+            None => self.at(density, reference, &mut spent)?,
         };
         let mut own = own_draws(student, density, self.draws, self.stream)?;
         let known =
@@ -104,9 +129,11 @@ impl Looking<'_> {
                 look.places.clone_from(&known);
             }
             let certificate = certify_by(student, density, &own, self.stream, look.as_ref())?;
-            let more = certificate.look_has_missed() || certificate.look_is_coarse();
+            let in_doubt =
+                certificate.look_has_missed() || certificate.look_is_coarse() || certificate.look_disagrees();
+            let more = in_doubt && spent.leaves_one_more(self.most());
             match effort.filter(|place| more && place + 1 < EFFORTS.len()) {
-                Some(place) => (look, effort) = self.by_smc(density, place + 1)?,
+                Some(place) => (look, effort) = self.by_smc(density, place + 1, &mut spent)?,
                 None => {
                     own.independent = look.map_or_else(Vec::new, |look| spread_over(&look.points, student.dim(), KEPT));
                     return Ok((certificate, own));
@@ -115,29 +142,30 @@ impl Looking<'_> {
         }
     }
 
+    /// The most evaluations of all looks together.
+    fn most(&self) -> usize {
+        self.most.map_or(MOST_EVALUATIONS, |most| most as usize)
+    }
+
     /// Sequential Monte Carlo, each more thorough than the one before, until nothing speaks against one, or the next would take more
     /// evaluations than it may; the last is taken. The first is that of effort `from`.
     ///
     /// # Errors
     /// If the target asks for the run to stop.
-    pub fn by_smc(&self, target: &dyn Density, from: usize) -> Result<Taken> {
-        let most = self.most.map_or(MOST_EVALUATIONS, |most| most as usize);
+    fn by_smc(&self, target: &dyn Density, from: usize, spent: &mut Spent) -> Result<Taken> {
         let log_z = target.log_normalizer().map(|log_z| (log_z, 0.0));
-        let (mut spent, mut before, mut place) = (0, 0, from);
+        let mut place = from;
         loop {
             let stream = self.stream.child("smc").child(&format!("effort {place}"));
             let drawn = smc_in((self.coordinates, self.modes), target, &EFFORTS[place], 0, &stream);
             let drawn = drawn.map_err(|fatal| Error::Target(fatal.0))?;
-            spent += drawn.evaluations;
+            spent.take(drawn.evaluations);
             let clear = drawn.is_sound() && drawn.log_z.is_some_and(|(_, error)| error <= BLURRED);
-            // As many times as this one took more than that before, and five times for the first.
-            let grown = if before == 0 { 5.0 } else { drawn.evaluations as f64 / before as f64 };
-            let next = drawn.evaluations as f64 * grown.clamp(3.0, 10.0);
-            if clear || place + 1 == EFFORTS.len() || spent as f64 + next > most as f64 {
+            if clear || place + 1 == EFFORTS.len() || !spent.leaves_one_more(self.most()) {
                 let look = look_of(SMC, &drawn);
                 return Ok((Some(Look { log_z: log_z.or(look.log_z), ..look }), Some(place)));
             }
-            (before, place) = (drawn.evaluations, place + 1);
+            place += 1;
         }
     }
 }

@@ -5,7 +5,7 @@ use super::spec::Whitening;
 use crate::error::{Error, Result};
 use crate::flow::{Link, Standardisation, Standardised, MOST_WHITENED};
 use crate::seed::{Seed, Stream};
-use crate::target::{laplace, survey, survey_around, Approximation, At, Density, Survey};
+use crate::target::{improper, laplace, survey, survey_around, Approximation, At, Density, Survey};
 
 /// Starts of the search for the mode: the centre of the coordinates, and points around it.
 pub(super) const STARTS: u64 = 8;
@@ -46,7 +46,14 @@ pub(super) fn whiten(
                 starts.extend(spread_starts(dim, if is_preview { 1 } else { EACH }, &stream.child("starts")));
                 let found =
                     if is_preview { survey(target, &starts, &stream) } else { survey_around(target, &starts, &stream) };
-                return by_survey(found, fitted);
+                let flat = found.best.as_ref().map_or(Vec::new(), |best| improper(target, best));
+                let mut whitened = by_survey(found, fitted)?;
+                if let Some(note) = whitened.note.as_mut().filter(|_| !flat.is_empty()) {
+                    let which: Vec<&str> = flat.iter().map(|&i| names[i].as_str()).collect();
+                    let which = which.join(", ");
+                    note.push_str(&format!("; the density does not fall along {which}, as far as 1e8 from there: its integral is likely infinite (a prior is missing?)"));
+                }
+                return Ok(whitened);
             }
         },
         Whitening::Draws => {

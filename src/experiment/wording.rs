@@ -79,6 +79,9 @@ pub(super) fn of_ron(error: &SpannedError, text: &str, parse: impl Fn(&str) -> O
             }
         }
         Ron::ExpectedInteger => format!("{there} is no whole number, and one is right"),
+        Ron::IntegerOutOfBounds if before.trim_end().ends_with('-') => {
+            format!("`-{found}` is below what this number may be; 0 or more is right")
+        }
         Ron::IntegerOutOfBounds => format!("{there} is below or beyond what this number may be"),
         Ron::ExpectedFloat => format!("{there} is no number, and one is right"),
         Ron::ExpectedBoolean => format!("{there} is neither `true` nor `false`, and one of them is right"),

@@ -79,10 +79,13 @@ impl Any {
             read_text(path, &CsvOptions { dialect, any_text: true, ..CsvOptions::default() })
         };
         let (text, has_header) = match read(None) {
-            // Nothing but numbers in the first line: a row, unless they count the columns, as some programs number them.
+            // Nothing but numbers in the first line: a row, unless they count the columns, as some programs number them. What else is wrong
+            // is said.
             Err(_)
-                if read(Some(false))
-                    .is_ok_and(|text| !text.table.row(0).iter().zip(0..).all(|(x, i)| *x == f64::from(i))) =>
+                if read(Some(false)).is_ok_and(|text| {
+                    let counts = text.table.row(0).iter().zip(0..).all(|(x, i)| *x == f64::from(i));
+                    text.columns.0.iter().all(|column| column.kind == Of::Real) && !counts
+                }) =>
             {
                 (read(Some(false))?, false)
             }
