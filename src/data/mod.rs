@@ -78,8 +78,7 @@ impl Format {
 /// # Errors
 /// If the file is of no kind that is known, or malformed.
 pub fn read(path: &Path, columns: Option<&[String]>) -> Result<Table> {
-    let columns = columns.map(<[String]>::to_vec);
-    let options = CsvOptions { columns, only_numbers: true, ..CsvOptions::default() };
+    let options = CsvOptions { columns: columns.map(<[String]>::to_vec), only_numbers: true, ..CsvOptions::default() };
     match Format::of(path)? {
         Format::Text => Ok(read_csv(path, &options)?.0),
         Format::Parquet => Ok(read_parquet(path, &options)?.table),
