@@ -92,6 +92,7 @@ fn main() -> Result<()> {
         target: None, // the density below takes its place
         data: Some(DataSpec::new(SourceSpec::Draws { rows: 20_000 })),
         whitening: Whitening::None,
+        starts: Vec::new(),
         teacher: Some(flow.clone()),
         student: Some(StudentSpec::Flow(flow)),
         stages: vec![
