@@ -116,12 +116,7 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
                 Outcome { kept: None, symptom: Symptom { diverged: Some(reason), ..Symptom::default() } }
             }
             Err(error) => {
-                // What was reached before is kept.
-                if let Some(best) = best {
-                    restore(best, course)?;
-                    course.write()?;
-                }
-                return Err(error);
+                return Err(kept_after(error, best, course)?);
             }
             Ok(outcome) => outcome,
         };
@@ -143,17 +138,22 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
         }
         let is_enough = |kept: &Kept| kept.rank().0.is_some_and(|verdict| verdict >= auto.require.verdict());
         let come_by = match &outcome.kept {
-            Some(kept) if !is_enough(kept) && surveys < MOST_SURVEYS => kept.come_by()?,
-            _ => Vec::new(),
+            Some(kept) if !is_enough(kept) && surveys < MOST_SURVEYS => kept.come_by(),
+            _ => Ok(Vec::new()),
+        };
+        let heard = match (&mut best, outcome.kept.as_ref().and_then(|kept| kept.draws.as_ref())) {
+            (Some(best), Some(draws)) => best.hear_of(&draws.independent),
+            _ => Ok(()),
         };
         if let Some(kept) = outcome.kept {
-            if let (Some(best), Some(draws)) = (&mut best, &kept.draws) {
-                best.hear_of(&draws.independent)?;
-            }
             if best.as_ref().is_none_or(|best| kept.rank() > best.rank()) {
                 best = Some(kept);
             }
         }
+        let come_by = match heard.and(come_by) {
+            Ok(come_by) => come_by,
+            Err(error) => return Err(kept_after(error, best, course)?),
+        };
         if best.as_ref().is_some_and(is_enough) {
             break;
         }
@@ -161,14 +161,16 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
             course.watcher.note("no other student would mend that: the target says no more near its bound");
             break;
         }
-        if !come_by.is_empty() {
+        // A place that rounds to a bound of a parameter cannot be written down.
+        let resurveyed = if come_by.is_empty() { None } else { base.resurveyed(&come_by).ok() };
+        if let Some(resurveyed) = resurveyed {
             surveys += 1;
             let places: Vec<String> = come_by.iter().map(|place| shown(place)).collect();
             let where_to = places.join(" and ");
             course
                 .watcher
                 .note(&format!("the target is surveyed again, since there is a mode at {where_to} that was not known"));
-            base = Cow::Owned(base.resurveyed(&come_by)?);
+            base = Cow::Owned(resurveyed);
             base.whitening_note.iter().for_each(|note| course.watcher.note(note));
             situation = Situation::of(&base, auto.evaluations);
             tried.clear();
@@ -206,6 +208,15 @@ fn spent(base: &Plan, auto: Auto, course: &mut Course) -> Result<bool> {
     let asked = evaluations(base).total();
     let late = course.journal.decided(|journal| journal.seconds() > auto.seconds)?;
     Ok(late || auto.evaluations.is_some_and(|most| asked >= most))
+}
+
+/// `error`, once what was reached before it is on disk.
+fn kept_after(error: Error, best: Option<Kept>, course: &mut Course) -> Result<Error> {
+    if let Some(best) = best {
+        restore(best, course)?;
+        course.write()?;
+    }
+    Ok(error)
 }
 
 /// A place in words.
