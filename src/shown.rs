@@ -57,6 +57,12 @@ pub fn columns(text: &str) -> usize {
     text.chars().map(of).sum()
 }
 
+/// The first coordinates of a place, in parentheses.
+pub fn place(point: &[f64]) -> String {
+    let numbers: Vec<String> = point.iter().take(4).map(|x| format!("{x:.4}")).collect();
+    format!("({}{})", numbers.join(", "), if point.len() > 4 { ", …" } else { "" })
+}
+
 /// Names, the first of many.
 pub fn list<T: AsRef<str>>(names: &[T]) -> String {
     let shown: Vec<String> = names.iter().take(LISTED).map(|name| quoted(name.as_ref())).collect();

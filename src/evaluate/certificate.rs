@@ -255,20 +255,16 @@ impl Certificate {
     pub fn look_disagrees(&self) -> bool {
         let allowed = MASS + CHANCE * self.mass_se.min(1.0);
         let masses = self.worst_corrected.as_ref().is_some_and(|region| region.corrected() > allowed);
-        masses
-            && self.reverse.ess >= EVEN_ENOUGH
-            && self.independent_log_z.is_some_and(|of| self.is_apart_from(of) == 0.0)
+        let evidence = self.independent_log_z.is_some() && self.log_z_apart().is_none();
+        masses && evidence && self.reverse.ess >= EVEN_ENOUGH
     }
 
-    /// By how much the student's log Z is off an independent one, if by more than chance and more than matters.
-    fn is_apart_from(&self, (log_z, error): (f64, f64)) -> f64 {
+    /// By how much the student's log Z is off the independent one, if by more than chance and more than matters.
+    pub fn log_z_apart(&self) -> Option<f64> {
+        let (log_z, error) = self.independent_log_z?;
         let apart = self.reverse.log_z - log_z;
         let allowed = NATS.max(CHANCE * error.hypot(self.reverse.log_z_se));
-        if apart.is_nan() || apart.abs() > allowed {
-            apart
-        } else {
-            0.0
-        }
+        (apart.is_nan() || apart.abs() > allowed).then_some(apart)
     }
 
     /// The verdict from the figures; `blur` is the standard error of the total variation distance.
@@ -290,8 +286,7 @@ impl Certificate {
             }
         }
         if let Some((log_z, error)) = self.independent_log_z {
-            let apart = self.is_apart_from((log_z, error));
-            if apart != 0.0 {
+            if let Some(apart) = self.log_z_apart() {
                 let what = if apart < 0.0 {
                     "a part of the target is missing"
                 } else {

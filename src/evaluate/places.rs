@@ -3,6 +3,7 @@
 use super::draws::WeightedDraws;
 use crate::cholesky;
 use crate::seed::Stream;
+use crate::shown;
 use crate::target::{evaluate_in_pieces, Approximation, Density, Fatal, Faults};
 use std::f64::consts::TAU;
 
@@ -124,10 +125,8 @@ pub fn lost(places: &[Place], own: &WeightedDraws, ess: f64, least_log_z: f64) -
 impl Lost {
     /// In words.
     pub fn words(&self) -> String {
-        let shown: Vec<String> = self.mean.iter().take(4).map(|x| format!("{x:.4}")).collect();
-        let rest = if self.mean.len() > 4 { ", …" } else { "" };
-        let (share, found, at) = (self.share, self.found, shown.join(", "));
-        format!("even weighted, the student has {found:.3} of its mass around the mode at ({at}{rest}), where the target has {share:.3}")
+        let (share, found, at) = (self.share, self.found, shown::place(&self.mean));
+        format!("even weighted, the student has {found:.3} of its mass around the mode at {at}, where the target has {share:.3}")
     }
 }
 

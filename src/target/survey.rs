@@ -164,7 +164,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Which of the known modes a point is, as far as these tell.
+    /// Which of the known modes a point is.
     fn known(&self, point: &[f64]) -> Option<usize> {
         let mut known = self.found.modes.iter().zip(&self.precisions);
         known.position(|(mode, precision)| distance(precision, &mode.mean, point) < APART)

@@ -18,6 +18,7 @@ use crate::evaluate::draws::{log_weights_of_draws, WeightedDraws};
 use crate::evaluate::parameters::Parameter;
 use crate::evaluate::weights;
 use crate::flow::Model;
+use crate::shown;
 use crate::target::Evaluations;
 use modes::Modes;
 use recipe::{Recipe, Situation};
@@ -165,7 +166,7 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
         let resurveyed = if come_by.is_empty() { None } else { base.resurveyed(&come_by).ok() };
         if let Some(resurveyed) = resurveyed {
             surveys += 1;
-            let places: Vec<String> = come_by.iter().map(|place| shown(place)).collect();
+            let places: Vec<String> = come_by.iter().map(|place| shown::place(place)).collect();
             let where_to = places.join(" and ");
             course
                 .watcher
@@ -217,12 +218,6 @@ fn kept_after(error: Error, best: Option<Kept>, course: &mut Course) -> Result<E
         course.write()?;
     }
     Ok(error)
-}
-
-/// A place in words.
-fn shown(place: &[f64]) -> String {
-    let numbers: Vec<String> = place.iter().take(4).map(|x| format!("{x:.4}")).collect();
-    format!("({}{})", numbers.join(", "), if place.len() > 4 { ", …" } else { "" })
 }
 
 /// The best attempt becomes the run's result, with its certificate if it has one; its plan.

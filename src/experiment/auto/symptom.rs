@@ -41,9 +41,7 @@ impl Symptom {
     /// Of a certificate.
     pub fn of_certificate(certificate: &Certificate) -> Self {
         let own = &certificate.reverse;
-        let apart = certificate
-            .independent_log_z
-            .is_some_and(|(log_z, error)| (own.log_z - log_z).abs() > 0.05_f64.max(3.5 * error.hypot(own.log_z_se)));
+        let apart = certificate.log_z_apart().is_some();
         let unseen = certificate.unseen.is_some_and(|share| share > UNSEEN);
         let wrong = !certificate.lost.is_empty()
             || certificate.worst_corrected.as_ref().is_some_and(|region| region.corrected() > 0.1);
