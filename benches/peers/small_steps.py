@@ -23,10 +23,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAYERS, WIDTH, ROWS, BINS, LIMIT = 5, 64, 16, 8, 4.0
 
 
-def masks_of(dim, per_variable):
-    inputs, units = np.arange(dim), np.sort(np.arange(WIDTH) % max(1, dim - 1))
-    last = units[:, None] < inputs[None, :]
-    masks = [inputs[:, None] <= units[None, :], units[:, None] <= units[None, :], np.concatenate([last] * per_variable, 1)]
+def masks_of(dim, per_variable, widths):
+    inputs = np.arange(dim)
+    degrees = [inputs] + [np.sort(np.arange(width) % max(1, dim - 1)) for width in widths]
+    masks = [below[:, None] <= above[None, :] for below, above in zip(degrees, degrees[1:])]
+    masks.append(np.concatenate([degrees[-1][:, None] < inputs[None, :]] * per_variable, 1))
     return [jnp.asarray(mask, jnp.float32) for mask in masks]
 
 
@@ -50,13 +51,15 @@ def spline(z, raw):
     return jnp.where(inside, y, z), jnp.where(inside, jnp.log(slope), 0.0)
 
 
-def make(dim, splines):
+def make(dim, splines, layers=LAYERS, widths=(WIDTH, WIDTH), rows=ROWS, rate=1e-3, activation=jax.nn.relu, score_of=lambda x: -0.25 * x):
+    """The step, the map of one point with its log-det, weights and the state of Adam; `score_of` is the gradient of the target's log density."""
     per_variable = 3 * BINS + 1 if splines else 2
-    masks = masks_of(dim, per_variable)
-    keys = iter(jax.random.split(jax.random.PRNGKey(0), 3 * LAYERS))
+    masks = masks_of(dim, per_variable, widths)
+    last = len(widths)
+    keys = iter(jax.random.split(jax.random.PRNGKey(0), (last + 1) * layers))
     weights = [
-        [(0.1 * jax.random.normal(next(keys), mask.shape) * (0.1 if i == 2 else 1.0), jnp.zeros(mask.shape[1])) for i, mask in enumerate(masks)]
-        for _ in range(LAYERS)
+        [(0.1 * jax.random.normal(next(keys), mask.shape) * (0.1 if i == last else 1.0), jnp.zeros(mask.shape[1])) for i, mask in enumerate(masks)]
+        for _ in range(layers)
     ]
 
     def push(weights, z):
@@ -65,14 +68,14 @@ def make(dim, splines):
             h = z
             for i, (w, b) in enumerate(layer):
                 h = h @ (w * masks[i]) + b
-                h = jax.nn.relu(h) if i < 2 else h
+                h = activation(h) if i < last else h
             h = h.reshape(per_variable, dim).T
             if splines:
                 z, log_slope = spline(z, h[:, 2:])
                 log_det += log_slope.sum()
             s = 3 * jnp.tanh(h[:, 1] / 3)
             z, log_det = z * jnp.exp(s) + h[:, 0], log_det + s.sum()
-            z = z[::-1] if k + 1 < LAYERS else z
+            z = z[::-1] if k + 1 < layers else z
         return z, log_det
 
     def score(weights, z):
@@ -80,23 +83,23 @@ def make(dim, splines):
         jacobian = jax.jacfwd(lambda z: push(weights, z)[0])(z)
         return jnp.linalg.solve(jacobian.T, jax.grad(log_q)(z))
 
-    optimizer = optax.chain(optax.clip_by_global_norm(10.0), optax.adam(1e-3))
+    optimizer = optax.chain(optax.clip_by_global_norm(10.0), optax.adam(rate))
 
     @jax.jit
     def step(weights, state, key):
-        z = jax.random.normal(key, (ROWS, dim))
+        z = jax.random.normal(key, (rows, dim))
         fixed = jax.lax.stop_gradient(weights)
         of_q = jax.vmap(lambda z: score(fixed, z))(z)
 
         def surrogate(weights):
             x = jax.vmap(lambda z: push(weights, z)[0])(z)
-            of_target = -0.25 * x
-            return (jax.lax.stop_gradient(of_q - of_target) * x).sum() / ROWS
+            of_target = jax.vmap(score_of)(x)
+            return (jax.lax.stop_gradient(of_q - of_target) * x).sum() / rows
 
         change, state = optimizer.update(jax.grad(surrogate)(weights), state)
         return optax.apply_updates(weights, change), state
 
-    return step, weights, optimizer.init(weights)
+    return step, push, weights, optimizer.init(weights)
 
 
 compiled = {}
@@ -105,7 +108,7 @@ compiled = {}
 def theirs(dim, splines, made={}):
     if (dim, splines) not in made:
         made[dim, splines] = make(dim, splines)
-    step, weights, state = made[dim, splines]
+    step, _, weights, state = made[dim, splines]
     keys = list(jax.random.split(jax.random.PRNGKey(1), 500))
     times, begun = [], time.perf_counter()
     jax.block_until_ready(step(weights, state, keys[0]))

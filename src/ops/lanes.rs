@@ -15,6 +15,9 @@ pub const LANES: usize = 16;
 /// The most outputs of one tile: with four registers of lanes their sums fill 24 of 32 registers.
 pub(super) const TILE: usize = 6;
 
+/// Outputs whose weights are read by all inputs before those of the next: some hundred wide rows stay in a core's cache.
+const OUTPUTS_OF_BLOCK: usize = 64;
+
 /// The length rounded up to whole groups of lanes.
 pub fn padded(len: usize) -> usize {
     len.div_ceil(LANES) * LANES
@@ -181,6 +184,18 @@ pub(super) unsafe fn store<E: Real, S: Simd, const V: usize>(vectors: [E::Vector
     }
 }
 
+/// Asks for the memory at `address` ahead of its use.
+#[inline(always)]
+pub(super) fn prefetch<E>(address: *const E) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction, and it never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 /// Adds `factors[r] · x` to the sums.
 ///
 /// # Safety
@@ -266,7 +281,22 @@ impl<E: Real> WithSimd for InputGradient<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let end = self.inputs.end.min(self.stairs.seen());
+        // All tiles of inputs read the weights of a block before the next block is begun: those of all outputs would have left the core's
+        // cache when the next tile asks for the same lines.
+        for block in (0..self.stairs.outputs()).step_by(OUTPUTS_OF_BLOCK) {
+            let end = (block + OUTPUTS_OF_BLOCK).min(self.stairs.outputs());
+            self.block(simd, block..end);
+        }
+    }
+}
+
+impl<E: Real> InputGradient<'_, E> {
+    /// What the outputs in `block` give to all inputs.
+    #[inline(always)]
+    fn block<S: Simd>(&mut self, simd: S, block: Range<usize>) {
+        let within = |outputs: Range<usize>| outputs.start.max(block.start)..outputs.end.min(block.end);
+        // Inputs beyond the reach of the last of these outputs are seen by none of them.
+        let end = self.inputs.end.min(self.stairs.reach(block.end - 1));
         let mut group = self.inputs.start;
         while group < end {
             // The inputs that the first of these outputs sees are all seen by the same outputs. Where those are few, the next inputs
@@ -279,7 +309,7 @@ impl<E: Real> WithSimd for InputGradient<'_, E> {
             macro_rules! tile {
                 ($R:literal, $k:ident) => {{
                     let shared = self.stairs.first_output_of($k + $R - 1);
-                    macro_rules! block {
+                    macro_rules! lanes {
                         ($V:literal, $lane:ident) => {
                             // SAFETY: the inputs are seen by all outputs in their ranges; the lanes end within the stride.
                             unsafe {
@@ -288,22 +318,20 @@ impl<E: Real> WithSimd for InputGradient<'_, E> {
                                     if first == shared {
                                         break;
                                     }
-                                    self.tile::<S, 1, $V>(simd, first..shared, k, $lane);
+                                    self.tile::<S, 1, $V>(simd, within(first..shared), k, $lane);
                                 }
-                                self.tile::<S, $R, $V>(simd, shared..self.stairs.outputs(), $k, $lane)
+                                self.tile::<S, $R, $V>(simd, within(shared..self.stairs.outputs()), $k, $lane)
                             }
                         };
                     }
-                    for_lanes!(E, S, self.stride, block);
+                    for_lanes!(E, S, self.stride, lanes);
                 }};
             }
             for_tiles!(group, group_end, tile);
             group = group_end;
         }
     }
-}
 
-impl<E: Real> InputGradient<'_, E> {
     /// What `outputs` give to inputs `k .. k + R`, at `V` registers of lanes from `lane`.
     ///
     /// # Safety
@@ -316,6 +344,9 @@ impl<E: Real> InputGradient<'_, E> {
         k: usize,
         lane: usize,
     ) {
+        if outputs.is_empty() {
+            return;
+        }
         let Self { stairs, weights, inputs, dy, stride, dx } = self;
         let stride = *stride;
         // SAFETY: `input_gradient_of` has checked the buffers, and the rows of these outputs are longer than k + R.
@@ -328,6 +359,8 @@ impl<E: Real> InputGradient<'_, E> {
             let mut at = dy.as_ptr().add(outputs.start * stride + lane);
             for &offset in stairs.offsets(outputs) {
                 let weight = weights.as_ptr().add(offset + k);
+                // The inputs after these read on in the same rows, which lie too far apart for the processor to foresee it.
+                prefetch(weight.wrapping_add(LANES));
                 let mut factors = [weight; R];
                 for r in 0..R {
                     factors[r] = weight.add(r);

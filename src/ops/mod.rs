@@ -58,7 +58,7 @@ pub type Mapped<E, D, T = NoneTape> = (Points<E, D, T>, Rows<E, D, T>);
 ///
 /// The provided methods compose stock ops, so `impl Kernels<f64> for Cpu {}` is the oracle of the tests and another device works
 /// unfused; `impl Kernels<f32> for Cpu` calls the hand-written kernels.
-pub trait Kernels<E: Real>: Device<E> {
+pub trait Kernels<E: Real>: Device<E> + Send {
     /// The images of `x` under `links`, one after another, and the log-dets of the rows.
     ///
     /// # Errors

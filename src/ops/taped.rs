@@ -9,7 +9,7 @@ use super::transform::Transform;
 use super::weight_gradient::Shared;
 use super::weighted::{reset, Gradients, WeightedNetwork};
 use super::workspace::{Memory, Recorded, Workspace};
-use super::{Kernels, Link, Mapped, Points};
+use super::{Kernels, Link, Mapped, Points, Rows};
 use crate::error::Result;
 use dfdx::prelude::*;
 
@@ -92,6 +92,9 @@ impl Kernels<f32> for Cpu {
     }
 }
 
+/// Elementary operations in whose time a number is copied from where it is not near.
+const COST_OF_COPY: usize = 4;
+
 /// The links as maps on slices, with their weights copied into memory that is used again; with estimates where they are for learning.
 fn take_weights<M: Transform>(
     links: &[Link<'_, f32, Cpu, M>],
@@ -101,13 +104,17 @@ fn take_weights<M: Transform>(
     let mut kept = std::mem::take(&mut memory.tensors);
     kept.resize_with(links.len(), Vec::new);
     let mut copied: Vec<_> = links.iter().zip(kept).collect();
-    for (link, values) in &mut copied {
+    let count = |tensor: &&Rows<f32, Cpu>| tensor.shape().num_elements();
+    let work = COST_OF_COPY * links.iter().flat_map(|link| link.tensors().iter().map(count)).sum::<usize>();
+    let pairs = copied.iter_mut().flat_map(|(link, values)| {
         values.resize_with(link.tensors().len(), Vec::new);
-        for (values, tensor) in values.iter_mut().zip(link.tensors()) {
-            values.resize(tensor.shape().num_elements(), 0.0);
-            tensor.copy_into(values);
-        }
-    }
+        values.iter_mut().zip(link.tensors())
+    });
+    let copy = |(): &mut (), (values, tensor): (&mut Vec<f32>, &&Rows<f32, Cpu>)| {
+        values.resize(count(tensor), 0.0);
+        tensor.copy_into(values);
+    };
+    for_each_piece(pairs, work, || (), copy);
     let map = |(link, values): (&Link<'_, f32, Cpu, M>, _)| match link {
         Link::Masked { network, order, transform, .. } => {
             let network = WeightedNetwork::new(network, values);

@@ -1,7 +1,7 @@
 //! The gradient of masked weights: for each a sum over all rows of a batch, held in registers from the first row to the last.
 
 use super::elementwise::row_sums;
-use super::lanes::{for_tiles, load, multiply_add, padded, run_end, store, width, Sums, LANES, TILE};
+use super::lanes::{for_tiles, load, multiply_add, padded, prefetch, run_end, store, width, Sums, LANES, TILE};
 use super::panels::panels;
 use super::real::Real;
 use super::staircase::Staircase;
@@ -150,18 +150,6 @@ impl<E: Real> WithSimd for Add<'_, E> {
     }
 }
 
-/// Asks for the memory at `address` ahead of its use.
-#[inline(always)]
-fn prefetch<E>(address: *const E) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 processor has the instruction, and it never faults.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
-
 impl<E: Real> Add<'_, E> {
     /// The weights from inputs `k .. k + seen` to outputs `j .. j + R`.
     ///
@@ -174,6 +162,12 @@ impl<E: Real> Add<'_, E> {
         // and so is k; the weights that are written are those of `seen` inputs, which are this call's alone.
         unsafe {
             let mut sums: Sums<E, S, R, V> = [[E::splat(simd, E::ZERO); V]; R];
+            // What the sums are added to at last is fetched while they are made: it lies far apart, and nobody has it near.
+            for r in 0..R {
+                let to = self.gradient.start.add(self.stairs.offset(j + r) + k);
+                prefetch(to);
+                prefetch(to.add(seen - 1));
+            }
             let mut at = [self.panels.as_ptr(); V];
             for v in 0..V {
                 let input = k - self.inputs.start + v * width;
@@ -190,14 +184,18 @@ impl<E: Real> Add<'_, E> {
                 for r in 0..R {
                     factors[r] = part.dy.as_ptr().add((j + r) * part.stride);
                 }
+                let mut sums_now = sums;
                 for row in 0..part.rows {
                     let mut inputs = [E::splat(simd, E::ZERO); V];
                     for v in 0..V {
                         inputs[v] = load::<E, S, 1>(simd, at[v].add(row * LANES))[0];
                     }
-                    multiply_add::<E, S, R, V>(simd, factors, inputs, &mut sums);
+                    multiply_add::<E, S, R, V>(simd, factors, inputs, &mut sums_now);
                     factors.iter_mut().for_each(|factor| *factor = factor.add(1));
                 }
+                // Between two parts the sums are in memory, so that from row to row they are in nothing but registers: compilers
+                // that carry them through both loops store them at every row.
+                sums = std::hint::black_box(sums_now);
                 at.iter_mut().for_each(|at| *at = at.wrapping_add(part.stride * LANES));
             }
             for r in 0..R {

@@ -38,9 +38,13 @@ pub trait Parameters<E: Dtype, D: CopySlice<E>> {
     ///
     /// # Panics
     /// If the snapshot was taken of something of another shape.
-    fn restore(&mut self, snapshot: &[Vec<E>]) {
+    fn restore(&mut self, snapshot: &[Vec<E>])
+    where
+        D: Send,
+    {
+        let count = snapshot.iter().map(Vec::len).sum();
         let pairs = self.parameters_mut().into_iter().zip(snapshot);
-        pairs.for_each(|(tensor, values)| tensor.copy_from(values));
+        pieces::for_each_tensor(count, pairs, |(tensor, values)| tensor.copy_from(values));
     }
 }
 

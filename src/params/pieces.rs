@@ -19,6 +19,15 @@ pub fn for_each<P: Send>(pieces: impl Iterator<Item = P>, f: impl Fn(P) + Send +
     }
 }
 
+/// Calls `f` on every tensor, in parallel where they have many values (`count`) together.
+pub fn for_each_tensor<P: Send>(count: usize, tensors: impl Iterator<Item = P>, f: impl Fn(P) + Send + Sync) {
+    if count < FEW * PIECE {
+        tensors.for_each(f);
+    } else {
+        tensors.collect::<Vec<P>>().into_par_iter().for_each(f);
+    }
+}
+
 /// The Euclidean norm over all tensors, summed in `f64`.
 pub fn norm(tensors: &[Vec<f32>]) -> f64 {
     let mut sums = vec![0.0; tensors.iter().map(|tensor| tensor.len().div_ceil(PIECE)).sum()];

@@ -1,0 +1,221 @@
+"""Wall time to a trusted student from `target: …` alone, beside JAX students of the same shape, compiled whole, by the path gradient.
+
+    peers/bin/python benches/peers/to_trusted.py --cases FOLDER [--target NAME]... [--times 4]
+
+Ours is the whole command: planning, every attempt, the independent look and the certificate. JAX's is compilation and training alone, with the best
+of a few batches and rates, from a target that is whitened as ours (its mode and scale cost it nothing), until 10,000 fresh draws have our ESS/N, or
+the goal where ours is above it, and our log Z within 0.05 (those looks cost it nothing either). It is given up after `--times` times our time.
+FOLDER holds `pay.csv` and `groups.csv` with the experiments beside them.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import tempfile
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.scipy.special import logsumexp
+
+from small_steps import make
+from training import HALF_LOG_TAU, banana, eight_schools, funnel
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = ROOT / "target/release/flowdistill"
+DRAWS = 10_000
+SETTINGS = [(64, 3e-3), (256, 3e-3), (16, 1e-3), (64, 1e-3)]
+
+
+def normal(x, mean, log_scale):
+    return -0.5 * ((x - mean) * jnp.exp(-log_scale)) ** 2 - log_scale - HALF_LOG_TAU
+
+
+def half_normal(log_x, log_scale):
+    return normal(jnp.exp(log_x), 0.0, log_scale) + np.log(2) + log_x
+
+
+def columns(file):
+    table = np.genfromtxt(file, delimiter=",", names=True)
+    return [jnp.asarray(table[name], jnp.float32) for name in table.dtype.names]
+
+
+def pay(cases):
+    height, paid = columns(cases / "pay.csv")
+    return lambda x: normal(paid, x[0] + x[1] * height, x[2]).sum() + x[2]
+
+
+def far(_):
+    scales = jnp.arange(1.0, 4.0)
+    return lambda x: normal(x, 5000.0 * scales, jnp.log(0.01 * scales)).sum()
+
+
+def groups(cases):
+    group, t, y = columns(cases / "groups.csv")
+    group = group.astype(int)
+
+    def log_density(x):
+        mu, log_tau, a, b, log_sigma = x[0], x[1], x[2:62], x[62], x[63]
+        prior = normal(mu, 0.0, np.log(10)) + half_normal(log_tau, 0.0) + normal(a, mu, log_tau).sum() + normal(b, 0.0, np.log(10))
+        return prior + half_normal(log_sigma, np.log(5)) + normal(y, a[group] + b * t, log_sigma).sum()
+
+    return log_density
+
+
+def logistic(_):
+    table = np.genfromtxt(ROOT / "experiments/data/breast_cancer.csv", delimiter=",", names=True, comments="#")
+    label = jnp.asarray(table["benign"], jnp.float32)
+    features = np.stack([table[name] for name in table.dtype.names if name != "benign"], 1)
+    features = jnp.asarray(features / features.std(0), jnp.float32)
+
+    def log_density(x):
+        sums = x[0] + features @ x[1:]
+        return (label * sums - jax.nn.softplus(sums)).sum() + normal(x, 0.0, np.log(10)).sum()
+
+    return log_density
+
+
+def many_well(_):
+    def log_density(x):
+        wells, rest = x[0::2], x[1::2]
+        return (-(wells**4) + 6 * wells**2 + 0.5 * wells).sum() - 0.5 * (rest**2).sum()
+
+    return log_density
+
+
+def phi4(_):
+    def log_density(x):
+        field = x.reshape(8, 8)
+        bonds = field * (jnp.roll(field, 1, 0) + jnp.roll(field, 1, 1))
+        return -(field**2 + 0.5 * (field**2 - 1) ** 2 - 2 * 0.2 * bonds).sum()
+
+    return log_density
+
+
+def single(density):
+    return lambda _: lambda x: density(x[None])[0]
+
+
+# What we are given, JAX's log density, dimensions, whether the target is whitened, splines with (layers, widths), and the goal.
+AFFINE = (False, 5, (64, 64))
+TARGETS = {
+    "eight schools": ("EightSchools()", single(eight_schools), 10, False, AFFINE, 0.99),
+    "funnel": ("Funnel(dim: 10)", single(funnel), 10, False, AFFINE, 0.99),
+    "banana": ("Banana()", single(banana), 2, False, AFFINE, 0.99),
+    "pay": ("pay", pay, 3, True, AFFINE, 0.99),
+    "far": ("far", far, 3, True, AFFINE, 0.99),
+    "groups": ("groups", groups, 64, True, AFFINE, 0.97),
+    "logistic": ('LogisticRegression(path: "data/breast_cancer.csv", label: "benign")', logistic, 31, True, (True, 4, (64, 64)), 0.8),
+    "many-well": ("ManyWell(dim: 32)", many_well, 32, False, (True, 2, (32,)), 0.9),
+    "φ⁴": ("Lattice(side: 8, kappa: 0.2, lambda: 0.5)", phi4, 64, False, (True, 3, (64,)), 0.9),
+}
+
+
+def ours(name, cases, seed):
+    target = TARGETS[name][0]
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "one.ron"
+        if target.isidentifier():
+            given = (cases / f"{target}.ron").read_text()
+            text = given[: given.rindex("stages:")].rstrip().rstrip(",") + ")"
+            for table in cases.glob("*.csv"):
+                (pathlib.Path(folder) / table.name).write_bytes(table.read_bytes())
+        else:
+            text = f'(name: "one", target: {target.replace("data/", f"{ROOT}/experiments/data/")})'
+        file.write_text(text)
+        start = time.perf_counter()
+        done = subprocess.run([BINARY, "run", file, "--out", folder, "-q", "--seed", str(seed)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        seconds = time.perf_counter() - start
+        records = list(pathlib.Path(folder).glob("*/run.json"))
+        if not records:
+            raise SystemExit(done.stderr.decode())
+        run = json.loads(records[0].read_text())
+    figures = run["certificate"]["figures"]
+    return seconds, run["certificate"]["verdict"], figures["ess"], figures["log_z"]
+
+
+def whitened(log_density, dim):
+    """The density in units in which it is about standard normal at its mode, by Newton's method in double precision."""
+    with jax.enable_x64(True):
+        value, slope, curve = (jax.jit(f(log_density)) for f in (lambda f: f, jax.grad, jax.hessian))
+        x = jnp.zeros(dim, jnp.float64)
+        for _ in range(500):
+            values, vectors = np.linalg.eigh(-curve(x))
+            step = vectors @ ((vectors.T @ slope(x)) / np.maximum(np.abs(values), 1e-8))
+            while not value(x + step) >= value(x) and np.abs(step).max() > 1e-12:
+                step = step / 2
+            x = x + step
+        scale = np.linalg.inv(np.linalg.cholesky(-np.asarray(curve(x)))).T
+    # The mode is part of the density, since a number in single precision has no room for it beside the draws.
+    mode = np.asarray(x)
+    log_det = float(np.log(np.abs(np.diag(scale))).sum())
+    return mode, scale, log_det
+
+
+def theirs(name, cases, goal, log_z, most):
+    _, of, dim, whiten, (splines, layers, widths), _ = TARGETS[name]
+    density = of(cases)
+    if whiten:
+        mode, scale, log_det = whitened(density, dim)
+        if name == "far":
+            # Exact: 5000 + 0.01 z has no more than four digits of z left in single precision.
+            log_density = lambda z: normal(z, 0.0, 0.0).sum()
+        else:
+            log_density = lambda z: density(jnp.asarray(mode, jnp.float32) + jnp.asarray(scale, jnp.float32) @ z) + log_det
+    else:
+        log_density = density
+    best = None
+    for rows, rate in SETTINGS:
+        limit = min(most, best[0]) if best else most
+        start = time.perf_counter()
+        step, push, weights, state = make(dim, splines, layers, widths, rows, rate, jax.nn.silu, jax.grad(log_density))
+
+        @jax.jit
+        def agreement(weights, key):
+            z = jax.random.normal(key, (DRAWS, dim))
+            x, log_det = jax.vmap(lambda z: push(weights, z))(z)
+            log_w = jax.vmap(log_density)(x) - (-0.5 * z**2 - HALF_LOG_TAU).sum(-1) + log_det
+            total = logsumexp(log_w)
+            return jnp.exp(2 * total - logsumexp(2 * log_w)) / DRAWS, total - jnp.log(DRAWS)
+
+        key, aside, ess, each = jax.random.PRNGKey(7), 0.0, 0.0, 50
+        for count in range(1, 10**7):
+            key, now = jax.random.split(key)
+            weights, state = step(weights, state, now)
+            if count % each == 0:
+                jax.block_until_ready(weights)
+                begun = time.perf_counter()
+                key, look = jax.random.split(key)
+                ess, found = map(float, agreement(weights, look))
+                aside += time.perf_counter() - begun
+                spent = time.perf_counter() - start - aside
+                if ess >= goal and abs(found - log_z) < 0.05:
+                    best = (spent, rows, rate, count)
+                    break
+                if spent > limit:
+                    break
+                each = max(50, int(0.05 * count))
+        print(f"    {name}, JAX batch {rows}, rate {rate}: ESS/N {ess:.3f} and log Z {found:.3f} after {count} steps, {spent:.1f} s", flush=True)
+    return best
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=pathlib.Path, required=True)
+    parser.add_argument("--target", action="append", choices=TARGETS)
+    parser.add_argument("--times", type=float, default=4.0)
+    options = parser.parse_args()
+    print(f"jax {jax.__version__}, optax {optax.__version__}")
+    for name in options.target or TARGETS:
+        seconds, verdict, ess, log_z = sorted(ours(name, options.cases, seed) for seed in (1, 2, 3))[1]
+        print(f"{name}: ours {verdict} after {seconds:.1f} s (median of three seeds), ESS/N {ess:.3f}, log Z {log_z:.3f}", flush=True)
+        best = theirs(name, options.cases, min(ess, TARGETS[name][5]), log_z, options.times * seconds)
+        said = f"JAX {best[0]:.1f} s ({best[0] / seconds:.1f} times), batch {best[1]}, rate {best[2]}, {best[3]} steps" if best else f"JAX not after {options.times:g} times as long"
+        print(f"{name}: {said}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
