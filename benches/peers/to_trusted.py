@@ -99,18 +99,19 @@ def single(density):
     return lambda _: lambda x: density(x[None])[0]
 
 
-# What we are given, JAX's log density, dimensions, whether the target is whitened, splines with (layers, widths), and the goal.
+# What we are given, JAX's log density, dimensions, whether the target is whitened (with the coordinates that stay at 0 meanwhile, where there is no
+# mode without), splines with (layers, widths), and the goal.
 AFFINE = (False, 5, (64, 64))
 TARGETS = {
-    "eight schools": ("EightSchools()", single(eight_schools), 10, False, AFFINE, 0.99),
-    "funnel": ("Funnel(dim: 10)", single(funnel), 10, False, AFFINE, 0.99),
-    "banana": ("Banana()", single(banana), 2, False, AFFINE, 0.99),
-    "pay": ("pay", pay, 3, True, AFFINE, 0.99),
-    "far": ("far", far, 3, True, AFFINE, 0.99),
-    "groups": ("groups", groups, 64, True, AFFINE, 0.97),
-    "logistic": ('LogisticRegression(path: "data/breast_cancer.csv", label: "benign")', logistic, 31, True, (True, 4, (64, 64)), 0.8),
-    "many-well": ("ManyWell(dim: 32)", many_well, 32, False, (True, 2, (32,)), 0.9),
-    "φ⁴": ("Lattice(side: 8, kappa: 0.2, lambda: 0.5)", phi4, 64, False, (True, 3, (64,)), 0.9),
+    "eight schools": ("EightSchools()", single(eight_schools), 10, None, AFFINE, 0.99),
+    "funnel": ("Funnel(dim: 10)", single(funnel), 10, None, AFFINE, 0.99),
+    "banana": ("Banana()", single(banana), 2, None, AFFINE, 0.99),
+    "pay": ("pay", pay, 3, [], AFFINE, 0.99),
+    "far": ("far", far, 3, [], AFFINE, 0.99),
+    "groups": ("groups", groups, 64, [1], AFFINE, 0.97),
+    "logistic": ('LogisticRegression(path: "data/breast_cancer.csv", label: "benign")', logistic, 31, [], (True, 4, (64, 64)), 0.8),
+    "many-well": ("ManyWell(dim: 32)", many_well, 32, None, (True, 2, (32,)), 0.9),
+    "φ⁴": ("Lattice(side: 8, kappa: 0.2, lambda: 0.5)", phi4, 64, None, (True, 3, (64,)), 0.9),
 }
 
 
@@ -137,29 +138,37 @@ def ours(name, cases, seed):
     return seconds, run["certificate"]["verdict"], figures["ess"], figures["log_z"]
 
 
-def whitened(log_density, dim):
-    """The density in units in which it is about standard normal at its mode, by Newton's method in double precision."""
+def whitened(log_density, dim, held):
+    """Mode, scale and its log-det, by Newton's method in double precision, with the coordinates in `held` at 0 and of scale 1."""
     with jax.enable_x64(True):
         value, slope, curve = (jax.jit(f(log_density)) for f in (lambda f: f, jax.grad, jax.hessian))
         x = jnp.zeros(dim, jnp.float64)
+
+        def curvature(x):
+            found = -np.array(curve(x))
+            found[held], found[:, held] = 0.0, 0.0
+            found[held, held] = 1.0
+            return found
+
         for _ in range(500):
-            values, vectors = np.linalg.eigh(-curve(x))
-            step = vectors @ ((vectors.T @ slope(x)) / np.maximum(np.abs(values), 1e-8))
+            values, vectors = np.linalg.eigh(curvature(x))
+            up = np.array(slope(x))
+            up[held] = 0.0
+            step = vectors @ ((vectors.T @ up) / np.maximum(np.abs(values), 1e-8))
             while not value(x + step) >= value(x) and np.abs(step).max() > 1e-12:
                 step = step / 2
             x = x + step
-        scale = np.linalg.inv(np.linalg.cholesky(-np.asarray(curve(x)))).T
-    # The mode is part of the density, since a number in single precision has no room for it beside the draws.
+        scale = np.linalg.inv(np.linalg.cholesky(curvature(x))).T
     mode = np.asarray(x)
     log_det = float(np.log(np.abs(np.diag(scale))).sum())
     return mode, scale, log_det
 
 
 def theirs(name, cases, goal, log_z, most):
-    _, of, dim, whiten, (splines, layers, widths), _ = TARGETS[name]
+    _, of, dim, held, (splines, layers, widths), _ = TARGETS[name]
     density = of(cases)
-    if whiten:
-        mode, scale, log_det = whitened(density, dim)
+    if held is not None:
+        mode, scale, log_det = whitened(density, dim, held)
         if name == "far":
             # Exact: 5000 + 0.01 z has no more than four digits of z left in single precision.
             log_density = lambda z: normal(z, 0.0, 0.0).sum()
@@ -193,7 +202,7 @@ def theirs(name, cases, goal, log_z, most):
                 aside += time.perf_counter() - begun
                 spent = time.perf_counter() - start - aside
                 if ess >= goal and abs(found - log_z) < 0.05:
-                    best = (spent, rows, rate, count)
+                    best = min(filter(None, (best, (spent, rows, rate, count))))
                     break
                 if spent > limit:
                     break
@@ -210,8 +219,11 @@ def main():
     options = parser.parse_args()
     print(f"jax {jax.__version__}, optax {optax.__version__}")
     for name in options.target or TARGETS:
-        seconds, verdict, ess, log_z = sorted(ours(name, options.cases, seed) for seed in (1, 2, 3))[1]
-        print(f"{name}: ours {verdict} after {seconds:.1f} s (median of three seeds), ESS/N {ess:.3f}, log Z {log_z:.3f}", flush=True)
+        runs = sorted(ours(name, options.cases, seed) for seed in (1, 2, 3))
+        for seconds, verdict, ess, log_z in runs:
+            print(f"    {name}, ours: {verdict} after {seconds:.1f} s, ESS/N {ess:.3f}, log Z {log_z:.3f}", flush=True)
+        seconds, verdict, ess, log_z = runs[1]
+        print(f"{name}: ours {seconds:.1f} s (median of three seeds)", flush=True)
         best = theirs(name, options.cases, min(ess, TARGETS[name][5]), log_z, options.times * seconds)
         said = f"JAX {best[0]:.1f} s ({best[0] / seconds:.1f} times), batch {best[1]}, rate {best[2]}, {best[3]} steps" if best else f"JAX not after {options.times:g} times as long"
         print(f"{name}: {said}", flush=True)

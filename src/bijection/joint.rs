@@ -11,7 +11,7 @@ use crate::seed::Stream;
 use dfdx::prelude::*;
 use std::sync::Arc;
 
-/// Both of its directions take one step.
+/// What its directions cost is the map's own affair: a formula, or an equation that is solved ([`joint::Joint`]).
 #[derive(Debug, Clone)]
 pub struct Joint<E: Real, D: Kernels<E>> {
     joint: joint::Joint,

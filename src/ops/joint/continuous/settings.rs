@@ -36,7 +36,7 @@ pub struct Continuous {
 
 impl Default for Continuous {
     fn default() -> Self {
-        let (steps, trace) = (Steps::Adaptive, TraceBy::Exact);
+        let (steps, trace) = (Steps::Adaptive, TraceBy::Auto);
         Self { hidden: Vec::new(), tolerance: 1e-6, steps, trace, kinetic: 0.0, jacobian: 0.0 }
     }
 }
@@ -54,8 +54,10 @@ pub enum Steps {
 /// How a trace is found.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub enum TraceBy {
-    /// From the whole Jacobian.
+    /// `Exact` for at most 64 variables, `Hutchinson` for more.
     #[default]
+    Auto,
+    /// From the whole Jacobian.
     Exact,
     /// vᵀ (∂f/∂x) v with a sign v for each variable, one probe for each row's way (Hutchinson 1989; Grathwohl et al. 2019): right in the mean.
     Hutchinson,
@@ -66,9 +68,18 @@ impl Continuous {
         [dim + 1].into_iter().chain(self.hidden.iter().copied()).chain([dim]).collect()
     }
 
+    /// Whether the trace is an estimate while a likelihood trains the layer.
+    fn estimates(&self, dim: usize) -> bool {
+        match self.trace {
+            TraceBy::Auto => dim > MOST_EXACT,
+            TraceBy::Exact => false,
+            TraceBy::Hutchinson => true,
+        }
+    }
+
     /// The layer with these values.
     pub(super) fn layer(&self, dim: usize, tensors: &[Vec<f64>]) -> ContinuousLayer {
-        let key = (self.trace == TraceBy::Hutchinson).then(|| Key::of(tensors.iter().flatten()));
+        let key = self.estimates(dim).then(|| Key::of(tensors.iter().flatten()));
         let penalties = [self.kinetic, self.jacobian];
         let net = Net::new(self.sizes(dim), tensors);
         ContinuousLayer { net, dim, tolerance: self.tolerance, steps: self.steps, key, penalties }
@@ -102,7 +113,7 @@ impl FormulaSettings for Continuous {
         let of_dim = || {
             (dim > most).then(|| {
                 format!(
-                    "the dimension is {dim}; a continuous layer takes at most {MOST_EXACT} with its exact trace, and {MOST} with `trace: Hutchinson`"
+                    "the dimension is {dim}; a continuous layer takes at most {MOST}, and {MOST_EXACT} with `trace: Exact`"
                 )
             })
         };
@@ -112,7 +123,7 @@ impl FormulaSettings for Continuous {
     fn multiplications(&self, dim: usize) -> usize {
         let weights: usize = self.sizes(dim).windows(2).map(|pair| pair[0] * pair[1]).sum();
         let steps = if let Steps::Fixed(steps) = self.steps { steps } else { 10 };
-        let directions = if self.trace == TraceBy::Exact { dim } else { 1 };
+        let directions = if self.estimates(dim) { 1 } else { dim };
         steps * STAGES * weights * (directions + 1)
     }
 
