@@ -15,7 +15,7 @@ pub const LANES: usize = 16;
 /// The most outputs of one tile: with four registers of lanes their sums fill 24 of 32 registers.
 pub(super) const TILE: usize = 6;
 
-/// Outputs whose weights are read by all inputs before those of the next: some hundred wide rows stay in a core's cache.
+/// Outputs whose weights are read by all inputs before those of the next: so many rows of a wide layer stay in a core's cache.
 const OUTPUTS_OF_BLOCK: usize = 64;
 
 /// The length rounded up to whole groups of lanes.
