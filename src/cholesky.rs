@@ -1,5 +1,7 @@
 //! The lower-triangular factor of a positive definite matrix, and what is solved with it. Matrices are row-major.
 
+use crate::seed::Stream;
+
 /// L with L Lᵀ = `matrix`, of which the lower triangle is read.
 ///
 /// # Errors
@@ -78,6 +80,20 @@ pub fn multiply(factor: &[f64], b: &mut [f64]) {
     for i in (0..dim).rev() {
         b[i] = factor[i * dim..][..=i].iter().zip(&*b).map(|(l, b)| l * b).sum();
     }
+}
+
+/// `count` draws of the normal distribution with this mean and the covariance L Lᵀ, row-major, and the square of each one's distance from the mean
+/// in standard deviations.
+pub fn normals(factor: &[f64], mean: &[f64], count: usize, stream: &Stream) -> (Vec<f64>, Vec<f64>) {
+    let dim = mean.len();
+    let mut draws = vec![0.0; count * dim];
+    stream.normals(0, dim, &mut draws);
+    let squares = draws.chunks_exact(dim).map(|z| z.iter().map(|z| z * z).sum()).collect();
+    for draw in draws.chunks_exact_mut(dim) {
+        multiply(factor, draw);
+        draw.iter_mut().zip(mean).for_each(|(x, mean)| *x += mean);
+    }
+    (draws, squares)
 }
 
 /// Replaces `b` by Lᵀ b.

@@ -81,7 +81,10 @@ fn separate_modes_are_found_weighed_and_reported() {
         assert!((mode["mass"].as_f64().expect("a mass") - mass).abs() < 0.02, "{mode}");
     }
     let resolved = std::fs::read_to_string(folder.join("runs/three/resolved.ron")).expect("resolved.ron");
-    assert!(resolved.contains("Sample(") && resolved.contains("components: 3"), "{resolved}");
+    assert!(!resolved.contains("Sample(") && resolved.contains("components: 3"), "{resolved}");
+    let asked = &found["target_evaluations"];
+    let [values, gradients] = ["values", "gradients"].map(|of| asked[of].as_u64().expect("evaluations"));
+    assert!(values + gradients < 600_000, "{asked}");
 }
 
 #[test]
@@ -140,8 +143,8 @@ fn check_says_that_the_stages_are_left_to_the_program_and_what_an_evaluation_cos
         "(name: \"it\", target: EightSchools(), student: Flow(), stages: [ReverseKl(against: Target, training: ())])";
     std::fs::write(folder.join("it.ron"), text).expect("written");
     let said = String::from_utf8_lossy(&flowdistill(&folder, &["check", "it.ron"]).stdout).into_owned();
-    // Rounds of 250, 2,000, 2,800 and 3,950 steps, of which one in four asks the target, and 20,000 draws.
-    let most = (16 * 250 + 16 * 2_000 + 32 * 2_800 + 64 * 3_950) / 4 + 20_000;
+    // Rounds of 250, 2,000, 2,800 and 3,950 steps, of which after the first one in four asks the target, and 20,000 draws.
+    let most = 16 * 250 + (16 * 2_000 + 32 * 2_800 + 64 * 3_950) / 4 + 20_000;
     assert!(said.contains(&format!("up to about {most} in training")), "{said}");
 }
 

@@ -213,6 +213,36 @@ fn a_mixture_is_fitted_to_draws_of_its_like() {
 }
 
 #[test]
+fn a_mixture_begins_with_a_component_for_each_group_of_draws() {
+    // Two narrow modes beside one another, aslant: along each axis alone they look like one.
+    let normals = normal_rows(900, 2, "groups");
+    let draws: Vec<f64> = (normals.chunks(2).enumerate())
+        .flat_map(|(row, z)| {
+            let side = if row < 600 { 0.3 } else { -0.3 };
+            [z[0] + side, z[0] - side + 0.01 * z[1]]
+        })
+        .collect();
+    let base = BaseConfig::Mixture(MixtureBase { components: 2 });
+    let config = FlowConfig { layers: 1.into(), base, ..FlowConfig::default() };
+    let mut flow = Flow::<f32, dfdx::prelude::Cpu>::new(
+        &Default::default(),
+        2,
+        &config,
+        Orientation::Sampling,
+        &Seed(1).stream("init"),
+    )
+    .expect("a flow");
+    flow.start_in_groups(&draws, &[600, 300], &Seed(1).stream("fit")).expect("fitted");
+    let snapshot = flow.snapshot();
+    let [means, log_scales, logits] = &snapshot[snapshot.len() - 3..] else { panic!("three tensors") };
+    for (found, right) in means.iter().zip([0.3, -0.3, -0.3, 0.3]) {
+        assert!((found - right).abs() < 0.15, "{means:?}");
+    }
+    assert!(log_scales.iter().all(|log_scale| log_scale.abs() < 0.1), "{log_scales:?}");
+    assert!((logits[0] - logits[1] - 2f32.ln()).abs() < 1e-5, "{logits:?}");
+}
+
+#[test]
 fn reverse_kl_has_the_gradient_of_its_loss_in_the_parameters_of_the_base() {
     let gaussian = Gaussian::conditioned(3, 10.0, 1).expect("a gaussian");
     for base in

@@ -65,21 +65,19 @@ impl Place {
         let Ok((factor, _)) = cholesky::regularised(&mode.covariance, dim) else { return Ok(None) };
         let half_log_det: f64 = factor.iter().step_by(dim + 1).map(|pivot| pivot.ln()).sum();
         let squared_radius = dim as f64 + 4.0 * (2.0 * dim as f64).sqrt() + 4.0;
-        let mut draws = vec![0.0; DRAWS * dim];
-        stream.normals(0, dim, &mut draws);
-        let mut log_q = Vec::with_capacity(DRAWS);
-        for draw in draws.chunks_exact_mut(dim) {
-            let squares: f64 = draw.iter().map(|z| z * z).sum();
-            let inside = squares <= squared_radius;
-            let log = -0.5 * squares - half_log_det - 0.5 * dim as f64 * TAU.ln();
-            log_q.push(if inside { log } else { f64::INFINITY });
-            cholesky::multiply(&factor, draw);
-            draw.iter_mut().zip(&mode.mean).for_each(|(x, mean)| *x += mean);
-        }
+        let (draws, squares) = cholesky::normals(&factor, &mode.mean, DRAWS, stream);
+        let log_q = squares.iter().map(|square| {
+            let log = -0.5 * square - half_log_det - 0.5 * dim as f64 * TAU.ln();
+            if *square <= squared_radius {
+                log
+            } else {
+                f64::INFINITY
+            }
+        });
         let (mut values, mut faults) = (vec![0.0; DRAWS], Faults::default());
         evaluate_in_pieces(density, &draws, &mut values, None, &mut faults)?;
         faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
-        let logs: Vec<f64> = values.iter().zip(&log_q).map(|(value, log_q)| value - log_q).collect();
+        let logs: Vec<f64> = values.iter().zip(log_q).map(|(value, log_q)| value - log_q).collect();
         let largest = logs.iter().copied().filter(|log| !log.is_nan()).fold(f64::NEG_INFINITY, f64::max);
         let weights = logs.iter().map(|log| if log.is_nan() { 0.0 } else { (log - largest).exp() });
         let (sum, squares) = weights.fold((0.0, 0.0), |(sum, squares), w| (sum + w, squares + w * w));

@@ -9,7 +9,7 @@ use super::prepare::{self, Prepared};
 use super::rows::Rows;
 use super::spec::{Against, IndependentSpec, MethodSpec, Whitening};
 use super::watcher::Watcher;
-use super::whiten::whiten;
+use super::whiten::{weights_of, whiten};
 use crate::data::{RowWriter, Table};
 use crate::error::{Error, Result};
 use crate::evaluate::certificate::{Certificate, Look};
@@ -97,6 +97,8 @@ impl Evidence {
     }
 }
 
+/// Draws for each component of a student that begins at modes.
+const EACH_COMPONENT: usize = 500;
 /// Modes that a base has as components, at most.
 const MOST_COMPONENTS: usize = 32;
 
@@ -117,6 +119,21 @@ impl Plan<'_> {
         } else {
             Vec::new()
         }
+    }
+
+    /// Draws of the normal approximations at those modes, row-major in the user's coordinates, and how many of each there are, one after the other,
+    /// by its evidence: where a student with several components begins that sees no others.
+    pub(super) fn draws_of_modes(&self, stream: &Stream) -> (Vec<f64>, Vec<usize>) {
+        let modes = self.modes();
+        let (mut rows, mut counts) = (Vec::new(), Vec::new());
+        for (k, weight) in weights_of(&modes.iter().collect::<Vec<_>>()).into_iter().enumerate() {
+            let count = (weight * (EACH_COMPONENT * modes.len()) as f64).ceil() as usize;
+            let draws = modes[k].draws(count, &stream.child(&k.to_string()));
+            counts.push(draws.len() / self.dim);
+            rows.extend(draws);
+        }
+        counts.retain(|count| *count > 0);
+        (rows, counts)
     }
 
     /// The plan with the data that a stage has drawn: what its teacher is fitted to, unless it has other data, and the scales of its flows.

@@ -173,11 +173,15 @@ impl Plan<'_> {
         };
         let config = config.as_ref().ok_or_else(|| Error::invalid("a stage without its flow"))?;
         let mut flow = Flow::new(&Cpu::default(), self.space(), config, orientation, &self.seed.stream(stream))?;
-        if let Some(data) = self.data.as_ref().filter(|_| config.starts_from_data()) {
-            let mut rows = data.by_weight(self.dim).into_owned();
+        if config.starts_from_data() {
+            let stream = self.seed.stream(stream);
+            let (mut rows, groups) = match &self.data {
+                Some(data) => (data.by_weight(self.dim).into_owned(), Vec::new()),
+                None => self.draws_of_modes(&stream.child("modes")),
+            };
             let mut log_jacobian = vec![0.0; rows.len() / self.dim];
             self.standardisation.apply(&mut rows, &mut log_jacobian);
-            flow.start(&rows, &self.seed.stream(stream).child("base/fit"))?;
+            flow.start_in_groups(&rows, &groups, &stream.child("base/fit"))?;
         }
         Ok(Model {
             flow,
@@ -254,7 +258,7 @@ impl Plan<'_> {
         let stream = |name: &str| self.seed.stream(&format!("student/{name}/{place}"));
         let (batch, standardisation) = (settings.batch, &self.standardisation);
         let reverse = ReverseKl::new(density, standardisation.clone(), batch, stream("noise")).by(divergence.gradient);
-        let reverse = reverse.replaying(settings.replay).among(self.contexts(stream("given")));
+        let reverse = reverse.replaying(settings.replay, settings.replay_from()).among(self.contexts(stream("given")));
         let reverse = match divergence.anneal {
             Some(anneal) => reverse.annealed(Annealing::new(anneal, settings.steps)),
             None => reverse,

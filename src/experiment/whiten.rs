@@ -220,13 +220,19 @@ pub(super) fn whiten_given(
     }
 }
 
-/// Mean and covariance (row-major) of a mixture of `modes` weighted by their evidence.
-fn moments(modes: &[&Approximation]) -> (Vec<f64>, Vec<f64>) {
-    let dim = modes[0].mean.len();
+/// What each of `modes` has of all their evidence; little as it may be, none goes unheard.
+pub(super) fn weights_of(modes: &[&Approximation]) -> Vec<f64> {
     let most = modes.iter().map(|mode| mode.log_evidence).fold(f64::NEG_INFINITY, f64::max);
     let mut weights: Vec<f64> = modes.iter().map(|mode| (mode.log_evidence - most).exp().max(LEAST_PART)).collect();
     let total: f64 = weights.iter().sum();
     weights.iter_mut().for_each(|weight| *weight /= total);
+    weights
+}
+
+/// Mean and covariance (row-major) of a mixture of `modes` weighted by their evidence.
+fn moments(modes: &[&Approximation]) -> (Vec<f64>, Vec<f64>) {
+    let dim = modes[0].mean.len();
+    let weights = weights_of(modes);
     let (mut mean, mut covariance) = (vec![0.0; dim], vec![0.0; dim * dim]);
     for (mode, weight) in modes.iter().zip(&weights) {
         mean.iter_mut().zip(&mode.mean).for_each(|(sum, x)| *sum += weight * x);

@@ -143,6 +143,14 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
     /// # Errors
     /// If the tensor library fails.
     pub fn start(&mut self, rows: &[f64], stream: &Stream) -> Result<()> {
+        self.start_in_groups(rows, &[], stream)
+    }
+
+    /// The same with rows that come in groups of these sizes, one after the other: a mixture base of as many components begins with one for each.
+    ///
+    /// # Errors
+    /// If the tensor library fails.
+    pub fn start_in_groups(&mut self, rows: &[f64], groups: &[usize], stream: &Stream) -> Result<()> {
         if !self.config.starts_from_data() || rows.is_empty() {
             return Ok(());
         }
@@ -156,7 +164,7 @@ impl<E: Real, D: Kernels<E>> Flow<E, D> {
             layer.start(&x, to_base);
             x = if to_base { layer.forward(x)?.0 } else { layer.inverse(&x)?.0 };
         }
-        self.base.fit(&x.as_vec().into_iter().map(E::widen).collect::<Vec<_>>(), stream);
+        self.base.fit(&x.as_vec().into_iter().map(E::widen).collect::<Vec<_>>(), groups, stream);
         Ok(())
     }
 

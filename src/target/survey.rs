@@ -26,6 +26,12 @@ pub struct Approximation {
 }
 
 impl Approximation {
+    /// `count` draws of it, row-major; none if its covariance is no covariance.
+    pub fn draws(&self, count: usize, stream: &Stream) -> Vec<f64> {
+        cholesky::regularised(&self.covariance, self.mean.len())
+            .map_or_else(|_| Vec::new(), |(factor, _)| cholesky::normals(&factor, &self.mean, count, stream).0)
+    }
+
     /// Whether `point` is so many standard deviations away that it is another mode.
     fn is_apart_from(&self, point: &[f64]) -> bool {
         let dim = self.mean.len();
@@ -254,21 +260,14 @@ fn approximation(
     let dim = point.len();
     let (covariance, laplace, _) = normal_at(density, point, value)?;
     let (factor, _) = cholesky::regularised(&covariance, dim)?;
-    let mut draws = vec![0.0; DRAWS * dim];
-    stream.normals(0, dim, &mut draws);
     let half_log_det: f64 = factor.iter().step_by(dim + 1).map(|pivot| pivot.ln()).sum();
-    let mut log_q = Vec::with_capacity(DRAWS);
-    for draw in draws.chunks_exact_mut(dim) {
-        let squares: f64 = draw.iter().map(|z| z * z).sum();
-        log_q.push(-0.5 * squares - half_log_det - 0.5 * dim as f64 * TAU.ln());
-        cholesky::multiply(&factor, draw);
-        draw.iter_mut().zip(point).for_each(|(x, mean)| *x += mean);
-    }
+    let (draws, squares) = cholesky::normals(&factor, point, DRAWS, stream);
+    let log_q = squares.iter().map(|square| -0.5 * square - half_log_det - 0.5 * dim as f64 * TAU.ln());
     let (mut values, mut faults) = (vec![0.0; DRAWS], Faults::default());
     evaluate_in_pieces(density, &draws, &mut values, None, &mut faults).map_err(|fatal| fatal.0)?;
     faults.rows().iter().for_each(|&row| values[row] = f64::NEG_INFINITY);
     let log_weights: Vec<f64> =
-        values.iter().zip(&log_q).map(|(v, q)| if v.is_nan() { f64::NEG_INFINITY } else { v - q }).collect();
+        values.iter().zip(log_q).map(|(v, q)| if v.is_nan() { f64::NEG_INFINITY } else { v - q }).collect();
     let largest = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let (mut sum, mut squares) = (0.0, 0.0);
     if largest.is_finite() {

@@ -39,6 +39,8 @@ pub struct ReverseKl<'a> {
     gradient: Gradient,
     annealing: Option<Annealing>,
     replay: Option<Replay>,
+    /// The step from which on they are.
+    replay_from: u64,
     paid: Paid,
     again: Again,
     /// The turn of fresh and kept steps in which kept draws were found to be too far.
@@ -76,6 +78,7 @@ impl<'a> ReverseKl<'a> {
             gradient: Gradient::Total,
             annealing: None,
             replay: None,
+            replay_from: 0,
             paid: Paid::default(),
             again: Again::default(),
             moved_on: None,
@@ -104,11 +107,11 @@ impl<'a> ReverseKl<'a> {
         Self { annealing: Some(annealing), ..self }
     }
 
-    /// The same with draws that are used again, by the path gradient, where nothing is annealed and the flow's base does not learn: a kept
-    /// draw x is one of the flow as it is now with the weight q(x)/q_then(x), and its path gradient needs no more than ∇ log γ(x), which is
-    /// known. Elsewhere nothing changes.
-    pub fn replaying(self, replay: Option<Replay>) -> Self {
-        Self { replay, ..self }
+    /// The same with draws that are used again from step `from` on, by the path gradient, where nothing is annealed and the flow's base does
+    /// not learn: a kept draw x is one of the flow as it is now with the weight q(x)/q_then(x), and its path gradient needs no more than
+    /// ∇ log γ(x), which is known. Elsewhere nothing changes.
+    pub fn replaying(self, replay: Option<Replay>, from: u64) -> Self {
+        Self { replay, replay_from: from, ..self }
     }
 
     /// How draws are used again for this flow.
@@ -155,7 +158,7 @@ impl Objective for ReverseKl<'_> {
         if let Some(Replay { times, .. }) = replay {
             // A flow that has moved on from its draws does so again: it is not asked more than once after each step over fresh ones.
             let turn = step / (times + 1);
-            if !step.is_multiple_of(times + 1) && self.moved_on != Some(turn) {
+            if step >= self.replay_from && !step.is_multiple_of(times + 1) && self.moved_on != Some(turn) {
                 match self.step_again(flow, step, gradients)? {
                     Some(outcome) => return Ok(outcome),
                     None => self.moved_on = Some(turn),

@@ -29,7 +29,7 @@ pub struct Settings {
     /// Training in rounds, each longer and of larger batches than the one before; `steps` is then the most that all of them take. None is one
     /// round of `steps` steps.
     pub rounds: Option<Rounds>,
-    /// Draws of a reverse KL that are used again; none uses each once.
+    /// Draws of a reverse KL that are used again, from the second round on where there is one; none uses each once.
     pub replay: Option<Replay>,
     /// Whether layers' points are found again by their inverses on the way back, instead of being kept: memory that does not grow with depth.
     pub recompute: bool,
@@ -76,9 +76,15 @@ impl Settings {
         }
     }
 
+    /// The first step that may use kept draws: in the first of several rounds the flow leaves its draws behind too fast.
+    pub fn replay_from(&self) -> u64 {
+        self.rounds().get(1).map_or(0, |second| second.begin)
+    }
+
     /// The rows that are drawn afresh, where each step that may use kept ones does: about, since a flow that moves fast needs more.
     pub fn fresh_rows(&self) -> u64 {
-        self.most_rows().div_ceil(self.replay.map_or(1, |replay| replay.times + 1))
+        let first = self.replay_from() * self.batch as u64;
+        first + (self.most_rows() - first).div_ceil(self.replay.map_or(1, |replay| replay.times + 1))
     }
 
     /// The most rows that all steps together have.

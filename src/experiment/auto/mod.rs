@@ -158,8 +158,9 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
         if best.as_ref().is_some_and(is_enough) {
             break;
         }
-        if best.as_ref().is_some_and(|best| best.certificate.as_ref().is_some_and(|it| !it.edges.is_empty())) {
-            course.watcher.note("no other student would mend that: the target says no more near its bound");
+        let judged_so = best.as_ref().and_then(|best| best.certificate.as_ref());
+        if let Some(why) = judged_so.and_then(|certificate| in_vain(certificate, base.spec.evaluation.independent)) {
+            course.watcher.note(&format!("no other student would be judged better: {why}"));
             break;
         }
         // A place that rounds to a bound of a parameter cannot be written down.
@@ -191,6 +192,16 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
         return Err(Error::Diverged(reason));
     };
     conclude(best, &situation, judged, course)
+}
+
+/// Why another student would be judged no better, if that is so.
+fn in_vain(certificate: &Certificate, independent: IndependentSpec) -> Option<&'static str> {
+    if !certificate.edges.is_empty() {
+        return Some("the target says no more near its bound");
+    }
+    let unseen = independent == IndependentSpec::None && certificate.source.is_none();
+    (unseen && certificate.reverse.ess >= WORTH_JUDGING)
+        .then_some("by `evaluation: (independent: None)` nothing but its own draws looks at the target")
 }
 
 /// The seconds that a way would spend in the target.
@@ -245,7 +256,8 @@ fn conclude(mut best: Kept, situation: &Situation, judged: u64, course: &mut Cou
     if unjudged {
         course.judge(&plan, None)?;
     }
-    if let (Some(modes), Some(draws)) = (&situation.modes, &course.judged_by) {
+    let of_survey = Modes::of_survey(&plan);
+    if let (Some(modes), Some(draws)) = (situation.modes.as_ref().or(of_survey.as_ref()), &course.judged_by) {
         let (points, masses) = (modes.in_user_coordinates(), modes.masses(draws));
         course.record.modes = points.into_iter().zip(masses).map(|(point, mass)| ModeMass { point, mass }).collect();
     }

@@ -52,6 +52,12 @@ impl Modes {
         Ok(Self { all: found.modes, too_many, standardisation: plan.standardisation.clone() })
     }
 
+    /// Those of the survey, where it has found several and likely all.
+    pub fn of_survey(plan: &Plan) -> Option<Self> {
+        let all = Some(plan.modes()).filter(|modes| !modes.is_empty())?;
+        Some(Self { all, too_many: false, standardisation: Standardisation::identity(plan.dim) })
+    }
+
     /// For people.
     pub fn summary(&self) -> String {
         match (self.all.len(), self.too_many) {

@@ -7,7 +7,7 @@ use super::symptom::Symptom;
 use crate::flow::{BaseConfig, FlowConfig, MixtureBase, StudentTBase};
 use crate::sampler::SmcSettings;
 use crate::target::Survey;
-use crate::train::{Gradient, Rounds, Schedule, Settings, Until};
+use crate::train::{Gradient, Replay, Rounds, Schedule, Settings, Until};
 use crate::transformer::Transformer;
 
 /// Ways to a student, from the cheapest.
@@ -15,6 +15,8 @@ use crate::transformer::Transformer;
 pub(super) enum Kind {
     /// Affine layers by reverse KL alone.
     Plain,
+    /// The same over a mixture of the modes that are known.
+    Mixture,
     /// Two linear layers over a base with tails.
     Tails,
     /// The same with small networks.
@@ -33,7 +35,7 @@ impl Kind {
     /// About how often it asks the target in training or for draws.
     pub fn evaluations(self) -> f64 {
         match self {
-            Kind::Plain | Kind::Tails | Kind::BentTails => 1e5,
+            Kind::Plain | Kind::Mixture | Kind::Tails | Kind::BentTails => 1e5,
             Kind::Splines | Kind::Draws => 2e6,
             Kind::LongSplines => 6e6,
             Kind::MoreDraws => 2e7,
@@ -76,7 +78,7 @@ const FEWEST_DRAWS: u64 = 2_000;
 const PLANE: usize = 3;
 /// Coordinates up to which draws need few.
 const FEW: usize = 8;
-/// Coordinates beyond which splines are many enough with small networks, and their noise asks for larger batches.
+/// Coordinates beyond which splines are many enough with small networks, and their noise asks for smaller steps.
 const SEVERAL: usize = 40;
 
 impl Situation {
@@ -96,14 +98,21 @@ impl Situation {
         Self { dim: base.dim, modes_of_survey, normal, complete, given, has_data, budget, modes: None }
     }
 
+    /// As many as there are modes, where these are all, few, and as good as normal, so that a mixture may begin there.
+    fn components(&self) -> Option<usize> {
+        let few = (2..=MANY).contains(&self.modes_of_survey) && self.dim > 1;
+        (few && self.normal && self.complete && !self.has_data).then_some(self.modes_of_survey)
+    }
+
     /// What to try next, if anything.
     pub fn next(&self, tried: &[Kind], symptom: &Symptom) -> Option<Kind> {
-        use Kind::{BentTails, Draws, LongSplines, MoreDraws, Plain, Splines, Tails};
+        use Kind::{BentTails, Draws, LongSplines, Mixture, MoreDraws, Plain, Splines, Tails};
         let several = self.modes_of_survey > 1;
         let order: &[Kind] = if tried.is_empty() {
             match (several, self.normal) {
                 _ if self.has_data => &[Draws],
                 (true, true) if self.dim > FEW && self.modes_of_survey >= MANY && !self.complete => &[MoreDraws],
+                _ if self.components().is_some() => &[Mixture],
                 (true, true) => &[Draws],
                 (true, false) => &[Splines],
                 // One affine coordinate can only be normal.
@@ -112,6 +121,12 @@ impl Situation {
             }
         } else if tried.contains(&Draws) || tried.contains(&MoreDraws) {
             &[MoreDraws]
+        } else if tried.contains(&Mixture) {
+            if symptom.uneven && !symptom.missing {
+                &[Splines, Draws]
+            } else {
+                &[Draws]
+            }
         } else if symptom.heavy {
             &[Tails, BentTails, Draws, Splines]
         } else if symptom.walls {
@@ -138,8 +153,15 @@ impl Situation {
                 0 => "affine layers by reverse KL: no mode has much mass around it".to_string(),
                 _ => "affine layers by reverse KL: one mode was found".to_string(),
             },
+            Kind::Mixture => {
+                format!(
+                    "affine layers over a mixture of the {} modes that were found, by reverse KL",
+                    self.modes_of_survey
+                )
+            }
             Kind::Tails => "linear layers over a Student-t base by reverse KL".into(),
             Kind::BentTails => "affine layers over a Student-t base by reverse KL".into(),
+            Kind::Splines if self.components().is_some() => "splines over the same mixture by reverse KL".into(),
             Kind::Splines if self.modes_of_survey > 1 => {
                 "splines by reverse KL: there are several modes, but next to no mass is near them".into()
             }
@@ -167,8 +189,11 @@ impl Situation {
         }
         let plain = FlowConfig::default();
         let spline = Transformer::spline();
+        let of_modes =
+            self.components().map_or(BaseConfig::Normal, |components| BaseConfig::Mixture(MixtureBase { components }));
         match kind {
             Kind::Plain => plain,
+            Kind::Mixture => FlowConfig { base: of_modes, ..plain },
             Kind::Tails | Kind::BentTails => {
                 let hidden = if kind == Kind::Tails { Vec::new() } else { vec![32] };
                 FlowConfig {
@@ -179,10 +204,11 @@ impl Situation {
                 }
             }
             Kind::Splines | Kind::LongSplines if self.dim > SEVERAL => {
-                FlowConfig { layers: 3.into(), hidden: vec![64], transformer: spline, ..plain }
+                FlowConfig { layers: 3.into(), hidden: vec![64], transformer: spline, base: of_modes, ..plain }
             }
             Kind::Splines | Kind::LongSplines => {
-                FlowConfig { layers: if self.dim > FEW { 4 } else { 3 }.into(), transformer: spline, ..plain }
+                let layers = if self.dim > FEW { 4 } else { 3 }.into();
+                FlowConfig { layers, transformer: spline, base: of_modes, ..plain }
             }
             Kind::Draws | Kind::MoreDraws => {
                 let (components, normal) = match &self.modes {
@@ -237,22 +263,42 @@ impl Recipe {
         let until = Some(Until { ess: 0.98, se: None });
         let small = base.dim <= 16;
         let stages = match self.kind {
-            Kind::Plain | Kind::Tails | Kind::BentTails => {
+            Kind::Plain | Kind::Mixture | Kind::Tails | Kind::BentTails => {
                 let training = Settings::for_reverse_kl();
-                let batch = training.batch.max(components);
-                let mut training = Settings { batch, rate: rate(if small { 5e-3 } else { 3e-3 }), ..training };
+                let careful = self.kind == Kind::Mixture;
+                let mut training = if small {
+                    // A component that is moved too fast leaves its mode.
+                    Settings { rate: rate(if careful { 2e-3 } else { 5e-3 }), ..training }
+                } else {
+                    Settings {
+                        steps: 5_500,
+                        batch: 32,
+                        rate: rate(if careful { 1e-3 } else { 2e-3 }),
+                        until: Some(Until { ess: 0.97, se: None }),
+                        rounds: Some(Rounds { first: 700, ..Rounds::default() }),
+                        replay: Some(Replay { times: 1, ..Replay::default() }),
+                        ..training
+                    }
+                };
+                training.batch = (training.batch * components).min(256).max(components);
                 while situation.budget.is_some_and(|most| training.fresh_rows() > most / 2) && training.steps > 100 {
                     training.steps = training.steps * 3 / 4;
                 }
                 vec![reverse_kl(training)]
             }
             Kind::Splines | Kind::LongSplines => {
-                let (longer, peak) = if self.kind == Kind::LongSplines { (2, 2e-3) } else { (1, 3e-3) };
-                let (first, second) = (2_500 * longer, 3_500 * longer);
-                let wide = base.dim > SEVERAL || longer > 1;
+                let longer = if self.kind == Kind::LongSplines { 2 } else { 1 };
+                let several = base.dim > SEVERAL;
+                // Many coordinates have noisier gradients: smaller steps, or larger batches.
+                let (first, peak) = match (several, longer) {
+                    (true, 1) => (2_000, 1.5e-3),
+                    (false, 1) => (2_500, 3e-3),
+                    _ => (5_000, 2e-3),
+                };
+                let second = 3_500 * longer;
                 vec![reverse_kl(Settings {
                     steps: first + second,
-                    batch: (if wide { 512 } else { 256 }).max(components),
+                    batch: (if longer > 1 { 512 } else { 256 }).max(components),
                     rate: rate(peak),
                     average: 0.998,
                     until: Some(Until { ess: if small { 0.98 } else { 0.9 }, se: None }),

@@ -40,6 +40,24 @@ pub(super) fn fit(rows: &[f64], dim: usize, components: usize, stream: &Stream) 
     [means, log_scales, logits]
 }
 
+/// Means, log scales and logits of a mixture with one component for each of the groups that `rows` come in, of these sizes.
+///
+/// Which rows belong together is known then, and need not be seen: modes that lie apart along no axis look like one to axis-parallel components.
+pub(super) fn to_groups(rows: &[f64], dim: usize, sizes: &[usize]) -> [Vec<f64>; 3] {
+    let spread = spread_of(rows, dim);
+    let (mut means, mut log_scales, mut first) = (Vec::new(), Vec::new(), 0);
+    for size in sizes {
+        let group = &rows[first * dim..][..size * dim];
+        first += size;
+        means.extend((0..dim).map(|j| group.iter().skip(j).step_by(dim).sum::<f64>() / *size as f64));
+        let scales = spread_of(group, dim);
+        log_scales.extend(scales.iter().zip(&spread).map(|(scale, spread)| scale.max(LEAST_SCALE * spread).ln()));
+    }
+    let logits: Vec<f64> = sizes.iter().map(|size| (*size as f64).ln()).collect();
+    let mean_logit = logits.iter().sum::<f64>() / sizes.len() as f64;
+    [means, log_scales, logits.iter().map(|logit| logit - mean_logit).collect()]
+}
+
 /// The standard deviation of each coordinate.
 fn spread_of(rows: &[f64], dim: usize) -> Vec<f64> {
     let n = (rows.len() / dim) as f64;

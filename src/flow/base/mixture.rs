@@ -58,8 +58,12 @@ impl BaseSettings for MixtureBase {
         vec![means, vec![0.0; all], vec![0.0; self.components]]
     }
 
-    fn fitted(&self, dim: usize, draws: &[f64], stream: &Stream) -> Option<Vec<Vec<f64>>> {
-        (draws.len() >= dim).then(|| fit::fit(draws, dim, self.components, stream).to_vec())
+    fn fitted(&self, dim: usize, draws: &[f64], groups: &[usize], stream: &Stream) -> Option<Vec<Vec<f64>>> {
+        let fitted = || match groups.len() == self.components {
+            true => fit::to_groups(draws, dim, groups),
+            false => fit::fit(draws, dim, self.components, stream),
+        };
+        (draws.len() >= dim).then(|| fitted().to_vec())
     }
 
     fn build(&self, dim: usize, tensors: &[Vec<f64>]) -> Arc<dyn Base> {

@@ -36,8 +36,9 @@ pub trait BaseSettings {
         Vec::new()
     }
 
-    /// The values of those tensors fitted to draws (row-major), where this kind of base is.
-    fn fitted(&self, _dim: usize, _draws: &[f64], _stream: &Stream) -> Option<Vec<Vec<f64>>> {
+    /// The values of those tensors fitted to draws (row-major), where this kind of base is. `groups` are the sizes of groups that the draws come
+    /// in, one after the other; empty where nobody knows which belong together.
+    fn fitted(&self, _dim: usize, _draws: &[f64], _groups: &[usize], _stream: &Stream) -> Option<Vec<Vec<f64>>> {
         None
     }
 

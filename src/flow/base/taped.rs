@@ -36,15 +36,15 @@ impl<E: Real, D: Kernels<E>> LearnedBase<E, D> {
         Ok(Self { space, config, tail_limit, tensors })
     }
 
-    /// Fits it to draws (rows of all columns, row-major), where its kind is fitted.
-    pub fn fit(&mut self, draws: &[f64], stream: &Stream) {
+    /// Fits it to draws (rows of all columns, row-major) in groups of these sizes, if any, where its kind is fitted.
+    pub fn fit(&mut self, draws: &[f64], groups: &[usize], stream: &Stream) {
         let Space { given, variables } = self.space;
         let mut draws: Vec<f64> =
             draws.chunks_exact(self.space.columns()).flat_map(|row| &row[given..]).copied().collect();
         if let Some(limit) = self.tail_limit {
             draws = Limited::new(self.unlimited(), limit).spread_out(&draws);
         }
-        if let Some(fitted) = self.config.settings().fitted(variables, &draws, stream) {
+        if let Some(fitted) = self.config.settings().fitted(variables, &draws, groups, stream) {
             let narrow = |values: Vec<f64>| values.into_iter().map(E::of).collect();
             self.restore(&fitted.into_iter().map(narrow).collect::<Vec<_>>());
         }
