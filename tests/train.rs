@@ -315,7 +315,7 @@ fn kept_draws_give_the_gradient_of_fresh_ones() {
     let batch = 8_192;
     let objective = |replay| {
         let stream = Seed(1).stream("noise");
-        ReverseKl::new(&gaussian, standardisation.clone(), batch, stream).by(Gradient::Path).replaying(replay)
+        ReverseKl::new(&gaussian, standardisation.clone(), batch, stream).by(Gradient::Path).replaying(replay, 0)
     };
     let mut flow = random_flow::<f32>(2, &small(), Orientation::Sampling);
     // A mild flow: where few draws have nearly all of the gradient, truncated weights cut it.
@@ -355,7 +355,7 @@ fn kept_draws_save_most_evaluations() {
         let counted = Counted::new(Box::new(gaussian.clone()));
         let mut objective = ReverseKl::new(&counted, Standardisation::identity(4), 16, Seed(1).stream("noise"))
             .by(Gradient::Path)
-            .replaying(replay);
+            .replaying(replay, 0);
         let mut flow = student(4);
         let settings = Settings { replay, until: None, rounds: None, steps: 1_600, ..Settings::for_reverse_kl() };
         run(&mut flow, &mut objective, &settings);
