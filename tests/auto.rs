@@ -88,6 +88,16 @@ fn separate_modes_are_found_weighed_and_reported() {
 }
 
 #[test]
+fn no_further_attempt_is_made_where_nothing_else_looks_at_the_target() {
+    let text = r#"(name: "alone", target: Expression(parameters: { "x": Vector(2) }, log_density: "x ~ normal(0, 1)"),
+        evaluation: (independent: None))"#;
+    let (found, said) = run(&folder("alone"), "alone", text);
+    assert_eq!(found["verdict"], "not_trusted", "{said}");
+    assert_eq!(found["attempts"].as_array().map(Vec::len), Some(1), "{said}");
+    assert!(said.contains("no other student would be judged better"), "{said}");
+}
+
+#[test]
 fn walls_and_heavy_tails_are_met_by_what_the_reasons_name() {
     let wall = r#"(name: "wall", target: Expression(
         parameters: { "x": Vector(2) },

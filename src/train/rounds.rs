@@ -94,5 +94,8 @@ mod tests {
         assert_eq!((one.rounds(), one.most_rows()), (vec![Round { begin: 0, end: 7, batch: 3 }], 21));
         let few = Settings { steps: 300, ..Settings::for_reverse_kl() };
         assert_eq!(few.rounds().len(), 1);
+        // Draws are used again from the second round on; a single one has no other to wait for.
+        assert_eq!([Settings::for_reverse_kl().replay_from(), few.replay_from()], [250, 0]);
+        assert_eq!(few.fresh_rows(), 300 * 16 / 4);
     }
 }
