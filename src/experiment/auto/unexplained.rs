@@ -10,8 +10,8 @@ use crate::target::{survey, Survey};
 
 /// Places of either kind from which a climb begins, at most.
 const CLIMBS: usize = 4;
-/// A draw that has this share of all weights is one of them.
-const GREAT: f64 = 0.02;
+/// A draw that has this share of all weights is one of them: one that decides nothing yet may be the only one at a narrow mode.
+const GREAT: f64 = 0.002;
 /// Independent draws that are looked at.
 const LOOKED_AT: usize = 512;
 /// Nats below log Z from which a mode has no part worth another survey: a fiftieth.
