@@ -53,9 +53,10 @@ pub(super) struct Recipe {
 /// What is known of the target.
 pub(super) struct Situation {
     dim: usize,
-    /// Modes that climbs from far and near have reached, and whether normal densities describe them.
+    /// Modes that climbs from far and near have reached, and whether normal densities say something of them, or describe each.
     modes_of_survey: usize,
     normal: bool,
+    described: bool,
     /// Whether these are likely all.
     complete: bool,
     /// The flow that the experiment names, which is kept then.
@@ -70,6 +71,8 @@ pub(super) struct Situation {
 
 /// ESS/N of Laplace's approximation below which a mode says little of the mass around it.
 const SAYS_LITTLE: f64 = 0.05;
+/// ESS/N from which it describes that mass.
+const DESCRIBES: f64 = 0.3;
 /// Modes from which, in many coordinates, there are too many for few draws to show.
 const MANY: usize = 8;
 /// Draws by which a student is judged, at least, however small the budget is.
@@ -89,19 +92,22 @@ impl Situation {
             let good = survey.weighty().filter(|mode| mode.ess >= SAYS_LITTLE).count();
             2 * good >= modes_of_survey
         });
+        let described = survey.is_some_and(|survey| survey.weighty().all(|mode| mode.ess >= DESCRIBES));
         let given = match &base.spec.student {
             Some(StudentSpec::Flow(flow)) => Some(flow.clone()),
             _ => None,
         };
         let complete = survey.is_some_and(Survey::is_complete);
         let has_data = base.data.is_some();
-        Self { dim: base.dim, modes_of_survey, normal, complete, given, has_data, budget, modes: None }
+        Self { dim: base.dim, modes_of_survey, normal, described, complete, given, has_data, budget, modes: None }
     }
 
-    /// As many as there are modes, where these are all, few, and as good as normal, so that a mixture may begin there.
+    /// As many as there are modes, where these are all, few, and as good as normal, so that a mixture may begin there. In many coordinates
+    /// modes that do not describe what is around them are points of a landscape, and climbs come to few of them.
     fn components(&self) -> Option<usize> {
         let few = (2..=MANY).contains(&self.modes_of_survey) && self.dim > 1;
-        (few && self.normal && self.complete && !self.has_data).then_some(self.modes_of_survey)
+        let normal = if self.dim > FEW { self.described } else { self.normal };
+        (few && normal && self.complete && !self.has_data).then_some(self.modes_of_survey)
     }
 
     /// What to try next, if anything.
@@ -113,6 +119,7 @@ impl Situation {
                 _ if self.has_data => &[Draws],
                 (true, true) if self.dim > FEW && self.modes_of_survey >= MANY && !self.complete => &[MoreDraws],
                 _ if self.components().is_some() => &[Mixture],
+                (true, _) if self.dim > FEW && !self.described => &[Splines],
                 (true, true) => &[Draws],
                 (true, false) => &[Splines],
                 // One affine coordinate can only be normal.
@@ -163,7 +170,8 @@ impl Situation {
             Kind::BentTails => "affine layers over a Student-t base by reverse KL".into(),
             Kind::Splines if self.components().is_some() => "splines over the same mixture by reverse KL".into(),
             Kind::Splines if self.modes_of_survey > 1 => {
-                "splines by reverse KL: there are several modes, but next to no mass is near them".into()
+                "splines by reverse KL: there are several modes, but they do not describe the density around them"
+                    .into()
             }
             Kind::Splines => "splines by reverse KL".into(),
             Kind::LongSplines => "splines by reverse KL for longer, in larger batches".into(),
@@ -339,5 +347,29 @@ impl Recipe {
             spec.evaluation.draws = spec.evaluation.draws.min((most / 5).max(FEWEST_DRAWS) as usize);
         }
         spec
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of three modes that climbs have come to often enough, in so many coordinates; how well normal densities describe them.
+    fn situation(dim: usize, normal: bool, described: bool) -> Situation {
+        let (given, has_data, budget, modes) = (None, false, None, None);
+        Situation { dim, modes_of_survey: 3, normal, described, complete: true, given, has_data, budget, modes }
+    }
+
+    #[test]
+    fn a_mixture_begins_at_modes_only_where_these_stand_for_the_density() {
+        let first = |of: Situation| of.next(&[], &Symptom::default());
+        assert_eq!(first(situation(64, true, true)), Some(Kind::Mixture));
+        // A landscape: its few modes say next to nothing of it, and more draws of it than can be had would be needed.
+        assert_eq!(first(situation(64, true, false)), Some(Kind::Splines));
+        // In few coordinates bent modes are covered by components all the same.
+        assert_eq!(first(situation(2, true, false)), Some(Kind::Mixture));
+        assert_eq!(first(situation(2, false, false)), Some(Kind::Splines));
+        let unknown = Situation { complete: false, ..situation(4, true, true) };
+        assert_eq!(first(unknown), Some(Kind::Draws));
     }
 }
