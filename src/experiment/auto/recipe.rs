@@ -274,7 +274,11 @@ impl Recipe {
             Kind::Plain | Kind::Mixture | Kind::Tails | Kind::BentTails => {
                 let training = Settings::for_reverse_kl();
                 let careful = self.kind == Kind::Mixture;
-                let mut training = if small {
+                let heavy = matches!(self.kind, Kind::Tails | Kind::BentTails);
+                let mut training = if small && heavy {
+                    // Slopes have heavy tails, too.
+                    Settings { steps: 5_000, batch: 64, rate: rate(2e-3), ..training }
+                } else if small {
                     // A component that is moved too fast leaves its mode.
                     Settings { rate: rate(if careful { 2e-3 } else { 5e-3 }), ..training }
                 } else {
@@ -295,18 +299,17 @@ impl Recipe {
                 vec![reverse_kl(training)]
             }
             Kind::Splines | Kind::LongSplines => {
-                let longer = if self.kind == Kind::LongSplines { 2 } else { 1 };
-                let several = base.dim > SEVERAL;
-                // Many coordinates have noisier gradients: smaller steps, or larger batches.
-                let (first, peak) = match (several, longer) {
-                    (true, 1) => (2_000, 1.5e-3),
-                    (false, 1) => (2_500, 3e-3),
-                    _ => (5_000, 2e-3),
+                let long = self.kind == Kind::LongSplines;
+                // Many coordinates have noisier gradients: smaller steps, and more of them rather than larger batches, until there are too many.
+                let (first, second, batch, peak) = match base.dim {
+                    _ if long => (5_000, 7_000, 512, 2e-3),
+                    dim if dim <= FEW => (2_500, 3_500, 256, 3e-3),
+                    dim if dim <= SEVERAL => (4_000, 4_000, 128, 2e-3),
+                    _ => (2_000, 3_500, 256, 1.5e-3),
                 };
-                let second = 3_500 * longer;
                 vec![reverse_kl(Settings {
                     steps: first + second,
-                    batch: (if longer > 1 { 512 } else { 256 }).max(components),
+                    batch: batch.max(components),
                     rate: rate(peak),
                     average: 0.998,
                     until: Some(Until { ess: if small { 0.98 } else { 0.9 }, se: None }),
