@@ -26,6 +26,11 @@ pub struct Approximation {
 }
 
 impl Approximation {
+    /// Whether it describes the density around its mean.
+    pub fn describes(&self) -> bool {
+        self.ess > DESCRIBES
+    }
+
     /// `count` draws of it, row-major; none if its covariance is no covariance.
     pub fn draws(&self, count: usize, stream: &Stream) -> Vec<f64> {
         cholesky::regularised(&self.covariance, self.mean.len())
@@ -67,9 +72,9 @@ impl Survey {
     /// Modes that have a part in the density.
     pub fn weighty(&self) -> impl Iterator<Item = &Approximation> {
         let most = self.best.as_ref().map_or(f64::INFINITY, |best| best.log_evidence.max(best.laplace));
-        let is_described = self.best.as_ref().is_some_and(|best| best.ess > DESCRIBES);
+        let is_described = self.best.as_ref().is_some_and(Approximation::describes);
         self.modes.iter().filter(move |mode| {
-            let far = if is_described && mode.ess > DESCRIBES { BELOW } else { FAR_BELOW };
+            let far = if is_described && mode.describes() { BELOW } else { FAR_BELOW };
             mode.log_evidence.max(mode.laplace) > most - far
         })
     }

@@ -6,7 +6,7 @@ use super::modes::Modes;
 use super::symptom::Symptom;
 use crate::flow::{BaseConfig, FlowConfig, MixtureBase, StudentTBase};
 use crate::sampler::SmcSettings;
-use crate::target::Survey;
+use crate::target::{Approximation, Survey};
 use crate::train::{Gradient, Replay, Rounds, Schedule, Settings, Until};
 use crate::transformer::Transformer;
 
@@ -71,8 +71,6 @@ pub(super) struct Situation {
 
 /// ESS/N of Laplace's approximation below which a mode says little of the mass around it.
 const SAYS_LITTLE: f64 = 0.05;
-/// ESS/N from which it describes that mass.
-const DESCRIBES: f64 = 0.3;
 /// Modes from which, in many coordinates, there are too many for few draws to show.
 const MANY: usize = 8;
 /// Draws by which a student is judged, at least, however small the budget is.
@@ -92,7 +90,7 @@ impl Situation {
             let good = survey.weighty().filter(|mode| mode.ess >= SAYS_LITTLE).count();
             2 * good >= modes_of_survey
         });
-        let described = survey.is_some_and(|survey| survey.weighty().all(|mode| mode.ess >= DESCRIBES));
+        let described = survey.is_some_and(|survey| survey.weighty().all(Approximation::describes));
         let given = match &base.spec.student {
             Some(StudentSpec::Flow(flow)) => Some(flow.clone()),
             _ => None,
