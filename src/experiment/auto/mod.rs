@@ -14,7 +14,7 @@ use super::spec::{IndependentSpec, Spec};
 use super::stages::Auto;
 use crate::error::{Error, Result};
 use crate::evaluate::certificate::{Certificate, Verdict};
-use crate::evaluate::draws::{log_weights_of_draws, WeightedDraws};
+use crate::evaluate::draws::{weighted_draws, WeightedDraws};
 use crate::evaluate::parameters::Parameter;
 use crate::evaluate::weights;
 use crate::flow::Model;
@@ -45,8 +45,11 @@ struct Kept<'t> {
     certificate: Option<Certificate>,
     parameters: Vec<Parameter>,
     parameters_from: String,
+    /// Those of its certificate, or those by which it was dropped without one.
     draws: Option<WeightedDraws>,
     ess: f64,
+    /// Why it is not to be trusted whatever its own look says: modes that later became known.
+    lacks: Option<String>,
 }
 
 impl Kept<'_> {
@@ -65,11 +68,20 @@ impl Kept<'_> {
         }
     }
 
-    /// Modes of the target that the survey has not shown and the certificate's draws have.
+    /// It is known by now to have lost a part.
+    fn lacks(&mut self, modes: &str) {
+        let reason = format!("there is a mode at {modes} that was not known when it was trained");
+        if let Some(certificate) = &mut self.certificate {
+            distrust(certificate, &reason);
+        }
+        self.lacks = Some(reason);
+    }
+
+    /// Modes of the target that the survey has not shown and its draws have.
     fn come_by(&self) -> Result<Vec<Vec<f64>>> {
-        match (&self.plan.survey, &self.certificate, &self.draws) {
-            (Some(known), Some(certificate), Some(draws)) if self.plan.data.is_none() => {
-                unexplained::modes(&self.plan, known, &self.model.freeze(), certificate, draws)
+        match (&self.plan.survey, &self.draws) {
+            (Some(known), Some(draws)) if self.plan.data.is_none() => {
+                unexplained::modes(&self.plan, known, &self.model.freeze(), self.certificate.as_ref(), draws)
             }
             _ => Ok(Vec::new()),
         }
@@ -177,14 +189,7 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
             situation = Situation::of(&base, auto.evaluations);
             tried.clear();
             symptom = Symptom::default();
-            // It is known by now to have lost a part.
-            let of_best = best.as_mut().and_then(|best| best.certificate.as_mut());
-            if let Some(certificate) = of_best.filter(|certificate| certificate.verdict != Verdict::NotTrusted) {
-                certificate.verdict = Verdict::NotTrusted;
-                certificate
-                    .reasons
-                    .push(format!("there is a mode at {where_to} that was not known when it was trained"));
-            }
+            best.iter_mut().for_each(|best| best.lacks(&where_to));
         }
     }
     let Some(best) = best else {
@@ -192,6 +197,14 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
         return Err(Error::Diverged(reason));
     };
     conclude(best, &situation, judged, course)
+}
+
+/// A verdict that says more than what is known by now.
+fn distrust(certificate: &mut Certificate, reason: &str) {
+    if certificate.verdict != Verdict::NotTrusted {
+        certificate.verdict = Verdict::NotTrusted;
+        certificate.reasons.push(reason.into());
+    }
 }
 
 /// Why another student would be judged no better, if that is so.
@@ -252,9 +265,13 @@ fn conclude(mut best: Kept, situation: &Situation, judged: u64, course: &mut Cou
     if unjudged {
         best.plan.spec.evaluation.judged = judged;
     }
+    let lacks = best.lacks.take();
     let plan = restore(best, course)?;
     if unjudged {
         course.judge(&plan, None)?;
+        if let (Some(certificate), Some(reason)) = (&mut course.record.certificate, lacks) {
+            distrust(certificate, &reason);
+        }
     }
     let of_survey = Modes::of_survey(&plan);
     if let (Some(modes), Some(draws)) = (situation.modes.as_ref().or(of_survey.as_ref()), &course.judged_by) {
@@ -304,12 +321,12 @@ fn attempt<'t>(
     let Some(target) = &plan.target else { return Err(Error::invalid("an attempt without a target")) };
     let peek = plan.seed.stream(&format!("auto/peek {}", course.record.attempts.len()));
     let frozen = model.freeze();
-    let (log_weights, _) = log_weights_of_draws(&frozen, target.as_ref(), PEEK, &peek)?;
-    let mut own = weights::reverse(&log_weights);
+    let mut draws = weighted_draws(&frozen, target.as_ref(), PEEK, &peek, PEEK)?;
+    let mut own = weights::reverse(&draws.log_weights);
     if (WORTH_WEIGHING..WORTH_JUDGING).contains(&own.ess) {
         // One draw may have decided.
-        let (log_weights, _) = log_weights_of_draws(&frozen, target.as_ref(), SECOND_PEEK, &peek.child("second"))?;
-        own = weights::reverse(&log_weights);
+        draws = weighted_draws(&frozen, target.as_ref(), SECOND_PEEK, &peek.child("second"), SECOND_PEEK)?;
+        own = weights::reverse(&draws.log_weights);
     }
     let mut kept = Kept {
         model,
@@ -317,8 +334,9 @@ fn attempt<'t>(
         certificate: None,
         parameters: Vec::new(),
         parameters_from: String::new(),
-        draws: None,
+        draws: Some(draws),
         ess: own.ess,
+        lacks: None,
     };
     let worth = match auto.require.verdict() {
         Verdict::Trusted => WORTH_JUDGING,

@@ -272,7 +272,11 @@ impl Recipe {
             Kind::Plain | Kind::Mixture | Kind::Tails | Kind::BentTails => {
                 let training = Settings::for_reverse_kl();
                 let careful = self.kind == Kind::Mixture;
-                let mut training = if small {
+                let heavy = matches!(self.kind, Kind::Tails | Kind::BentTails);
+                let mut training = if small && heavy {
+                    // Slopes have heavy tails, too.
+                    Settings { steps: 5_000, batch: 64, rate: rate(2e-3), ..training }
+                } else if small {
                     // A component that is moved too fast leaves its mode.
                     Settings { rate: rate(if careful { 2e-3 } else { 5e-3 }), ..training }
                 } else {
