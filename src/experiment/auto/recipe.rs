@@ -8,7 +8,7 @@ use crate::flow::{BaseConfig, FlowConfig, MixtureBase, StudentTBase};
 use crate::sampler::SmcSettings;
 use crate::target::{Approximation, Survey};
 use crate::train::{Gradient, Replay, Rounds, Schedule, Settings, Until};
-use crate::transformer::Transformer;
+use crate::transformer::{MixtureCdfSettings, Transformer};
 
 /// Ways to a student, from the cheapest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,8 @@ pub(super) enum Kind {
     Tails,
     /// The same with small networks.
     BentTails,
-    /// Splines by reverse KL alone, in larger batches.
+    /// Maps that bend each variable by reverse KL alone, in larger batches: splines, or from 9 to 40 coordinates the cumulative distributions of
+    /// mixtures, which are smoother and learn from fewer slopes.
     Splines,
     /// The same for longer, in larger batches.
     LongSplines,
@@ -166,13 +167,15 @@ impl Situation {
             }
             Kind::Tails => "linear layers over a Student-t base by reverse KL".into(),
             Kind::BentTails => "affine layers over a Student-t base by reverse KL".into(),
-            Kind::Splines if self.components().is_some() => "splines over the same mixture by reverse KL".into(),
-            Kind::Splines if self.modes_of_survey > 1 => {
-                "splines by reverse KL: there are several modes, but they do not describe the density around them"
-                    .into()
+            Kind::Splines if self.components().is_some() => {
+                format!("{} over the same mixture by reverse KL", self.bends())
             }
-            Kind::Splines => "splines by reverse KL".into(),
-            Kind::LongSplines => "splines by reverse KL for longer, in larger batches".into(),
+            Kind::Splines if self.modes_of_survey > 1 => {
+                let which = "there are several modes, but they do not describe the density around them";
+                format!("{} by reverse KL: {which}", self.bends())
+            }
+            Kind::Splines => format!("{} by reverse KL", self.bends()),
+            Kind::LongSplines => format!("{} by reverse KL for longer, in larger batches", self.bends()),
             Kind::Draws if self.has_data => "a fit to the data, and reverse KL beside it".into(),
             Kind::Draws if self.modes_of_survey > 1 => {
                 format!("draws by tempering, and a fit to them: {} modes were found", self.modes_of_survey)
@@ -187,6 +190,15 @@ impl Situation {
             Kind::MoreDraws => "more draws by tempering, and a longer fit to them".into(),
         };
         Recipe { kind, walls: symptom.walls, why: what + &because }
+    }
+
+    /// What bends the variables, where affine layers are not enough.
+    fn bends(&self) -> &'static str {
+        if self.dim > FEW && self.dim <= SEVERAL {
+            "cumulative distributions of mixtures"
+        } else {
+            "splines"
+        }
     }
 
     fn flow(&self, kind: Kind) -> FlowConfig {
@@ -212,9 +224,12 @@ impl Situation {
             Kind::Splines | Kind::LongSplines if self.dim > SEVERAL => {
                 FlowConfig { layers: 3.into(), hidden: vec![64], transformer: spline, base: of_modes, ..plain }
             }
+            Kind::Splines | Kind::LongSplines if self.dim > FEW => {
+                let transformer = Transformer::MixtureCdf(MixtureCdfSettings { components: 3, ..Default::default() });
+                FlowConfig { layers: 4.into(), hidden: vec![96, 96], transformer, base: of_modes, ..plain }
+            }
             Kind::Splines | Kind::LongSplines => {
-                let layers = if self.dim > FEW { 4 } else { 3 }.into();
-                FlowConfig { layers, transformer: spline, base: of_modes, ..plain }
+                FlowConfig { layers: 3.into(), transformer: spline, base: of_modes, ..plain }
             }
             Kind::Draws | Kind::MoreDraws => {
                 let (components, normal) = match &self.modes {
@@ -299,14 +314,15 @@ impl Recipe {
             Kind::Splines | Kind::LongSplines => {
                 let long = self.kind == Kind::LongSplines;
                 // Many coordinates have noisier gradients: smaller steps, and more of them rather than larger batches, until there are too many.
-                let (first, second, batch, peak) = match base.dim {
-                    _ if long => (5_000, 7_000, 512, 2e-3),
-                    dim if dim <= FEW => (2_500, 3_500, 256, 3e-3),
-                    dim if dim <= SEVERAL => (4_000, 4_000, 128, 2e-3),
-                    _ => (2_000, 3_500, 256, 1.5e-3),
+                let (first, later, second, batch, peak) = match base.dim {
+                    dim if dim > FEW && dim <= SEVERAL && long => (2_500, 3, 3_250, 256, 2e-3),
+                    dim if dim > FEW && dim <= SEVERAL => (2_500, 2, 3_250, 64, 2e-3),
+                    _ if long => (5_000, 1, 7_000, 512, 2e-3),
+                    dim if dim <= FEW => (2_500, 1, 3_500, 256, 3e-3),
+                    _ => (2_000, 1, 3_500, 256, 1.5e-3),
                 };
                 vec![reverse_kl(Settings {
-                    steps: first + second,
+                    steps: first + later * second,
                     batch: batch.max(components),
                     rate: rate(peak),
                     average: 0.998,
