@@ -18,9 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.scipy.special import logsumexp
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LAYERS, WIDTH, ROWS, BINS, LIMIT = 5, 64, 16, 8, 4.0
+LAYERS, WIDTH, ROWS, BINS, LIMIT, COMPONENTS = 5, 64, 16, 8, 4.0, 3
 
 
 def masks_of(dim, per_variable, widths):
@@ -51,9 +52,26 @@ def spline(z, raw):
     return jnp.where(inside, y, z), jnp.where(inside, jnp.log(slope), 0.0)
 
 
-def make(dim, splines, layers=LAYERS, widths=(WIDTH, WIDTH), rows=ROWS, rate=1e-3, activation=jax.nn.relu, score_of=lambda x: -0.25 * x):
-    """The step, the map of one point with its log-det, weights and the state of Adam; `score_of` is the gradient of the target's log density."""
-    per_variable = 3 * BINS + 1 if splines else 2
+def mixture(z, raw):
+    """Log odds of the distribution function of a mixture of logistic distributions."""
+    logits, centres, log_scales = jnp.split(raw, 3, -1)
+    t = (z[..., None] - centres - jnp.linspace(-2, 2, COMPONENTS)) * jnp.exp(-log_scales)
+    weights, below, above = jax.nn.log_softmax(logits), jax.nn.log_sigmoid(t), jax.nn.log_sigmoid(-t)
+    log_f, log_rest = logsumexp(weights + below, -1), logsumexp(weights + above, -1)
+    return log_f - log_rest, logsumexp(weights + below + above - log_scales, -1) - log_f - log_rest
+
+
+# What bends a variable before the affine map, and its parameters.
+BENDS = {False: (None, 0), True: (spline, 3 * BINS - 1), "mixture": (mixture, 3 * COMPONENTS)}
+
+
+def make(dim, bends, layers=LAYERS, widths=(WIDTH, WIDTH), rows=ROWS, rate=1e-3, activation=jax.nn.relu, score_of=lambda x: -0.25 * x, decay=0.0):
+    """The step, the map of one point with its log-det, weights and a state, which ends with the weights' moving average if there is a `decay`.
+
+    `score_of` is the gradient of the target's log density; `bends` is one of `BENDS`.
+    """
+    bend, parameters = BENDS[bends]
+    per_variable = parameters + 2
     masks = masks_of(dim, per_variable, widths)
     last = len(widths)
     keys = iter(jax.random.split(jax.random.PRNGKey(0), (last + 1) * layers))
@@ -70,8 +88,8 @@ def make(dim, splines, layers=LAYERS, widths=(WIDTH, WIDTH), rows=ROWS, rate=1e-
                 h = h @ (w * masks[i]) + b
                 h = activation(h) if i < last else h
             h = h.reshape(per_variable, dim).T
-            if splines:
-                z, log_slope = spline(z, h[:, 2:])
+            if bend:
+                z, log_slope = bend(z, h[:, 2:])
                 log_det += log_slope.sum()
             s = 3 * jnp.tanh(h[:, 1] / 3)
             z, log_det = z * jnp.exp(s) + h[:, 0], log_det + s.sum()
@@ -96,10 +114,12 @@ def make(dim, splines, layers=LAYERS, widths=(WIDTH, WIDTH), rows=ROWS, rate=1e-
             of_target = jax.vmap(score_of)(x)
             return (jax.lax.stop_gradient(of_q - of_target) * x).sum() / rows
 
-        change, state = optimizer.update(jax.grad(surrogate)(weights), state)
-        return optax.apply_updates(weights, change), state
+        change, inner = optimizer.update(jax.grad(surrogate)(weights), state[0])
+        weights = optax.apply_updates(weights, change)
+        average = [jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state[-1], weights)] if decay else []
+        return weights, (inner, *average)
 
-    return step, push, weights, optimizer.init(weights)
+    return step, push, weights, (optimizer.init(weights), *([weights] if decay else []))
 
 
 compiled = {}
