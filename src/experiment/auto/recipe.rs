@@ -133,6 +133,9 @@ impl Situation {
             } else {
                 &[Draws]
             }
+        } else if symptom.heavy && self.dim > FEW {
+            // A scale's funnel looks like heavy tails, and tempering in many coordinates takes tens of millions of evaluations.
+            &[Tails, BentTails, Splines, Draws]
         } else if symptom.heavy {
             &[Tails, BentTails, Draws, Splines]
         } else if symptom.walls {
@@ -388,5 +391,15 @@ mod tests {
         assert_eq!(first(situation(2, false, false)), Some(Kind::Splines));
         let unknown = Situation { complete: false, ..situation(4, true, true) };
         assert_eq!(first(unknown), Some(Kind::Draws));
+    }
+
+    #[test]
+    fn what_looks_like_tails_in_many_coordinates_is_bent_before_the_target_is_sampled() {
+        let heavy = Symptom { heavy: true, uneven: true, ..Symptom::default() };
+        let next = |dim: usize, tried: &[Kind]| situation(dim, false, false).next(tried, &heavy);
+        assert_eq!(next(20, &[Kind::Plain]), Some(Kind::Tails));
+        let tails = [Kind::Plain, Kind::Tails, Kind::BentTails];
+        assert_eq!(next(20, &tails), Some(Kind::Splines));
+        assert_eq!(next(5, &tails), Some(Kind::Draws));
     }
 }
