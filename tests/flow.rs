@@ -206,6 +206,34 @@ fn frozen_gradient_is_that_of_autodiff() {
     });
 }
 
+/// Carried back through itself a flow is its base.
+#[test]
+fn a_flow_seen_through_itself_is_its_base() {
+    for_all(|name, config, space, orientation| {
+        if orientation == Orientation::Density {
+            return;
+        }
+        let frozen = random_flow::<f64>(space, config, orientation).freeze::<f64>();
+        let (dim, width) = (space.columns(), frozen.noise_width());
+        let mut z = vec![0.0; 67 * dim];
+        let noise = normal_rows(67, width, "noise");
+        z.chunks_exact_mut(dim).zip(noise.chunks_exact(width)).for_each(|(z, noise)| frozen.base().push(noise, z));
+        let (mut log_det, mut found, mut slopes) = (vec![0.0; 67], vec![0.0; 67], vec![0.0; 67 * dim]);
+        frozen
+            .carry_back(&z, &mut log_det, &mut slopes, |x, slopes| frozen.log_prob_and_gradient(x, &mut found, slopes));
+        let right: Vec<f64> = z.chunks_exact(dim).map(|z| frozen.base().log_prob(z)).collect();
+        let sums = found.iter().zip(&log_det).map(|(value, log_det)| value + log_det);
+        assert!(disagreement(sums, right) < DOUBLE, "{name}");
+        let mut right = vec![0.0; 67 * dim];
+        z.chunks_exact(dim).zip(right.chunks_exact_mut(dim)).for_each(|(z, score)| frozen.base().score(z, score));
+        let apart = disagreement(slopes, right);
+        assert!(apart < DOUBLE, "{name}: {apart}");
+        let (mut rows, mut log_det_alone) = (z, vec![0.0; 67]);
+        frozen.carry(&mut rows, &mut log_det_alone);
+        assert_eq!(log_det_alone, log_det, "{name}");
+    });
+}
+
 #[test]
 fn sequential_directions_refuse_a_tape() {
     let (_, config) = cases().remove(0);

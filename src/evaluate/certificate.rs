@@ -259,6 +259,15 @@ impl Certificate {
         masses && evidence && self.reverse.ess >= EVEN_ENOUGH
     }
 
+    /// Whether slow particles are all that speaks against `look`, which has come by nothing that the student lacks: another way of moving them may
+    /// settle it.
+    pub fn look_is_only_slow(&self, look: &Look) -> bool {
+        let slow = look.faults.is_empty() && !look.doubts.is_empty();
+        let found_more = self.log_z_apart().is_some_and(|apart| apart.is_nan() || apart < 0.0);
+        let elsewhere = self.unseen.is_none_or(|share| share > MOST_UNSEEN) || !self.lost.is_empty();
+        slow && !found_more && !elsewhere && self.reverse.ess >= EVEN_ENOUGH
+    }
+
     /// By how much the student's log Z is off the independent one, if by more than chance and more than matters.
     pub fn log_z_apart(&self) -> Option<f64> {
         let (log_z, error) = self.independent_log_z?;

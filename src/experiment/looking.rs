@@ -3,16 +3,20 @@
 use super::spec::IndependentSpec;
 use crate::cholesky;
 use crate::error::{Error, Result};
-use crate::evaluate::certificate::{certify_by, own_draws, Certificate, Look};
+use crate::evaluate::certificate::{certify_by, own_draws, Certificate, Look, Verdict};
 use crate::evaluate::draws::{draws_of, exact_draws, WeightedDraws};
 use crate::evaluate::places::places;
-use crate::flow::{FrozenModel, Standardisation, Standardised};
+use crate::flow::{FrozenModel, PulledBack, Standardisation, Standardised};
 use crate::sampler::{smc, smc_scaled, Component, Drawn, SmcSettings, EFFORTS};
 use crate::seed::Stream;
 use crate::target::{Approximation, Density, Fatal};
 
 /// The sampler that a run uses by itself, in words.
 pub(super) const SMC: &str = "tempered sequential Monte Carlo";
+
+/// The same in the coordinates of a student, in words, and how thorough it is there.
+const IN_THE_STUDENT: &str = "tempered sequential Monte Carlo in the student's coordinates";
+const EFFORT_IN_THE_STUDENT: SmcSettings = EFFORTS[1];
 
 /// A standard error of log Z above this asks for a more thorough look, …
 const BLURRED: f64 = 0.15;
@@ -105,7 +109,8 @@ impl Looking<'_> {
     }
 
     /// The certificate by a look that is `at_hand` or still to be taken, and the student's draws on which it rests. A Monte Carlo look that has
-    /// found less of the target than the student, or is too coarse to tell, is followed by a more thorough one.
+    /// found less of the target than the student, or is too coarse to tell, is followed by a more thorough one; one whose particles hardly move, and
+    /// against which nothing else speaks, by one in the student's coordinates.
     ///
     /// # Errors
     /// If the target asks for the run to stop.
@@ -129,6 +134,12 @@ impl Looking<'_> {
                 look.places.clone_from(&known);
             }
             let certificate = certify_by(student, density, &own, self.stream, look.as_ref())?;
+            if let Some(slow) = look.as_ref().filter(|look| effort.is_some() && certificate.look_is_only_slow(look)) {
+                if let Some((certificate, look)) = self.in_the_student(student, density, &own, slow, &certificate)? {
+                    own.independent = spread_over(&look.points, student.dim(), KEPT);
+                    return Ok((certificate, own));
+                }
+            }
             let in_doubt =
                 certificate.look_has_missed() || certificate.look_is_coarse() || certificate.look_disagrees();
             let more = in_doubt && spent.leaves_one_more(self.most());
@@ -140,6 +151,38 @@ impl Looking<'_> {
                 }
             }
         }
+    }
+
+    /// A look in the coordinates of the student, in which what it has learned is round, and the certificate by it; none where that is in doubt, too,
+    /// or judges no better than the one by the look `before`.
+    ///
+    /// # Errors
+    /// If the target asks for the run to stop.
+    fn in_the_student(
+        &self,
+        student: &FrozenModel<f64>,
+        density: &dyn Density,
+        own: &WeightedDraws,
+        before: &Look,
+        certificate: &Certificate,
+    ) -> Result<Option<(Certificate, Look)>> {
+        let pulled = PulledBack::new(density, student).filter(|_| certificate.verdict < Verdict::Trusted);
+        let Some(pulled) = pulled else { return Ok(None) };
+        let stream = self.stream.child("smc in the student");
+        let drawn = smc_scaled(&pulled, &EFFORT_IN_THE_STUDENT, &[], 0, &stream);
+        let drawn = drawn.map_err(|fatal| Error::Target(fatal.0))?;
+        if !drawn.is_sound() {
+            return Ok(None);
+        }
+        let mut look = Look { places: before.places.clone(), ..look_of(IN_THE_STUDENT, &drawn) };
+        pulled.carry(&mut look.points);
+        look.log_z = density.log_normalizer().map(|log_z| (log_z, 0.0)).or(look.log_z);
+        let mut settled = certify_by(student, density, own, self.stream, Some(&look))?;
+        let why = before.doubts.join("; ");
+        settled
+            .reasons
+            .push(format!("a look in the target's coordinates has come by nothing else, but was in doubt: {why}"));
+        Ok((settled.verdict > certificate.verdict).then_some((settled, look)))
     }
 
     /// The most evaluations of all looks together.

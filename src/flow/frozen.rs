@@ -236,6 +236,54 @@ impl<F: Real> FrozenFlow<F> {
         for_each_piece(pieces, 2 * rows * self.work(), || self.scratch.lend(), evaluate);
     }
 
+    /// Whether [`FrozenFlow::carry`] takes any numbers: it draws in one pass, is given nothing, and its base is everywhere.
+    pub fn carries_anything(&self) -> bool {
+        self.orientation == Orientation::Sampling && self.given == 0 && self.base.is_everywhere()
+    }
+
+    /// Carries rows in place through one pass, z to x of a flow in the `Sampling` orientation, and fills ln |det ∂x/∂z|.
+    ///
+    /// # Panics
+    /// If `rows` is not `log_det.len()` × dim.
+    pub fn carry(&self, rows: &mut [f64], log_det: &mut [f64]) {
+        assert_eq!(rows.len(), log_det.len() * self.dim, "rows × dim numbers");
+        let scratch = &mut *self.scratch.lend();
+        let Scratch { chunk, buffers, .. } = scratch;
+        chunk.load(self.dim, rows, F::of);
+        self.transport(true, Method::Cached, chunk, buffers);
+        chunk.store(self.dim, rows, F::widen);
+        log_det.copy_from_slice(&chunk.log_det[..log_det.len()]);
+    }
+
+    /// [`FrozenFlow::carry`] of `z`, and back: `at` fills the gradients of some f at the points to which they come, and `slopes` becomes those of
+    /// f(x(z)) + ln |det ∂x/∂z| by z. Returns what `at` does.
+    ///
+    /// # Panics
+    /// If `z` and `slopes` are not `log_det.len()` × dim.
+    pub fn carry_back<R>(
+        &self,
+        z: &[f64],
+        log_det: &mut [f64],
+        slopes: &mut [f64],
+        at: impl FnOnce(&[f64], &mut [f64]) -> R,
+    ) -> R {
+        let (rows, dim) = (log_det.len(), self.dim);
+        assert!(z.len() == rows * dim && slopes.len() == rows * dim, "rows × dim numbers");
+        let scratch = &mut *self.scratch.lend();
+        let Scratch { chunk, buffers, records, gradient, z: points, .. } = scratch;
+        chunk.load(dim, z, F::of);
+        records.resize_with(self.maps.len(), Record::default);
+        self.maps.iter().zip(&mut *records).for_each(|(map, record)| map.forward_recorded(chunk, record));
+        points.resize(rows * dim, 0.0);
+        chunk.store(dim, points, F::widen);
+        log_det.copy_from_slice(&chunk.log_det[..rows]);
+        let outcome = at(points, slopes);
+        to_lanes(dim, slopes, chunk.stride(), gradient, F::of);
+        buffers.backward(&self.maps, chunk.stride(), records, gradient);
+        to_rows(dim, gradient, chunk.stride(), slopes, |to, value| *to = value.widen());
+        outcome
+    }
+
     /// The log densities of the rows that were carried to base draws, which are left in `z`, row-major.
     fn add_base(&self, chunk: &Chunk<F>, z: &mut Vec<f64>, log_prob: &mut [f64]) {
         z.resize(log_prob.len() * self.dim, 0.0);

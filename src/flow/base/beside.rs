@@ -54,6 +54,10 @@ impl Base for Beside {
         self.given + self.base.noise_width()
     }
 
+    fn is_everywhere(&self) -> bool {
+        self.base.is_everywhere()
+    }
+
     fn push(&self, noise: &[f64], z: &mut [f64]) {
         let ((context, noise), (kept, z)) = (noise.split_at(self.given), z.split_at_mut(self.given));
         kept.copy_from_slice(context);

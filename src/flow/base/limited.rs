@@ -45,6 +45,10 @@ impl Base for Limited {
         self.base.noise_width()
     }
 
+    fn is_everywhere(&self) -> bool {
+        self.base.is_everywhere()
+    }
+
     fn push(&self, noise: &[f64], z: &mut [f64]) {
         self.base.push(noise, z);
         self.draw_in(z);

@@ -42,6 +42,11 @@ pub trait Base: Debug + Send + Sync {
         self.dim()
     }
 
+    /// Whether it has a density at every z, which angles and intervals have not.
+    fn is_everywhere(&self) -> bool {
+        true
+    }
+
     /// Fills `z` with the draw that belongs to `noise`.
     fn push(&self, noise: &[f64], z: &mut [f64]);
 

@@ -93,6 +93,10 @@ impl Base for Uniform {
         self.dim
     }
 
+    fn is_everywhere(&self) -> bool {
+        false
+    }
+
     fn push(&self, noise: &[f64], z: &mut [f64]) {
         z.iter_mut().zip(noise).for_each(|(z, n)| *z = self.half * libm::erf(n / SQRT_2));
     }

@@ -141,6 +141,10 @@ impl Base for VonMises {
         self.angles.len()
     }
 
+    fn is_everywhere(&self) -> bool {
+        false
+    }
+
     fn push(&self, noise: &[f64], z: &mut [f64]) {
         for ((z, n), angle) in z.iter_mut().zip(noise).zip(&self.angles) {
             *z = angle.quantile(0.5 * libm::erf(n / SQRT_2));
