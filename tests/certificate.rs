@@ -7,7 +7,7 @@ use flowdistill::evaluate::pareto::{k_hat, smooth};
 use flowdistill::evaluate::requirement::require;
 use flowdistill::evaluate::weights;
 use flowdistill::experiment::{certify_at, IndependentSpec};
-use flowdistill::flow::{Flow, FlowConfig, Model, Orientation, Standardisation};
+use flowdistill::flow::{Flow, FlowConfig, Method, Model, Orientation, PulledBack, Standardisation};
 use flowdistill::sampler::SmcSettings;
 use flowdistill::seed::Seed;
 use flowdistill::target::{Density, Fatal, Faults, Gaussian, Mixture, Moons};
@@ -239,4 +239,62 @@ fn a_look_of_few_draws_says_that_more_would_tell() {
     let (few, many) = (by(400), by(20_000));
     assert!(few.verdict == Verdict::Trusted && few.look_is_coarse(), "{few:?}");
     assert!(many.verdict == Verdict::Correctable && !many.look_is_coarse(), "{many:?}");
+}
+
+#[test]
+fn only_a_look_that_has_found_nothing_else_may_be_settled_in_the_students_coordinates() {
+    let target = Gaussian::conditioned(2, 2.0, 1).expect("a target");
+    let model = student(&target, &[0.0; 2], 1.0, 800, 1);
+    let sampler = target.sampler().expect("exact draws");
+    let points = flowdistill::evaluate::draws::exact_draws(sampler, 2, 5_000, &Seed(3).stream("exact"));
+    let only_slow = |look: Look| {
+        let found = certify(&model.freeze(), &target, 20_000, &Seed(7).stream("certificate"), Some(&look));
+        found.expect("judged").look_is_only_slow(&look)
+    };
+    let (doubts, effective) = (vec!["they hardly move".to_string()], 5_000.0);
+    let slow = |log_z| Look {
+        points: points.clone(),
+        effective,
+        log_z: Some((log_z, 0.02)),
+        doubts: doubts.clone(),
+        ..Look::default()
+    };
+    assert!(only_slow(slow(-1.0)) && only_slow(slow(0.0)));
+    // It knows of mass that the student lacks, by its log Z or by its draws; or it is wrong for other reasons; or nothing is wrong with it.
+    assert!(!only_slow(slow(0.5)));
+    let mut elsewhere = slow(-1.0);
+    elsewhere.points[..200].fill(30.0);
+    assert!(!only_slow(elsewhere));
+    assert!(!only_slow(Look { faults: doubts.clone(), ..slow(-1.0) }));
+    assert!(!only_slow(Look { doubts: Vec::new(), ..slow(-1.0) }));
+}
+
+#[test]
+fn a_model_seen_through_itself_is_a_standard_normal() {
+    let target = Gaussian::conditioned(3, 10.0, 1).expect("a target");
+    let model = student(&target, &[1.0, -2.0, 0.5], 0.3, 50, 1).freeze::<f64>();
+    let pulled = PulledBack::new(&model, &model).expect("it draws in one pass");
+    let z = [0.3, -1.2, 2.0, 0.0, 4.0, -0.5];
+    let (mut values, mut alone, mut slopes) = ([0.0; 2], [0.0; 2], [0.0; 6]);
+    pulled.evaluate(&z, &mut values, Some(&mut slopes), &mut Faults::default()).expect("values");
+    pulled.evaluate(&z, &mut alone, None, &mut Faults::default()).expect("values");
+    for (z, (value, alone)) in z.chunks_exact(3).zip(values.into_iter().zip(alone)) {
+        let right = -0.5 * z.iter().map(|z| z * z).sum::<f64>() - 1.5 * std::f64::consts::TAU.ln();
+        close(value, right);
+        close(alone, right);
+    }
+    slopes.iter().zip(z).for_each(|(slope, z)| close(*slope, -z));
+    let (mut carried, mut drawn) = (z, [0.0; 6]);
+    pulled.carry(&mut carried);
+    model.push(Method::Cached, &z, &mut drawn, &mut [0.0; 2]);
+    carried.into_iter().zip(drawn).for_each(|(found, right)| close(found, right));
+    let teacher = Flow::<f32, Cpu>::new(
+        &Cpu::default(),
+        3,
+        &FlowConfig::default(),
+        Orientation::Density,
+        &Seed(1).stream("init"),
+    );
+    let teacher = Model { flow: teacher.expect("a flow"), ..student(&target, &[0.0; 3], 1.0, 1, 1) }.freeze::<f64>();
+    assert!(PulledBack::new(&model, &teacher).is_none());
 }
