@@ -129,12 +129,16 @@ impl Looking<'_> {
         let mut own = own_draws(student, density, self.draws, self.stream)?;
         let known =
             places(density, self.modes, &self.stream.child("places")).map_err(|fatal| Error::Target(fatal.0))?;
+        let mut asks_another = effort.is_some();
         loop {
             if let Some(look) = &mut look {
                 look.places.clone_from(&known);
             }
             let certificate = certify_by(student, density, &own, self.stream, look.as_ref())?;
-            if let Some(slow) = look.as_ref().filter(|look| effort.is_some() && certificate.look_is_only_slow(look)) {
+            let another = asks_another && (self.most.is_none() || spent.leaves_one_more(self.most()));
+            if let Some(slow) = look.as_ref().filter(|look| another && certificate.look_is_only_slow(look)) {
+                // It would say the same again.
+                asks_another = false;
                 if let Some((certificate, look)) = self.in_the_student(student, density, &own, slow, &certificate)? {
                     own.independent = spread_over(&look.points, student.dim(), KEPT);
                     return Ok((certificate, own));
