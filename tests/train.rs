@@ -171,7 +171,7 @@ fn rounds_end_when_draws_are_as_good_as_exact_ones_and_batches_grow() {
     // What two layers cannot be ends when another round brings little, with the best of them.
     let mut objective =
         ReverseKl::new(&Rings, Standardisation::identity(2), 16, Seed(1).stream("noise")).by(Gradient::Path);
-    let few = Rounds { first: 50, second: 50, longer: 1.0, wider: 2.0 };
+    let few = Rounds { first: 50, second: 50, longer: 1.0, wider: 2.0, least: None };
     let settings = Settings { steps: 400, rounds: Some(few), ..until(0.99) };
     let trained = run(&mut student(2), &mut objective, &settings);
     assert!(matches!(trained.reason, StopReason::Rounds | StopReason::Steps), "{trained:?}");

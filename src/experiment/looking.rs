@@ -14,9 +14,9 @@ use crate::target::{Approximation, Density, Fatal};
 /// The sampler that a run uses by itself, in words.
 pub(super) const SMC: &str = "tempered sequential Monte Carlo";
 
-/// The same in the coordinates of a student, in words, and how thorough it is there.
+/// The same in the coordinates of a student, in words, and how thorough it is there: every point is carried through the student.
 const IN_THE_STUDENT: &str = "tempered sequential Monte Carlo in the student's coordinates";
-const EFFORT_IN_THE_STUDENT: SmcSettings = EFFORTS[1];
+const EFFORTS_IN_THE_STUDENT: [SmcSettings; 2] = [EFFORTS[0], EFFORTS[1]];
 
 /// A standard error of log Z above this asks for a more thorough look, …
 const BLURRED: f64 = 0.15;
@@ -25,6 +25,11 @@ const MOST_EVALUATIONS: usize = 20_000_000;
 
 /// Rows of a look that are kept.
 const KEPT: usize = 4_000;
+
+/// Whether nothing speaks against what was drawn, and it says enough of log Z.
+fn is_clear(drawn: &Drawn) -> bool {
+    drawn.is_sound() && drawn.log_z.is_some_and(|(_, error)| error <= BLURRED)
+}
 
 /// At most `most` of the rows of `points`, evenly spread.
 pub(super) fn spread_over(points: &[f64], dim: usize, most: usize) -> Vec<f64> {
@@ -144,8 +149,11 @@ impl Looking<'_> {
                     return Ok((certificate, own));
                 }
             }
-            let in_doubt =
-                certificate.look_has_missed() || certificate.look_is_coarse() || certificate.look_disagrees();
+            let unsettled = look.as_ref().is_some_and(|look| !look.doubts.is_empty());
+            let in_doubt = unsettled
+                || certificate.look_has_missed()
+                || certificate.look_is_coarse()
+                || certificate.look_disagrees();
             let more = in_doubt && spent.leaves_one_more(self.most());
             match effort.filter(|place| more && place + 1 < EFFORTS.len()) {
                 Some(place) => (look, effort) = self.by_smc(density, place + 1, &mut spent)?,
@@ -172,21 +180,26 @@ impl Looking<'_> {
     ) -> Result<Option<(Certificate, Look)>> {
         let pulled = PulledBack::new(density, student).filter(|_| certificate.verdict < Verdict::Trusted);
         let Some(pulled) = pulled else { return Ok(None) };
-        let stream = self.stream.child("smc in the student");
-        let drawn = smc_scaled(&pulled, &EFFORT_IN_THE_STUDENT, &[], 0, &stream);
-        let drawn = drawn.map_err(|fatal| Error::Target(fatal.0))?;
-        if !drawn.is_sound() {
-            return Ok(None);
+        for (place, settings) in EFFORTS_IN_THE_STUDENT.iter().enumerate() {
+            let stream = self.stream.child("smc in the student").child(&format!("effort {place}"));
+            let drawn = smc_scaled(&pulled, settings, &[], 0, &stream);
+            let drawn = drawn.map_err(|fatal| Error::Target(fatal.0))?;
+            if !is_clear(&drawn) {
+                continue;
+            }
+            let mut look = Look { places: before.places.clone(), ..look_of(IN_THE_STUDENT, &drawn) };
+            pulled.carry(&mut look.points);
+            look.log_z = density.log_normalizer().map(|log_z| (log_z, 0.0)).or(look.log_z);
+            let mut settled = certify_by(student, density, own, self.stream, Some(&look))?;
+            let why = before.doubts.join("; ");
+            settled
+                .reasons
+                .push(format!("a look in the target's coordinates has come by nothing else, but was in doubt: {why}"));
+            if settled.verdict > certificate.verdict {
+                return Ok(Some((settled, look)));
+            }
         }
-        let mut look = Look { places: before.places.clone(), ..look_of(IN_THE_STUDENT, &drawn) };
-        pulled.carry(&mut look.points);
-        look.log_z = density.log_normalizer().map(|log_z| (log_z, 0.0)).or(look.log_z);
-        let mut settled = certify_by(student, density, own, self.stream, Some(&look))?;
-        let why = before.doubts.join("; ");
-        settled
-            .reasons
-            .push(format!("a look in the target's coordinates has come by nothing else, but was in doubt: {why}"));
-        Ok((settled.verdict > certificate.verdict).then_some((settled, look)))
+        Ok(None)
     }
 
     /// The most evaluations of all looks together.
@@ -194,8 +207,8 @@ impl Looking<'_> {
         self.most.map_or(MOST_EVALUATIONS, |most| most as usize)
     }
 
-    /// Sequential Monte Carlo, each more thorough than the one before, until nothing speaks against one, or the next would take more
-    /// evaluations than it may; the last is taken. The first is that of effort `from`.
+    /// Sequential Monte Carlo, each more thorough than the one before, until nothing but slow particles speaks against one, or the next would take
+    /// more evaluations than it may; the last is taken. The first is that of effort `from`.
     ///
     /// # Errors
     /// If the target asks for the run to stop.
@@ -207,8 +220,9 @@ impl Looking<'_> {
             let drawn = smc_in((self.coordinates, self.modes), target, &EFFORTS[place], 0, &stream);
             let drawn = drawn.map_err(|fatal| Error::Target(fatal.0))?;
             spent.take(drawn.evaluations);
-            let clear = drawn.is_sound() && drawn.log_z.is_some_and(|(_, error)| error <= BLURRED);
-            if clear || place + 1 == EFFORTS.len() || !spent.leaves_one_more(self.most()) {
+            // More moves are the dearest way to settle it.
+            let only_slow = drawn.faults.is_empty() && !drawn.doubts.is_empty();
+            if is_clear(&drawn) || only_slow || place + 1 == EFFORTS.len() || !spent.leaves_one_more(self.most()) {
                 let look = look_of(SMC, &drawn);
                 return Ok((Some(Look { log_z: log_z.or(look.log_z), ..look }), Some(place)));
             }

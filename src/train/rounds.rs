@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Training in rounds (warm restarts: Loshchilov and Hutter 2017). The rate falls to zero in each, so that its end shows what has been
 /// reached: what is easy is done after a short one, and what is not goes on with a longer one whose batches say more. A round that brings little
-/// more than the one before is the last.
+/// more than the one before is the last; both are told by the looks of [`Until`](super::Until).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rounds {
@@ -16,11 +16,14 @@ pub struct Rounds {
     pub longer: f64,
     /// How many times as many rows the batches of each later one have.
     pub wider: f64,
+    /// ESS/N below which the end would be of no use: a round after which those that are left would not come to it, if each brought the same part of
+    /// what is lacking as this one has, is the last.
+    pub least: Option<f64>,
 }
 
 impl Default for Rounds {
     fn default() -> Self {
-        Self { first: 250, second: 2000, longer: 1.4, wider: 2.0 }
+        Self { first: 250, second: 2000, longer: 1.4, wider: 2.0, least: None }
     }
 }
 
@@ -41,7 +44,7 @@ const MOST_GROWN: f64 = 1024.0;
 impl Rounds {
     /// All rounds of at most `steps` steps that begin with batches of `batch` rows.
     pub(super) fn list(self, steps: u64, batch: usize) -> Vec<Round> {
-        let Self { first, second, longer, wider } = self;
+        let Self { first, second, longer, wider, .. } = self;
         let mut rounds: Vec<Round> = Vec::new();
         let (mut begin, mut length, mut rows) = (0, first as f64, batch as f64);
         while begin < steps {
@@ -62,7 +65,7 @@ impl Rounds {
 
     /// Everything that is wrong with them, each fault naming its field, its value and what would be right.
     pub(super) fn faults(&self) -> Vec<String> {
-        let Self { first, second, longer, wider } = *self;
+        let Self { first, second, longer, wider, least } = *self;
         let mut faults = Vec::new();
         for (name, steps) in [("first", first), ("second", second)] {
             if steps == 0 {
@@ -74,7 +77,17 @@ impl Rounds {
                 faults.push(format!("rounds.{name} is {factor}; a factor from 1 to 100 is right"));
             }
         }
+        if let Some(least) = least.filter(|least| !(*least > 0.0 && *least < 1.0)) {
+            faults.push(format!("rounds.least is {least}; a share above 0 and below 1 is right"));
+        }
         faults
+    }
+
+    /// Whether `left` more rounds would not come to what is of use, at the pace from one ESS/N to the next.
+    pub(super) fn are_in_vain(self, before: f64, after: f64, left: usize) -> bool {
+        let pace = ((1.0 - after) / (1.0 - before)).min(1.0);
+        let expected = 1.0 - (1.0 - after) * pace.powi(left as i32);
+        self.least.is_some_and(|least| after < least && expected < least)
     }
 }
 
@@ -97,5 +110,18 @@ mod tests {
         // Draws are used again from the second round on; a single one has no other to wait for.
         assert_eq!([Settings::for_reverse_kl().replay_from(), few.replay_from()], [250, 0]);
         assert_eq!(few.fresh_rows(), 300 * 16 / 4);
+    }
+
+    #[test]
+    fn rounds_that_would_not_come_to_what_is_of_use_are_told_by_their_pace() {
+        let asks = Rounds { least: Some(0.75), ..Rounds::default() };
+        // Halves what is lacking: 0.4, 0.7, 0.85.
+        assert!(!asks.are_in_vain(0.4, 0.7, 1));
+        // 0.2, 0.4, 0.55; and one that falls back.
+        assert!(asks.are_in_vain(0.2, 0.4, 1) && asks.are_in_vain(0.4, 0.3, 9));
+        assert!(!asks.are_in_vain(0.2, 0.4, 4), "four more would");
+        assert!(!asks.are_in_vain(0.9, 0.8, 1), "that is of use already");
+        assert!(!Rounds::default().are_in_vain(0.2, 0.2, 1), "nothing asks for it");
+        assert_eq!(Rounds { least: Some(1.0), ..asks }.faults().len(), 1);
     }
 }

@@ -107,10 +107,14 @@ impl State {
             return Some(StopReason::Until);
         }
         let at_end = rounds.get(counts.round).is_some_and(|round| counts.taken == round.end);
-        if at_end && counts.round >= 2 && counts.taken < settings.steps {
+        if at_end && counts.taken < settings.steps {
             if let [.., before, after] = counts.of_rounds[..] {
-                if 1.0 - after > LITTLE * (1.0 - before) {
+                if counts.round >= 2 && 1.0 - after > LITTLE * (1.0 - before) {
                     return Some(StopReason::Rounds);
+                }
+                let left = rounds.len() - counts.round - 1;
+                if settings.rounds.is_some_and(|asked| asked.are_in_vain(before, after, left)) {
+                    return Some(StopReason::Pace);
                 }
             }
         }

@@ -24,6 +24,8 @@ pub enum StopReason {
     Until,
     /// A longer round of larger batches had brought little more than the one before.
     Rounds,
+    /// At the pace of its rounds it would not have come to what is of use ([`Rounds::least`](super::Rounds::least)).
+    Pace,
     /// The user pressed Ctrl-C.
     Interrupted,
     /// Too many steps in a row had a loss or gradient that was not finite; the last good weights were restored.
@@ -38,6 +40,7 @@ impl StopReason {
             StopReason::Patience => "validation improved no more",
             StopReason::Until => "good enough",
             StopReason::Rounds => "another round brought little",
+            StopReason::Pace => "at this pace it would not have been of use",
             StopReason::Interrupted => "interrupted",
             StopReason::Diverged => "diverged",
         }

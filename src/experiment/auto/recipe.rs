@@ -74,6 +74,8 @@ pub(super) struct Situation {
 const SAYS_LITTLE: f64 = 0.05;
 /// Modes from which, in many coordinates, there are too many for few draws to show.
 const MANY: usize = 8;
+/// ESS/N to which affine layers must be on their way in many coordinates.
+const OF_USE: f64 = 0.75;
 /// Draws by which a student is judged, at least, however small the budget is.
 const FEWEST_DRAWS: u64 = 2_000;
 /// Coordinates up to which components of a mixture cover what no smooth map does.
@@ -303,7 +305,7 @@ impl Recipe {
                         batch: 32,
                         rate: rate(if careful { 1e-3 } else { 2e-3 }),
                         until: Some(Until { ess: 0.97, se: None }),
-                        rounds: Some(Rounds { first: 700, ..Rounds::default() }),
+                        rounds: Some(Rounds { first: 700, least: Some(OF_USE), ..Rounds::default() }),
                         replay: Some(Replay { times: 1, ..Replay::default() }),
                         ..training
                     }
@@ -319,7 +321,7 @@ impl Recipe {
                 // Many coordinates have noisier gradients: smaller steps, and more of them rather than larger batches, until there are too many.
                 let (first, later, second, batch, peak) = match base.dim {
                     dim if dim > FEW && dim <= SEVERAL && long => (2_500, 3, 3_250, 256, 2e-3),
-                    dim if dim > FEW && dim <= SEVERAL => (2_500, 2, 3_250, 64, 2e-3),
+                    dim if dim > FEW && dim <= SEVERAL => (2_400, 2, 3_000, 64, 2e-3),
                     _ if long => (5_000, 1, 7_000, 512, 2e-3),
                     dim if dim <= FEW => (2_500, 1, 3_500, 256, 3e-3),
                     _ => (2_000, 1, 3_500, 256, 1.5e-3),
@@ -330,7 +332,7 @@ impl Recipe {
                     rate: rate(peak),
                     average: 0.998,
                     until: Some(Until { ess: if small { 0.98 } else { 0.9 }, se: None }),
-                    rounds: Some(Rounds { first, second, longer: 1.0, wider: 1.0 }),
+                    rounds: Some(Rounds { first, second, longer: 1.0, wider: 1.0, least: None }),
                     ..Settings::default()
                 })]
             }
