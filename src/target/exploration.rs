@@ -45,7 +45,7 @@ impl Search<'_> {
             let (modes, arrived) = (self.found.modes.len(), self.found.arrivals.iter().sum::<usize>());
             let several = usize::from(extent.reach.is_some());
             let (most, calm_enough) = (MOST_SPENT[several], CALM[several]);
-            let countless = modes >= MANY && arrived < OFTEN * modes;
+            let countless = batch > 0 && modes >= MANY && arrived < OFTEN * modes;
             if calm >= calm_enough || self.spent - before >= most || modes >= MOST_MODES || countless {
                 break;
             }

@@ -63,6 +63,8 @@ pub struct Survey {
 
 /// Modes whose evidence is less than that of the largest by more nats have no part in a density, as far as normal approximations tell, …
 const FAR_BELOW: f64 = 20.0;
+/// … and by more than this, where they say something of both: a part of a hundred-thousandth, …
+const BELOW_ABOUT: f64 = 11.5;
 /// … and by more than this, where they describe both: a part of a thousandth.
 const BELOW: f64 = 7.0;
 /// ESS/N from which a normal approximation describes a mode.
@@ -72,9 +74,13 @@ impl Survey {
     /// Modes that have a part in the density.
     pub fn weighty(&self) -> impl Iterator<Item = &Approximation> {
         let most = self.best.as_ref().map_or(f64::INFINITY, |best| best.log_evidence.max(best.laplace));
-        let is_described = self.best.as_ref().is_some_and(Approximation::describes);
+        let of_best = self.best.as_ref().map_or(0.0, |best| best.ess);
         self.modes.iter().filter(move |mode| {
-            let far = if is_described && mode.describes() { BELOW } else { FAR_BELOW };
+            let far = match mode.ess.min(of_best) {
+                ess if ess > DESCRIBES => BELOW,
+                ess if ess >= POOR => BELOW_ABOUT,
+                _ => FAR_BELOW,
+            };
             mode.log_evidence.max(mode.laplace) > most - far
         })
     }

@@ -6,7 +6,7 @@ use super::modes::Modes;
 use super::symptom::Symptom;
 use crate::flow::{BaseConfig, FlowConfig, MixtureBase, StudentTBase};
 use crate::sampler::SmcSettings;
-use crate::target::{Approximation, Survey};
+use crate::target::Survey;
 use crate::train::{Gradient, Replay, Rounds, Schedule, Settings, Until};
 use crate::transformer::{MixtureCdfSettings, Transformer};
 
@@ -72,8 +72,12 @@ pub(super) struct Situation {
 
 /// ESS/N of Laplace's approximation below which a mode says little of the mass around it.
 const SAYS_LITTLE: f64 = 0.05;
+/// The same of modes at which a mixture may begin in many coordinates, or one of many components in few.
+const SAYS_MUCH: f64 = 0.1;
 /// Modes from which, in many coordinates, there are too many for few draws to show.
 const MANY: usize = 8;
+/// Modes that a mixture has as components, at most: the labels of four groups can be exchanged in so many ways.
+const MOST_COMPONENTS: usize = 24;
 /// ESS/N to which affine layers must be on their way in many coordinates.
 const OF_USE: f64 = 0.75;
 /// Draws by which a student is judged, at least, however small the budget is.
@@ -93,7 +97,7 @@ impl Situation {
             let good = survey.weighty().filter(|mode| mode.ess >= SAYS_LITTLE).count();
             2 * good >= modes_of_survey
         });
-        let described = survey.is_some_and(|survey| survey.weighty().all(Approximation::describes));
+        let described = survey.is_some_and(|survey| survey.weighty().all(|mode| mode.ess >= SAYS_MUCH));
         let given = match &base.spec.student {
             Some(StudentSpec::Flow(flow)) => Some(flow.clone()),
             _ => None,
@@ -106,8 +110,8 @@ impl Situation {
     /// As many as there are modes, where these are all, few, and as good as normal, so that a mixture may begin there. In many coordinates
     /// modes that do not describe what is around them are points of a landscape, and climbs come to few of them.
     fn components(&self) -> Option<usize> {
-        let few = (2..=MANY).contains(&self.modes_of_survey) && self.dim > 1;
-        let normal = if self.dim > FEW { self.described } else { self.normal };
+        let few = (2..=MOST_COMPONENTS).contains(&self.modes_of_survey) && self.dim > 1;
+        let normal = if self.dim > FEW || self.modes_of_survey > MANY { self.described } else { self.normal };
         (few && normal && self.complete && !self.has_data).then_some(self.modes_of_survey)
     }
 
@@ -130,7 +134,7 @@ impl Situation {
         } else if tried.contains(&Draws) || tried.contains(&MoreDraws) {
             &[MoreDraws]
         } else if tried.contains(&Mixture) {
-            if symptom.uneven && !symptom.missing {
+            if (symptom.uneven || symptom.fringe) && !symptom.missing {
                 &[Splines, Draws]
             } else {
                 &[Draws]
@@ -142,7 +146,7 @@ impl Situation {
             &[Tails, BentTails, Draws, Splines]
         } else if symptom.walls {
             &[Draws]
-        } else if symptom.missing {
+        } else if symptom.missing || symptom.fringe {
             // Two linear layers are soon tried.
             &[Tails, Draws]
         } else if symptom.uneven && self.modes_of_survey <= 1 {

@@ -8,6 +8,8 @@ use crate::evaluate::weights::ReverseScores;
 pub(super) struct Symptom {
     /// A part of the target that the student hardly ever comes to.
     pub missing: bool,
+    /// Some independent draws around what the student has, and nothing of more weight.
+    pub fringe: bool,
     /// Weights whose largest decide everything: the target has heavier tails than the student.
     pub heavy: bool,
     /// Draws where the density is zero.
@@ -26,6 +28,8 @@ const WALLS: f64 = 0.01;
 const UNEVEN: f64 = 0.8;
 /// Share of independent draws beyond the weights of the student's own.
 const UNSEEN: f64 = 0.002;
+/// The same from which they are more than a fringe, whatever log Z says.
+const MUCH_UNSEEN: f64 = 0.02;
 
 impl Symptom {
     /// Of the weights of a student's draws alone.
@@ -42,13 +46,14 @@ impl Symptom {
     pub fn of_certificate(certificate: &Certificate) -> Self {
         let own = &certificate.reverse;
         let apart = certificate.log_z_apart().is_some();
-        let unseen = certificate.unseen.is_some_and(|share| share > UNSEEN);
+        let unseen = |most: f64| certificate.unseen.is_some_and(|share| share > most);
         let wrong = !certificate.lost.is_empty()
             || certificate.worst_corrected.as_ref().is_some_and(|region| region.corrected() > 0.1);
         let of_weights = Self::of_weights(own);
         // Draws that are right only with their weights are too uneven for whoever asks for more.
         let uneven = of_weights.uneven || certificate.verdict == Verdict::Correctable;
-        Self { missing: apart || unseen || wrong, uneven, ..of_weights }
+        let missing = apart || wrong || unseen(MUCH_UNSEEN);
+        Self { missing, fringe: !missing && unseen(UNSEEN), uneven, ..of_weights }
     }
 
     /// For people.
@@ -58,6 +63,7 @@ impl Symptom {
         }
         let all = [
             (self.missing, "it hardly comes to a part of the target"),
+            (self.fringe, "it hardly comes to a fringe of the target"),
             (self.heavy, "its tails are too light"),
             (self.walls, "many of its draws lie where the density is zero"),
             (self.uneven, "its weights are too uneven"),

@@ -1,6 +1,7 @@
 //! A mixture fitted to draws, as the start of one that learns: k-means++ seeding, then expectation maximisation.
 
 use super::Mixture;
+use crate::cholesky;
 use crate::seed::{open_unit, Stream};
 
 /// Draws beyond this number are left out, evenly.
@@ -17,6 +18,8 @@ const TRIAL_DRAWS: usize = 2_000;
 const LEAST_GAIN: f64 = 1e-5;
 /// The least scale of a component, in standard deviations of all draws.
 const LEAST_SCALE: f64 = 1e-2;
+/// The same where it is known which draws belong to it.
+const LEAST_OF_GROUP: f64 = 1e-4;
 
 /// Means, log scales and logits of a mixture of at most `components` fitted to `rows` (row-major), component after component.
 ///
@@ -43,6 +46,7 @@ pub(super) fn fit(rows: &[f64], dim: usize, components: usize, stream: &Stream) 
 /// Means, log scales and logits of a mixture with one component for each of the groups that `rows` come in, of these sizes.
 ///
 /// Which rows belong together is known then, and need not be seen: modes that lie apart along no axis look like one to axis-parallel components.
+/// A component keeps to where its rows are, as [`inner_scales`] say, for draws of it that are outside would be pulled to other modes.
 pub(super) fn to_groups(rows: &[f64], dim: usize, sizes: &[usize]) -> [Vec<f64>; 3] {
     let spread = spread_of(rows, dim);
     let (mut means, mut log_scales, mut first) = (Vec::new(), Vec::new(), 0);
@@ -50,12 +54,37 @@ pub(super) fn to_groups(rows: &[f64], dim: usize, sizes: &[usize]) -> [Vec<f64>;
         let group = &rows[first * dim..][..size * dim];
         first += size;
         means.extend((0..dim).map(|j| group.iter().skip(j).step_by(dim).sum::<f64>() / *size as f64));
-        let scales = spread_of(group, dim);
-        log_scales.extend(scales.iter().zip(&spread).map(|(scale, spread)| scale.max(LEAST_SCALE * spread).ln()));
+        let scales = inner_scales(group, dim).unwrap_or_else(|| spread_of(group, dim));
+        log_scales.extend(scales.iter().zip(&spread).map(|(scale, spread)| scale.max(LEAST_OF_GROUP * spread).ln()));
     }
     let logits: Vec<f64> = sizes.iter().map(|size| (*size as f64).ln()).collect();
     let mean_logit = logits.iter().sum::<f64>() / sizes.len() as f64;
     [means, log_scales, logits.iter().map(|logit| logit - mean_logit).collect()]
+}
+
+/// The standard deviation of each coordinate where all others are held: 1/√(Σ⁻¹)ⱼⱼ for the covariance Σ of the rows. The axis-parallel normal
+/// density nearest to a normal one by reverse KL has these scales. None of rows that are too few to tell.
+fn inner_scales(rows: &[f64], dim: usize) -> Option<Vec<f64>> {
+    let n = rows.len() / dim;
+    if n < 2 * dim + 2 {
+        return None;
+    }
+    let mean: Vec<f64> = (0..dim).map(|j| rows.iter().skip(j).step_by(dim).sum::<f64>() / n as f64).collect();
+    let mut covariance = vec![0.0; dim * dim];
+    for row in rows.chunks_exact(dim) {
+        for (cell, sum) in covariance.iter_mut().enumerate() {
+            *sum += (row[cell / dim] - mean[cell / dim]) * (row[cell % dim] - mean[cell % dim]) / n as f64;
+        }
+    }
+    let (factor, _) = cholesky::regularised(&covariance, dim).ok()?;
+    // The inverse of so few rows' covariance is too large by this, on average.
+    let shrink = (n - dim - 2) as f64 / n as f64;
+    let scales = cholesky::inverse(&factor, dim)
+        .into_iter()
+        .step_by(dim + 1)
+        .map(|precision| (shrink * precision).sqrt().recip());
+    let scales: Vec<f64> = scales.collect();
+    scales.iter().all(|scale| scale.is_finite()).then_some(scales)
 }
 
 /// The standard deviation of each coordinate.
