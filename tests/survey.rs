@@ -60,6 +60,23 @@ fn narrow_modes_beside_a_wide_one_are_found_by_climbing_on() {
 }
 
 #[test]
+fn modes_whose_labels_can_be_exchanged_are_found_all_and_lesser_ones_have_no_part() {
+    // All orders of three places, and one of a weight of e⁻¹³ beside each.
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    let places = |values: [f64; 3]| orders.map(|order| order.map(|k| values[k]).to_vec());
+    let (major, minor) = (places([-6.0, 0.0, 7.0]), places([-14.0, 3.0, 15.0]));
+    let weights: Vec<f64> = [[1.0f64; 6], [f64::exp(-13.0); 6]].concat();
+    let rows: Vec<Vec<f64>> = major.into_iter().chain(minor).collect();
+    let total: f64 = weights.iter().sum();
+    let weights = weights.into_iter().map(|weight| weight / total).collect();
+    let mixture = Mixture::new(rows, vec![1.0; 12], Some(weights)).expect("a mixture");
+    // More modes than half of the first climbs is no reason to give up before any was made from around them.
+    let found = survey_around(&mixture, &starts(3), &Seed(1).stream("survey"));
+    assert!(found.modes.len() >= 8 && found.is_complete(), "{} modes, {:?}", found.modes.len(), found.arrivals);
+    assert_eq!(found.weighty().count(), 6);
+}
+
+#[test]
 fn what_has_one_mode_is_climbed_a_limited_number_of_times() {
     let found = survey_around(&EightSchools, &starts(10), &Seed(1).stream("survey"));
     assert!(found.starts <= 16 + 1_024, "{}", found.starts);

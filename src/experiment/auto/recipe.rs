@@ -54,7 +54,7 @@ pub(super) struct Recipe {
 /// What is known of the target.
 pub(super) struct Situation {
     dim: usize,
-    /// Modes that climbs from far and near have reached, and whether normal densities say something of them, or describe each.
+    /// Modes that climbs from far and near have reached, and whether normal densities say something of half of them, or much.
     modes_of_survey: usize,
     normal: bool,
     described: bool,
@@ -93,11 +93,13 @@ impl Situation {
     pub fn of(base: &Plan, budget: Option<u64>) -> Self {
         let survey = base.survey.as_ref();
         let modes_of_survey = survey.map_or(0, |survey| survey.weighty().count());
-        let normal = survey.is_some_and(|survey| {
-            let good = survey.weighty().filter(|mode| mode.ess >= SAYS_LITTLE).count();
-            2 * good >= modes_of_survey
-        });
-        let described = survey.is_some_and(|survey| survey.weighty().all(|mode| mode.ess >= SAYS_MUCH));
+        let half_have = |least: f64| {
+            survey.is_some_and(|survey| {
+                let good = survey.weighty().filter(|mode| mode.ess >= least).count();
+                2 * good >= modes_of_survey
+            })
+        };
+        let (normal, described) = (half_have(SAYS_LITTLE), half_have(SAYS_MUCH));
         let given = match &base.spec.student {
             Some(StudentSpec::Flow(flow)) => Some(flow.clone()),
             _ => None,
@@ -397,6 +399,18 @@ mod tests {
         assert_eq!(first(situation(2, false, false)), Some(Kind::Splines));
         let unknown = Situation { complete: false, ..situation(4, true, true) };
         assert_eq!(first(unknown), Some(Kind::Draws));
+        // Four groups whose labels can be exchanged; many modes that normal densities say little of.
+        let exchanged = Situation { modes_of_survey: 24, ..situation(11, true, true) };
+        assert_eq!(first(exchanged), Some(Kind::Mixture));
+        let bent = Situation { modes_of_survey: 24, ..situation(6, true, false) };
+        assert_eq!(first(bent), Some(Kind::Draws));
+    }
+
+    #[test]
+    fn a_fringe_around_a_mixture_is_bent_and_a_lost_part_is_sampled() {
+        let next = |of: Symptom| situation(5, true, true).next(&[Kind::Mixture], &of);
+        assert_eq!(next(Symptom { fringe: true, ..Symptom::default() }), Some(Kind::Splines));
+        assert_eq!(next(Symptom { missing: true, uneven: true, ..Symptom::default() }), Some(Kind::Draws));
     }
 
     #[test]
