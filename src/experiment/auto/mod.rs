@@ -35,6 +35,14 @@ const WORTH_JUDGING: f64 = 0.75;
 /// The same where weighted draws will do.
 const WORTH_WEIGHING: f64 = 0.05;
 
+/// ESS/N below which a student is of no use for what is asked for.
+fn worth(auto: Auto) -> f64 {
+    match auto.require.verdict() {
+        Verdict::Trusted => WORTH_JUDGING,
+        _ => WORTH_WEIGHING,
+    }
+}
+
 /// How often the target is surveyed again, from what an attempt has come by.
 const MOST_SURVEYS: usize = 3;
 
@@ -100,7 +108,7 @@ struct Outcome<'t> {
 /// If the target asks for the run to stop, the user interrupts, or no attempt gives a student.
 pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<()> {
     let mut base = Cow::Borrowed(base);
-    let mut situation = Situation::of(&base, auto.evaluations);
+    let mut situation = Situation::of(&base, auto);
     let mut best: Option<Kept> = None;
     let (mut tried, mut judged, mut surveys) = (Vec::new(), 0, 0);
     let mut symptom = Symptom::default();
@@ -186,7 +194,7 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
                 .note(&format!("the target is surveyed again, since there is a mode at {where_to} that was not known"));
             base = Cow::Owned(resurveyed);
             base.whitening_note.iter().for_each(|note| course.watcher.note(note));
-            situation = Situation::of(&base, auto.evaluations);
+            situation = Situation::of(&base, auto);
             tried.clear();
             symptom = Symptom::default();
             best.iter_mut().for_each(|best| best.lacks(&where_to));
@@ -338,11 +346,7 @@ fn attempt<'t>(
         ess: own.ess,
         lacks: None,
     };
-    let worth = match auto.require.verdict() {
-        Verdict::Trusted => WORTH_JUDGING,
-        _ => WORTH_WEIGHING,
-    };
-    if own.ess.is_nan() || own.ess < worth {
+    if own.ess.is_nan() || own.ess < worth(auto) {
         return Ok(Outcome { kept: Some(kept), symptom: Symptom::of_weights(&own) });
     }
     let mut spec = plan.spec.clone();

@@ -2,6 +2,7 @@
 
 use super::super::check::Plan;
 use super::super::spec::{Against, MethodSpec, Spec, StageSpec, StudentSpec};
+use super::super::stages::Auto;
 use super::modes::Modes;
 use super::symptom::Symptom;
 use crate::flow::{BaseConfig, FlowConfig, MixtureBase, StudentTBase};
@@ -66,6 +67,8 @@ pub(super) struct Situation {
     has_data: bool,
     /// The most evaluations of the target.
     budget: Option<u64>,
+    /// ESS/N below which a student is of no use.
+    worth: f64,
     /// The modes that draws belong to.
     pub modes: Option<Modes>,
 }
@@ -78,8 +81,6 @@ const SAYS_MUCH: f64 = 0.1;
 const MANY: usize = 8;
 /// Modes that a mixture has as components, at most: the labels of four groups can be exchanged in so many ways.
 const MOST_COMPONENTS: usize = 24;
-/// ESS/N to which affine layers must be on their way in many coordinates.
-const OF_USE: f64 = 0.75;
 /// Draws by which a student is judged, at least, however small the budget is.
 const FEWEST_DRAWS: u64 = 2_000;
 /// Coordinates up to which components of a mixture cover what no smooth map does.
@@ -90,7 +91,7 @@ const FEW: usize = 8;
 const SEVERAL: usize = 40;
 
 impl Situation {
-    pub fn of(base: &Plan, budget: Option<u64>) -> Self {
+    pub fn of(base: &Plan, auto: Auto) -> Self {
         let survey = base.survey.as_ref();
         let modes_of_survey = survey.map_or(0, |survey| survey.weighty().count());
         let half_have = |least: f64| {
@@ -106,7 +107,8 @@ impl Situation {
         };
         let complete = survey.is_some_and(Survey::is_complete);
         let has_data = base.data.is_some();
-        Self { dim: base.dim, modes_of_survey, normal, described, complete, given, has_data, budget, modes: None }
+        let (dim, budget, worth) = (base.dim, auto.evaluations, super::worth(auto));
+        Self { dim, modes_of_survey, normal, described, complete, given, has_data, budget, worth, modes: None }
     }
 
     /// As many as there are modes, where these are all, few, and as good as normal, so that a mixture may begin there. In many coordinates
@@ -311,7 +313,7 @@ impl Recipe {
                         batch: 32,
                         rate: rate(if careful { 1e-3 } else { 2e-3 }),
                         until: Some(Until { ess: 0.97, se: None }),
-                        rounds: Some(Rounds { first: 700, least: Some(OF_USE), ..Rounds::default() }),
+                        rounds: Some(Rounds { first: 700, least: Some(situation.worth), ..Rounds::default() }),
                         replay: Some(Replay { times: 1, ..Replay::default() }),
                         ..training
                     }
@@ -384,8 +386,8 @@ mod tests {
 
     /// Of three modes that climbs have come to often enough, in so many coordinates; how well normal densities describe them.
     fn situation(dim: usize, normal: bool, described: bool) -> Situation {
-        let (given, has_data, budget, modes) = (None, false, None, None);
-        Situation { dim, modes_of_survey: 3, normal, described, complete: true, given, has_data, budget, modes }
+        let (given, has_data, budget, worth, modes) = (None, false, None, 0.75, None);
+        Situation { dim, modes_of_survey: 3, normal, described, complete: true, given, has_data, budget, worth, modes }
     }
 
     #[test]
