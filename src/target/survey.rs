@@ -26,11 +26,6 @@ pub struct Approximation {
 }
 
 impl Approximation {
-    /// Whether it describes the density around its mean.
-    pub fn describes(&self) -> bool {
-        self.ess > DESCRIBES
-    }
-
     /// `count` draws of it, row-major; none if its covariance is no covariance.
     pub fn draws(&self, count: usize, stream: &Stream) -> Vec<f64> {
         cholesky::regularised(&self.covariance, self.mean.len())
