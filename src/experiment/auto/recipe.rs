@@ -22,8 +22,8 @@ pub(super) enum Kind {
     Tails,
     /// The same with small networks.
     BentTails,
-    /// Maps that bend each variable by reverse KL alone, in larger batches: splines, or from 9 to 40 coordinates the cumulative distributions of
-    /// mixtures, which are smoother and learn from fewer slopes.
+    /// Maps that bend each variable by reverse KL alone: splines, or from 9 to 40 coordinates the cumulative distributions of mixtures, which are
+    /// smoother and learn from fewer slopes.
     Splines,
     /// The same for longer, in larger batches.
     LongSplines,
@@ -89,6 +89,8 @@ const PLANE: usize = 3;
 const FEW: usize = 8;
 /// Coordinates beyond which splines are many enough with small networks, and their noise asks for smaller steps.
 const SEVERAL: usize = 40;
+/// ESS/N that is enough there: a bit above what is trusted, beyond which each hundredth is dear.
+const ENOUGH_OF_SEVERAL: f64 = 0.81;
 
 impl Situation {
     pub fn of(base: &Plan, auto: Auto) -> Self {
@@ -143,11 +145,9 @@ impl Situation {
             } else {
                 &[Draws]
             }
-        } else if symptom.heavy && self.dim > FEW {
-            // A scale's funnel looks like heavy tails, and tempering in many coordinates takes tens of millions of evaluations.
-            &[Tails, BentTails, Splines, Draws]
         } else if symptom.heavy {
-            &[Tails, BentTails, Draws, Splines]
+            // A scale's funnel and a bent ridge look like heavy tails, and tempering takes tens of millions of evaluations.
+            &[Tails, BentTails, Splines, Draws]
         } else if symptom.walls {
             &[Draws]
         } else if symptom.missing || symptom.fringe {
@@ -326,20 +326,26 @@ impl Recipe {
             }
             Kind::Splines | Kind::LongSplines => {
                 let long = self.kind == Kind::LongSplines;
-                // Many coordinates have noisier gradients: smaller steps, and more of them rather than larger batches, until there are too many.
-                let (first, later, second, batch, peak) = match base.dim {
-                    dim if dim > FEW && dim <= SEVERAL && long => (2_500, 3, 3_250, 256, 2e-3),
-                    dim if dim > FEW && dim <= SEVERAL => (2_400, 2, 3_000, 64, 2e-3),
-                    _ if long => (5_000, 1, 7_000, 512, 2e-3),
-                    dim if dim <= FEW => (2_500, 1, 3_500, 256, 3e-3),
-                    _ => (2_000, 1, 3_500, 256, 1.5e-3),
+                // Few rows and many steps of a rate that falls once, from a slow start: the noise of a path gradient vanishes with the fit's faults. In
+                // more coordinates a step takes long, and larger batches come to the same sooner.
+                let (first, second, batch, peak) = match base.dim {
+                    dim if dim > FEW && dim <= SEVERAL && long => (10_400, 10_400, 64, 1.5e-3),
+                    dim if dim > FEW && dim <= SEVERAL => (10_400, 8_000, 32, 1.5e-3),
+                    _ if long => (5_000, 7_000, 512, 2e-3),
+                    dim if dim <= FEW => (8_000, 12_000, 64, 2e-3),
+                    _ => (2_000, 3_500, 256, 1.5e-3),
+                };
+                let enough = match base.dim {
+                    _ if small => 0.98,
+                    dim if dim <= SEVERAL => ENOUGH_OF_SEVERAL,
+                    _ => 0.9,
                 };
                 vec![reverse_kl(Settings {
-                    steps: first + later * second,
+                    steps: first + second,
                     batch: batch.max(components),
-                    rate: rate(peak),
+                    rate: Schedule { warm_up: if batch <= 64 { 100 } else { 0 }, ..rate(peak) },
                     average: 0.998,
-                    until: Some(Until { ess: if small { 0.98 } else { 0.9 }, se: None }),
+                    until: Some(Until { ess: enough, se: None }),
                     rounds: Some(Rounds { first, second, longer: 1.0, wider: 1.0, least: None }),
                     ..Settings::default()
                 })]
@@ -416,12 +422,11 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_tails_in_many_coordinates_is_bent_before_the_target_is_sampled() {
+    fn what_looks_like_tails_is_bent_before_the_target_is_sampled() {
         let heavy = Symptom { heavy: true, uneven: true, ..Symptom::default() };
-        let next = |dim: usize, tried: &[Kind]| situation(dim, false, false).next(tried, &heavy);
-        assert_eq!(next(20, &[Kind::Plain]), Some(Kind::Tails));
-        let tails = [Kind::Plain, Kind::Tails, Kind::BentTails];
-        assert_eq!(next(20, &tails), Some(Kind::Splines));
-        assert_eq!(next(5, &tails), Some(Kind::Draws));
+        let next = |tried: &[Kind]| situation(5, false, false).next(tried, &heavy);
+        assert_eq!(next(&[Kind::Plain]), Some(Kind::Tails));
+        assert_eq!(next(&[Kind::Plain, Kind::Tails, Kind::BentTails]), Some(Kind::Splines));
+        assert_eq!(next(&[Kind::Plain, Kind::Tails, Kind::BentTails, Kind::Splines]), Some(Kind::Draws));
     }
 }
