@@ -218,6 +218,15 @@ fn functions_of_one_number() {
             |x| (x.exp() + 2f64.exp()).ln() + (x.exp() + 1f64.exp()).ln(),
             [-5.0, 0.2, 0.9, 2.0, 3.0],
         ),
+        (
+            "log_rising(x^2 + 0.5, 3) + log_rising(2, x^2)",
+            |x| {
+                let gamma = libm::lgamma;
+                let z = x * x;
+                gamma(z + 3.5) - gamma(z + 0.5) + gamma(z + 2.0) - gamma(2.0)
+            },
+            [-5.0, 0.2, 0.9, 2.0, 3.0],
+        ),
         ("log_mix(0.3, x, 2)", |x| (0.3 * x.exp() + 0.7 * 2f64.exp()).ln(), [-5.0, 0.2, 0.9, 2.0, 3.0]),
         (
             "mean([x, 2, x^2]) + sd([x, 2, 4])",
@@ -346,6 +355,14 @@ fn statrs_references() -> Vec<Reference> {
             }),
         ),
         (
+            "beta_binomial",
+            // The binomial distribution's mean over the beta distribution's quantiles, by the beta function.
+            at(&[[3.0, 7.0, 0.8, 2.5], [0.0, 5.0, 12.0, 30.0], [20.0, 20.0, 1.0, 0.3]], 4, &|a| {
+                use statrs::function::{beta::ln_beta, factorial::ln_binomial};
+                ln_binomial(a[1] as u64, a[0] as u64) + ln_beta(a[0] + a[2], a[1] - a[0] + a[3]) - ln_beta(a[2], a[3])
+            }),
+        ),
+        (
             "neg_binomial",
             at(&[[3.0, 2.4, 1.5, 0.0], [0.0, 0.5, 4.0, 0.0], [20.0, 13.0, 0.7, 0.0]], 3, &|a| {
                 d::NegativeBinomial::new(a[2], a[2] / (a[1] + a[2])).unwrap().ln_pmf(a[0] as u64)
@@ -356,11 +373,11 @@ fn statrs_references() -> Vec<Reference> {
 
 #[test]
 fn distributions_are_those_of_an_independent_library() {
-    let discrete = ["bernoulli_logit", "binomial_logit", "poisson_log", "neg_binomial"];
+    let discrete = ["bernoulli_logit", "binomial_logit", "poisson_log", "neg_binomial", "beta_binomial"];
     for (name, references) in statrs_references() {
         for (arguments, right) in references {
             let fixed = match name {
-                "binomial_logit" => 2,
+                "binomial_logit" | "beta_binomial" => 2,
                 _ if discrete.contains(&name) => 1,
                 _ => 0,
             };
@@ -712,6 +729,7 @@ fn faults_name_their_place_and_what_would_be_right() {
         ("mu ~ poisson_log(1)", 1, 1, &["depends on a parameter"]),
         ("mu ~ normal(0, -1)", 1, 16, &["`sigma` of `normal` is -1", "a positive number"]),
         ("3 ~ binomial_logit(2, mu)", 1, 1, &["3 of 2 trials"]),
+        ("3 ~ beta_binomial(2, 1, exp(mu))", 1, 1, &["`beta_binomial` is 3 of 2 trials"]),
         ("normal + mu", 1, 1, &["is a function"]),
         ("sum(exp)", 1, 5, &["is a function"]),
         ("", 1, 1, &["there is nothing"]),

@@ -33,7 +33,7 @@ const NUMBERS: [&str; 18] = [
     "0.1e-3",
     "00012",
 ];
-const FUNCTIONS: [&str; 34] = [
+const FUNCTIONS: [&str; 35] = [
     "exp",
     "log",
     "log1p",
@@ -66,10 +66,11 @@ const FUNCTIONS: [&str; 34] = [
     "solve_lower",
     "log_determinant_lower",
     "log_mix",
+    "log_rising",
     "vector",
     "matrix",
 ];
-const DISTRIBUTIONS: [(&str, usize); 19] = [
+const DISTRIBUTIONS: [(&str, usize); 20] = [
     ("normal", 2),
     ("std_normal", 0),
     ("half_normal", 1),
@@ -86,6 +87,7 @@ const DISTRIBUTIONS: [(&str, usize); 19] = [
     ("beta", 2),
     ("bernoulli_logit", 1),
     ("binomial_logit", 2),
+    ("beta_binomial", 3),
     ("poisson_log", 1),
     ("multi_normal_cholesky", 2),
     ("dirichlet", 1),

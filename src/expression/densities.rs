@@ -117,17 +117,17 @@ fn shapes(distribution: &Distribution, arguments: &[(Value, Span)]) -> Lowered<(
         let message = format!("{} meets {}; a vector of equal length is right", x.shape(), arguments[1].0.shape());
         return Err(Fault::new(arguments[1].1, message));
     }
-    if distribution.name == "binomial_logit" {
+    if let name @ ("binomial_logit" | "beta_binomial") = distribution.name {
         let (y, n) = (x.known().unwrap_or(&[]), arguments[1].0.known());
         let Some(n) = n else {
-            return Err(Fault::new(arguments[1].1, "`n` of `binomial_logit` depends on a parameter; data are right"));
+            return Err(Fault::new(arguments[1].1, format!("`n` of `{name}` depends on a parameter; data are right")));
         };
         let trials = |i: usize| n[if n.len() == 1 { 0 } else { i.min(n.len() - 1) }];
         let same = n.len() == 1 || n.len() == y.len();
         if let Some(i) =
             y.iter().enumerate().position(|(i, &y)| same && (y > trials(i) || trials(i) != trials(i).trunc()))
         {
-            let message = format!("`y` of `binomial_logit` is {} of {} trials (place {i})", y[i], trials(i));
+            let message = format!("`y` of `{name}` is {} of {} trials (place {i})", y[i], trials(i));
             return Err(Fault::new(*place, message));
         }
     }

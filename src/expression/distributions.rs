@@ -61,7 +61,7 @@ pub(super) const DISTRIBUTIONS: &[Distribution] = distributions! {
     "student_t" ["x", "nu", "mu", "sigma"] Real ["nu", "sigma"] false
     "degrees of freedom, location, scale"
     "-0.5 * (nu + 1) * log1p(((x - mu) / sigma)^2 / nu)
-     - (log(sigma) + 0.5 * log(nu * pi) + lgamma(0.5 * nu) - lgamma(0.5 * nu + 0.5))"
+     + (log_rising(0.5 * nu, 0.5) - log(sigma) - 0.5 * log(nu * pi))"
 
     "cauchy" ["x", "mu", "sigma"] Real ["sigma"] false
     "location, scale"
@@ -118,8 +118,11 @@ pub(super) const DISTRIBUTIONS: &[Distribution] = distributions! {
 
     "neg_binomial" ["y", "mu", "phi"] Count ["mu", "phi"] false
     "mean, concentration: the variance is mu + mu^2 / phi"
-    "phi * log(phi) + y * log(mu) - (y + phi) * log(mu + phi)
-     + (lgamma(y + phi) - lgamma(phi) - lgamma(y + 1))"
+    "y * (log(mu) - log(phi)) - (y + phi) * log1p(mu / phi) + log_rising(phi, y) - lgamma(y + 1)"
+
+    "beta_binomial" ["y", "n", "a", "b"] Count ["a", "b"] false
+    "trials, and the two shapes of the beta distribution of their probability"
+    "log_rising(a, y) + log_rising(b, n - y) - log_rising(a + b, n) + (lgamma(n + 1) - lgamma(y + 1) - lgamma(n - y + 1))"
 
     "multi_normal_cholesky" ["x", "mu", "L"] Real [] true
     "mean, lower triangular Cholesky factor of the covariance"

@@ -29,7 +29,7 @@ pub(super) const ELEMENTWISE: [(&str, Unary); 18] = [
 ];
 
 /// All others, with the numbers of arguments that they take.
-pub(super) const OTHERS: [(&str, std::ops::RangeInclusive<usize>); 18] = [
+pub(super) const OTHERS: [(&str, std::ops::RangeInclusive<usize>); 19] = [
     ("pow", 2..=2),
     ("min", 1..=2),
     ("max", 1..=2),
@@ -49,6 +49,7 @@ pub(super) const OTHERS: [(&str, std::ops::RangeInclusive<usize>); 18] = [
     ("vector", 1..=1),
     ("matrix", 1..=1),
     ("log_mix", 3..=3),
+    ("log_rising", 2..=2),
 ];
 
 /// The names of all functions and distributions.
@@ -93,6 +94,7 @@ fn of_values(graph: &mut Graph, name: &str, values: &[&Value]) -> Made<Value> {
         ("dot", [a, b]) => dot(graph, a, b),
         ("solve_lower", [l, x]) => solve(graph, l, x),
         ("logsumexp", [a, b]) => graph.binary(Binary::LogAddExp, a, b),
+        ("log_rising", [x, n]) => graph.binary(Binary::LogRising, x, n),
         ("log_mix", [share, a, b]) => {
             let log_share = graph.unary(Unary::Log, share)?;
             let negative = graph.unary(Unary::Negative, share)?;

@@ -269,6 +269,16 @@ pub(super) fn binary_back(
         let slope = Share { first: by_first };
         return Arch::new().dispatch(BinaryBack { slope, a, b, value, adjoint, target, lanes });
     }
+    // Each slope is dear: not both of them for one.
+    if f == Binary::LogRising {
+        return if by_first {
+            let slope = |x: f64, n: f64, _: f64| gamma::digamma_rise(x, n);
+            Arch::new().dispatch(BinaryBack { slope, a, b, value, adjoint, target, lanes })
+        } else {
+            let slope = |x: f64, n: f64, _: f64| gamma::digamma(x + n);
+            Arch::new().dispatch(BinaryBack { slope, a, b, value, adjoint, target, lanes })
+        };
+    }
     with_binary_slopes!(f, go)
 }
 

@@ -39,6 +39,7 @@ pub(super) enum Binary {
     Min,
     Max,
     LogAddExp,
+    LogRising,
     Less,
     LessEqual,
     Equal,
@@ -117,6 +118,7 @@ macro_rules! with_binary {
             Binary::Min => $go!(|a: f64, b: f64| if a < b || a.is_nan() { a } else { b }),
             Binary::Max => $go!(|a: f64, b: f64| if a > b || a.is_nan() { a } else { b }),
             Binary::LogAddExp => $go!(|a: f64, b: f64| elementary::log_add_exp(a, b)),
+            Binary::LogRising => $go!(|a: f64, b: f64| gamma::log_rising(a, b)),
             Binary::Less => $go!(|a: f64, b: f64| if a < b { 1.0 } else { 0.0 }),
             Binary::LessEqual => $go!(|a: f64, b: f64| if a <= b { 1.0 } else { 0.0 }),
             Binary::Equal => $go!(|a: f64, b: f64| if a == b { 1.0 } else { 0.0 }),
@@ -128,7 +130,7 @@ macro_rules! with_binary {
 }
 pub(super) use with_binary;
 
-/// Calls `$go!(|a, b, value| (slope by a, slope by b))` for the operations that have slopes, but for `LogAddExp`.
+/// Calls `$go!(|a, b, value| (slope by a, slope by b))` for the operations that have slopes, but for `LogAddExp` and `LogRising`.
 macro_rules! with_binary_slopes {
     ($f:expr, $go:ident) => {
         match $f {
