@@ -87,7 +87,49 @@ impl Density for Half {
 fn failed_evaluations_put_the_draws_in_doubt() {
     let found = smc(&Half, &small(), 0, &Seed(4).stream("smc")).expect("drawn");
     assert!(found.draws.iter().all(|x| *x <= 0.0));
-    assert!(!found.is_sound() && found.faults[0].contains("evaluations failed"), "{:?}", found.faults);
+    assert!(
+        !found.is_sound() && found.faults[0].contains("evaluations around the target's mass failed"),
+        "{:?}",
+        found.faults
+    );
+}
+
+/// A standard normal distribution that cannot be evaluated far from its mass, as where an exponential overflows.
+struct Near;
+
+impl Density for Near {
+    fn dim(&self) -> usize {
+        1
+    }
+
+    fn evaluate(
+        &self,
+        points: &[f64],
+        values: &mut [f64],
+        mut gradients: Option<&mut [f64]>,
+        faults: &mut Faults,
+    ) -> Result<(), Fatal> {
+        for (row, (x, value)) in points.iter().zip(values).enumerate() {
+            *value = -0.5 * x * x;
+            if x.abs() > 8.0 {
+                faults.mark(row, "it overflows");
+            }
+            if let Some(gradients) = &mut gradients {
+                gradients[row] = -x;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn failures_far_from_the_mass_are_no_doubt() {
+    // Two thirds of the base lie where nothing can be evaluated.
+    let settings = SmcSettings { scale: Some(16.0), ..small() };
+    let found = smc(&Near, &settings, 0, &Seed(4).stream("smc")).expect("drawn");
+    assert!(found.is_sound() && found.failed * 100 > found.evaluations, "{:?}", found);
+    let (log_z, error) = found.log_z.expect("an estimate");
+    assert!((log_z - 0.5 * std::f64::consts::TAU.ln()).abs() < 4.0 * error.max(0.02), "{log_z} {error}");
 }
 
 /// A standard normal distribution of which the half beyond x = 0.5 weighs e² times as much: no step is short enough for the jump.

@@ -25,6 +25,8 @@ pub(super) struct Island {
     pub acceptance: f64,
     pub evaluations: usize,
     pub failed: usize,
+    /// Evaluations of moves at β = 1, and those of them that failed.
+    pub at_target: (usize, usize),
     /// How much of the particles' largest log weights at β = 1 a round of moves leaves: their rank correlation before and after (the
     /// largest of the snapshots).
     pub memory: f64,
@@ -117,6 +119,8 @@ struct Walk<'a> {
     moves: usize,
     evaluations: usize,
     failed: usize,
+    /// Evaluations of moves at the target's own temperature, and those of them that failed.
+    at_target: (usize, usize),
 }
 
 /// What a round of moves did.
@@ -158,6 +162,9 @@ impl Walk<'_> {
             acceptance += moved.acceptance;
             self.evaluations += moved.evaluations;
             self.failed += moved.failed;
+            if beta >= 1.0 {
+                self.at_target = (self.at_target.0 + moved.evaluations, self.at_target.1 + moved.failed);
+            }
             for jump in 0..JUMPS {
                 let stream = noise.child(&format!("{k} jump {jump}"));
                 let (evaluations, failed) = self.path.jump(&mut self.particles, beta, &stream)?;
@@ -206,6 +213,7 @@ pub(super) fn island(
         moves: settings.moves,
         evaluations: n,
         failed,
+        at_target: (0, 0),
     };
     let (mut beta, mut log_z, mut temperatures) = (0.0, 0.0, 0);
     let mut origins: Vec<u32> = (0..n as u32).collect();
@@ -241,8 +249,20 @@ pub(super) fn island(
     origins.iter().for_each(|&origin| descendants[origin as usize] += 1);
     let variance = descendants.iter().map(|&d| ((f64::from(d) - 1.0) / n as f64).powi(2)).sum();
     let ancestors = descendants.iter().filter(|&&d| d > 0).count();
-    let (arrived, evaluations, failed) = (beta >= 1.0, walk.evaluations, walk.failed);
-    Ok(Island { points, log_z, temperatures, ancestors, variance, acceptance, evaluations, failed, memory, arrived })
+    let (arrived, evaluations, failed, at_target) = (beta >= 1.0, walk.evaluations, walk.failed, walk.at_target);
+    Ok(Island {
+        points,
+        log_z,
+        temperatures,
+        ancestors,
+        variance,
+        acceptance,
+        evaluations,
+        failed,
+        at_target,
+        memory,
+        arrived,
+    })
 }
 
 /// What the largest log weights remember of themselves: the rank correlation of those before a round of moves with those after it, over the
