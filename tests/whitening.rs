@@ -190,3 +190,19 @@ fn an_experiment_is_whitened_as_it_says() {
         assert!(error.to_string().contains(word), "{error}");
     }
 }
+
+#[test]
+fn few_of_many_modes_do_not_mix_independent_coordinates() {
+    // 256 modes, of which climbs come to some: chance makes their coordinates look correlated.
+    let wells = plan("(name: \"x\", target: ManyWell(dim: 16))").expect("a plan");
+    let note = wells.whitening_note.expect("a note");
+    assert!(note.contains("by the moments of") && !wells.survey.expect("a survey").is_complete(), "{note}");
+    let factor = &wells.standardisation.factor;
+    let mixed = |cell: usize| cell / 16 != cell % 16 && factor[cell].abs() > 1e-6 * factor[cell % 16 * 17].abs();
+    assert!((0..factor.len()).all(|cell| !mixed(cell)), "{factor:?}");
+    // Three modes that are all of them say how coordinates vary together.
+    let means = "[[6, 6, 6, 6], [0, 0, 0, 0], [-6, -6, -6, -6]]";
+    let few = plan(&format!("(name: \"x\", target: Mixture(means: {means}, deviations: [1, 1, 1]))")).expect("a plan");
+    let factor = &few.standardisation.factor;
+    assert!(few.survey.expect("a survey").is_complete() && factor[4].abs() > 0.5 * factor[0].abs(), "{factor:?}");
+}

@@ -108,6 +108,8 @@ const SCALES: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
 const MOST_SURVEYED: usize = 256;
 /// Modes that have a part in the moments have at least this.
 const LEAST_PART: f64 = 0.02;
+/// Modes for each coordinate from which they tell how coordinates vary together, where these are not all.
+const EACH_COORDINATE: usize = 4;
 
 /// The origin, and `each` normal points of each scale.
 fn spread_starts(dim: usize, each: usize, stream: &Stream) -> Vec<Vec<f64>> {
@@ -132,7 +134,8 @@ fn by_survey(found: Survey, fitted: Standardisation) -> Result<Whitened> {
             return Ok(Whitened { standardisation: fitted, note: Some(note), survey: Some(found) });
         }
         (Some(_), 2..) => {
-            let (mean, covariance) = moments(&modes);
+            let tell = found.is_complete() || modes.len() >= EACH_COORDINATE * modes[0].mean.len();
+            let (mean, covariance) = moments(&modes, tell);
             (mean, covariance, format!("whitened by the moments of {} modes that {climbs} reached", modes.len()))
         }
         (Some(best), _) => {
@@ -229,8 +232,10 @@ pub(super) fn weights_of(modes: &[&Approximation]) -> Vec<f64> {
     weights
 }
 
-/// Mean and covariance (row-major) of a mixture of `modes` weighted by their evidence.
-fn moments(modes: &[&Approximation]) -> (Vec<f64>, Vec<f64>) {
+/// Mean and covariance (row-major) of a mixture of `modes` weighted by their evidence. Where they do not `tell` how coordinates vary together, such as
+/// ten of the thousands of modes of a product, how far they are apart counts along each coordinate alone: correlations would be chance, and mix
+/// what is independent.
+fn moments(modes: &[&Approximation], tell: bool) -> (Vec<f64>, Vec<f64>) {
     let dim = modes[0].mean.len();
     let weights = weights_of(modes);
     let (mut mean, mut covariance) = (vec![0.0; dim], vec![0.0; dim * dim]);
@@ -240,7 +245,7 @@ fn moments(modes: &[&Approximation]) -> (Vec<f64>, Vec<f64>) {
     for (mode, weight) in modes.iter().zip(&weights) {
         for i in 0..dim {
             for j in 0..dim {
-                let apart = (mode.mean[i] - mean[i]) * (mode.mean[j] - mean[j]);
+                let apart = if tell || i == j { (mode.mean[i] - mean[i]) * (mode.mean[j] - mean[j]) } else { 0.0 };
                 covariance[i * dim + j] += weight * (mode.covariance[i * dim + j] + apart);
             }
         }
