@@ -101,7 +101,7 @@ pub struct Certificate {
 /// k̂ from which importance-weighted averages are not reliable (Vehtari et al. 2024).
 const MOST_K_HAT: f64 = 0.7;
 /// ESS/N below which draws should be weighted.
-const TRUSTED_ESS: f64 = 0.8;
+pub const TRUSTED_ESS: f64 = 0.8;
 /// Total variation distance from which draws should be weighted: that of log-normal weights of ESS/N 0.77.
 const MOST_DISTANCE: f64 = 0.2;
 /// Total variation distance up to which draws are as good as the target's own, whatever the tail of their weights.
@@ -262,10 +262,18 @@ impl Certificate {
     /// Whether slow particles are all that speaks against `look`, which has come by nothing that the student lacks: another way of moving them may
     /// settle it.
     pub fn look_is_only_slow(&self, look: &Look) -> bool {
-        let slow = look.faults.is_empty() && !look.doubts.is_empty();
+        look.faults.is_empty() && !look.doubts.is_empty() && self.look_has_found_nothing_else()
+    }
+
+    /// Whether the look has come by less than the student's own draws and by nothing that the student lacks: it is the one to be doubted.
+    pub fn look_has_only_missed(&self) -> bool {
+        self.look_has_missed() && self.look_has_found_nothing_else()
+    }
+
+    fn look_has_found_nothing_else(&self) -> bool {
         let found_more = self.log_z_apart().is_some_and(|apart| apart.is_nan() || apart < 0.0);
         let elsewhere = self.unseen.is_none_or(|share| share > MOST_UNSEEN) || !self.lost.is_empty();
-        slow && !found_more && !elsewhere && self.reverse.ess >= EVEN_ENOUGH
+        !found_more && !elsewhere && self.reverse.ess >= EVEN_ENOUGH
     }
 
     /// By how much the student's log Z is off the independent one, if by more than chance and more than matters.

@@ -115,7 +115,7 @@ impl Looking<'_> {
 
     /// The certificate by a look that is `at_hand` or still to be taken, and the student's draws on which it rests. A Monte Carlo look that has
     /// found less of the target than the student, or is too coarse to tell, is followed by a more thorough one; one whose particles hardly move, and
-    /// against which nothing else speaks, by one in the student's coordinates.
+    /// against which nothing else speaks, by one in the student's coordinates; so is the last one, if it has found less than the student and nothing else.
     ///
     /// # Errors
     /// If the target asks for the run to stop.
@@ -158,6 +158,14 @@ impl Looking<'_> {
             match effort.filter(|place| more && place + 1 < EFFORTS.len()) {
                 Some(place) => (look, effort) = self.by_smc(density, place + 1, &mut spent)?,
                 None => {
+                    if let Some(less) = look.as_ref().filter(|_| another && certificate.look_has_only_missed()) {
+                        if let Some((certificate, look)) =
+                            self.in_the_student(student, density, &own, less, &certificate)?
+                        {
+                            own.independent = spread_over(&look.points, student.dim(), KEPT);
+                            return Ok((certificate, own));
+                        }
+                    }
                     own.independent = look.map_or_else(Vec::new, |look| spread_over(&look.points, student.dim(), KEPT));
                     return Ok((certificate, own));
                 }
@@ -191,7 +199,11 @@ impl Looking<'_> {
             pulled.carry(&mut look.points);
             look.log_z = density.log_normalizer().map(|log_z| (log_z, 0.0)).or(look.log_z);
             let mut settled = certify_by(student, density, own, self.stream, Some(&look))?;
-            let why = before.doubts.join("; ");
+            let mut why: Vec<&str> = before.faults.iter().chain(&before.doubts).map(String::as_str).collect();
+            if certificate.look_has_missed() {
+                why.push("it found less than the student's own draws");
+            }
+            let why = why.join("; ");
             settled
                 .reasons
                 .push(format!("a look in the target's coordinates has come by nothing else, but was in doubt: {why}"));

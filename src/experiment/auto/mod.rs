@@ -2,6 +2,7 @@
 
 mod modes;
 mod recipe;
+mod situation;
 mod symptom;
 mod unexplained;
 
@@ -13,7 +14,7 @@ use super::report::{Attempted, ModeMass};
 use super::spec::{IndependentSpec, Spec};
 use super::stages::Auto;
 use crate::error::{Error, Result};
-use crate::evaluate::certificate::{Certificate, Verdict};
+use crate::evaluate::certificate::{Certificate, Verdict, TRUSTED_ESS};
 use crate::evaluate::draws::{weighted_draws, WeightedDraws};
 use crate::evaluate::parameters::Parameter;
 use crate::evaluate::weights;
@@ -21,7 +22,8 @@ use crate::flow::Model;
 use crate::shown;
 use crate::target::Evaluations;
 use modes::Modes;
-use recipe::{Recipe, Situation};
+use recipe::Recipe;
+use situation::Situation;
 use std::borrow::Cow;
 use std::time::Instant;
 use symptom::Symptom;
@@ -39,6 +41,14 @@ const WORTH_WEIGHING: f64 = 0.05;
 fn worth(auto: Auto) -> f64 {
     match auto.require.verdict() {
         Verdict::Trusted => WORTH_JUDGING,
+        _ => WORTH_WEIGHING,
+    }
+}
+
+/// ESS/N below which no student has the verdict that is asked for.
+fn asked(auto: Auto) -> f64 {
+    match auto.require.verdict() {
+        Verdict::Trusted => TRUSTED_ESS,
         _ => WORTH_WEIGHING,
     }
 }
@@ -142,6 +152,7 @@ pub(super) fn by_itself(base: &Plan, auto: Auto, course: &mut Course) -> Result<
             Ok(outcome) => outcome,
         };
         symptom = outcome.symptom;
+        situation.hear_of(kind, outcome.kept.as_ref().map(|kept| kept.ess));
         if let Some(attempted) = course.record.attempts.last_mut() {
             attempted.ess = outcome.kept.as_ref().map(|kept| kept.ess);
             let certificate = outcome.kept.as_ref().and_then(|kept| kept.certificate.as_ref());

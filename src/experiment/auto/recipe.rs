@@ -1,15 +1,13 @@
-//! What is tried: flows and stages by what is known of a target, and in which order.
+//! What is tried: flows and stages by what is known of a target.
 
 use super::super::check::Plan;
-use super::super::spec::{Against, MethodSpec, Spec, StageSpec, StudentSpec};
-use super::super::stages::Auto;
-use super::modes::Modes;
+use super::super::spec::{Against, MethodSpec, Spec, StageSpec};
+use super::situation::{Situation, FEW, MANY};
 use super::symptom::Symptom;
 use crate::flow::{BaseConfig, FlowConfig, MixtureBase, StudentTBase};
 use crate::sampler::SmcSettings;
-use crate::target::Survey;
 use crate::train::{Gradient, Replay, Rounds, Schedule, Settings, Until};
-use crate::transformer::{MixtureCdfSettings, Transformer};
+use crate::transformer::{MixtureCdfSettings, SplineSettings, Transformer};
 
 /// Ways to a student, from the cheapest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,117 +50,16 @@ pub(super) struct Recipe {
     pub why: String,
 }
 
-/// What is known of the target.
-pub(super) struct Situation {
-    dim: usize,
-    /// Modes that climbs from far and near have reached, and whether normal densities say something of half of them, or much.
-    modes_of_survey: usize,
-    normal: bool,
-    described: bool,
-    /// Whether these are likely all.
-    complete: bool,
-    /// The flow that the experiment names, which is kept then.
-    given: Option<FlowConfig>,
-    /// Whether there are draws from elsewhere, which show the modes.
-    has_data: bool,
-    /// The most evaluations of the target.
-    budget: Option<u64>,
-    /// ESS/N below which a student is of no use.
-    worth: f64,
-    /// The modes that draws belong to.
-    pub modes: Option<Modes>,
-}
-
-/// ESS/N of Laplace's approximation below which a mode says little of the mass around it.
-const SAYS_LITTLE: f64 = 0.05;
-/// The same of modes at which a mixture may begin in many coordinates, or one of many components in few.
-const SAYS_MUCH: f64 = 0.1;
-/// Modes from which, in many coordinates, there are too many for few draws to show.
-const MANY: usize = 8;
-/// Modes that a mixture has as components, at most: the labels of four groups can be exchanged in so many ways.
-const MOST_COMPONENTS: usize = 24;
 /// Draws by which a student is judged, at least, however small the budget is.
 const FEWEST_DRAWS: u64 = 2_000;
 /// Coordinates up to which components of a mixture cover what no smooth map does.
 const PLANE: usize = 3;
-/// Coordinates up to which draws need few.
-const FEW: usize = 8;
 /// Coordinates beyond which splines are many enough with small networks, and their noise asks for smaller steps.
 const SEVERAL: usize = 40;
 /// ESS/N that is enough there: a bit above what is trusted, beyond which each hundredth is dear.
 const ENOUGH_OF_SEVERAL: f64 = 0.81;
 
 impl Situation {
-    pub fn of(base: &Plan, auto: Auto) -> Self {
-        let survey = base.survey.as_ref();
-        let modes_of_survey = survey.map_or(0, |survey| survey.weighty().count());
-        let half_have = |least: f64| {
-            survey.is_some_and(|survey| {
-                let good = survey.weighty().filter(|mode| mode.ess >= least).count();
-                2 * good >= modes_of_survey
-            })
-        };
-        let (normal, described) = (half_have(SAYS_LITTLE), half_have(SAYS_MUCH));
-        let given = match &base.spec.student {
-            Some(StudentSpec::Flow(flow)) => Some(flow.clone()),
-            _ => None,
-        };
-        let complete = survey.is_some_and(Survey::is_complete);
-        let has_data = base.data.is_some();
-        let (dim, budget, worth) = (base.dim, auto.evaluations, super::worth(auto));
-        Self { dim, modes_of_survey, normal, described, complete, given, has_data, budget, worth, modes: None }
-    }
-
-    /// As many as there are modes, where these are all, few, and as good as normal, so that a mixture may begin there. In many coordinates
-    /// modes that do not describe what is around them are points of a landscape, and climbs come to few of them.
-    fn components(&self) -> Option<usize> {
-        let few = (2..=MOST_COMPONENTS).contains(&self.modes_of_survey) && self.dim > 1;
-        let normal = if self.dim > FEW || self.modes_of_survey > MANY { self.described } else { self.normal };
-        (few && normal && self.complete && !self.has_data).then_some(self.modes_of_survey)
-    }
-
-    /// What to try next, if anything.
-    pub fn next(&self, tried: &[Kind], symptom: &Symptom) -> Option<Kind> {
-        use Kind::{BentTails, Draws, LongSplines, Mixture, MoreDraws, Plain, Splines, Tails};
-        let several = self.modes_of_survey > 1;
-        let order: &[Kind] = if tried.is_empty() {
-            match (several, self.normal) {
-                _ if self.has_data => &[Draws],
-                (true, true) if self.dim > FEW && self.modes_of_survey >= MANY && !self.complete => &[MoreDraws],
-                _ if self.components().is_some() => &[Mixture],
-                (true, _) if self.dim > FEW && !self.described => &[Splines],
-                (true, true) => &[Draws],
-                (true, false) => &[Splines],
-                // One affine coordinate can only be normal.
-                _ if self.dim == 1 => &[Splines],
-                _ => &[Plain],
-            }
-        } else if tried.contains(&Draws) || tried.contains(&MoreDraws) {
-            &[MoreDraws]
-        } else if tried.contains(&Mixture) {
-            if (symptom.uneven || symptom.fringe) && !symptom.missing {
-                &[Splines, Draws]
-            } else {
-                &[Draws]
-            }
-        } else if symptom.heavy {
-            // A scale's funnel and a bent ridge look like heavy tails, and tempering takes tens of millions of evaluations.
-            &[Tails, BentTails, Splines, Draws]
-        } else if symptom.walls {
-            &[Draws]
-        } else if symptom.missing || symptom.fringe {
-            // Two linear layers are soon tried.
-            &[Tails, Draws]
-        } else if symptom.uneven && self.modes_of_survey <= 1 {
-            &[Splines, LongSplines, Draws]
-        } else if symptom.uneven || symptom.diverged.is_some() {
-            &[Splines, Draws]
-        } else {
-            &[]
-        };
-        order.iter().copied().find(|kind| !tried.contains(kind))
-    }
-
     /// The recipe of this kind.
     pub fn recipe(&self, kind: Kind, symptom: &Symptom) -> Recipe {
         let because =
@@ -214,7 +111,8 @@ impl Situation {
         }
     }
 
-    fn flow(&self, kind: Kind) -> FlowConfig {
+    /// The flow that it trains, which is the one that the experiment names if it does.
+    pub fn flow(&self, kind: Kind) -> FlowConfig {
         if let Some(given) = &self.given {
             return given.clone();
         }
@@ -262,7 +160,8 @@ impl Situation {
                         layers: 2.into(),
                         hidden: vec![32.max(self.dim.min(64))],
                         base,
-                        transformer: spline,
+                        // Two wells within the scale of a coordinate.
+                        transformer: Transformer::Spline(SplineSettings { bins: 12, ..SplineSettings::default() }),
                         ..plain
                     },
                 }
@@ -313,7 +212,7 @@ impl Recipe {
                         batch: 32,
                         rate: rate(if careful { 1e-3 } else { 2e-3 }),
                         until: Some(Until { ess: 0.97, se: None }),
-                        rounds: Some(Rounds { first: 700, least: Some(situation.worth), ..Rounds::default() }),
+                        rounds: Some(Rounds { first: 700, least: Some(situation.asked), ..Rounds::default() }),
                         replay: Some(Replay { times: 1, ..Replay::default() }),
                         ..training
                     }
@@ -359,7 +258,9 @@ impl Recipe {
                     (true, false) => 200_000,
                 };
                 let batch = (if more { 512 } else { 256 }).max(2 * components);
-                let (forward, reverse) = if self.walls || base.dim > FEW { (1.0, 0.1) } else { (1.0, 1.0) };
+                // Few draws do not hold a student that its own draws pull away; many do.
+                let listens = self.walls || (base.dim > FEW && !more);
+                let (forward, reverse) = (1.0, if listens { 0.1 } else { 1.0 });
                 let steps = if more { 4_000 } else { 2_000 };
                 let training = Settings { steps, batch, average: 0.998, clip: 100.0, ..Settings::default() };
                 let method = MethodSpec::Smc(SmcSettings { particles, ..SmcSettings::default() });
@@ -383,50 +284,5 @@ impl Recipe {
             spec.evaluation.draws = spec.evaluation.draws.min((most / 5).max(FEWEST_DRAWS) as usize);
         }
         spec
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Of three modes that climbs have come to often enough, in so many coordinates; how well normal densities describe them.
-    fn situation(dim: usize, normal: bool, described: bool) -> Situation {
-        let (given, has_data, budget, worth, modes) = (None, false, None, 0.75, None);
-        Situation { dim, modes_of_survey: 3, normal, described, complete: true, given, has_data, budget, worth, modes }
-    }
-
-    #[test]
-    fn a_mixture_begins_at_modes_only_where_these_stand_for_the_density() {
-        let first = |of: Situation| of.next(&[], &Symptom::default());
-        assert_eq!(first(situation(64, true, true)), Some(Kind::Mixture));
-        // A landscape: its few modes say next to nothing of it, and more draws of it than can be had would be needed.
-        assert_eq!(first(situation(64, true, false)), Some(Kind::Splines));
-        // In few coordinates bent modes are covered by components all the same.
-        assert_eq!(first(situation(2, true, false)), Some(Kind::Mixture));
-        assert_eq!(first(situation(2, false, false)), Some(Kind::Splines));
-        let unknown = Situation { complete: false, ..situation(4, true, true) };
-        assert_eq!(first(unknown), Some(Kind::Draws));
-        // Four groups whose labels can be exchanged; many modes that normal densities say little of.
-        let exchanged = Situation { modes_of_survey: 24, ..situation(11, true, true) };
-        assert_eq!(first(exchanged), Some(Kind::Mixture));
-        let bent = Situation { modes_of_survey: 24, ..situation(6, true, false) };
-        assert_eq!(first(bent), Some(Kind::Draws));
-    }
-
-    #[test]
-    fn a_fringe_around_a_mixture_is_bent_and_a_lost_part_is_sampled() {
-        let next = |of: Symptom| situation(5, true, true).next(&[Kind::Mixture], &of);
-        assert_eq!(next(Symptom { fringe: true, ..Symptom::default() }), Some(Kind::Splines));
-        assert_eq!(next(Symptom { missing: true, uneven: true, ..Symptom::default() }), Some(Kind::Draws));
-    }
-
-    #[test]
-    fn what_looks_like_tails_is_bent_before_the_target_is_sampled() {
-        let heavy = Symptom { heavy: true, uneven: true, ..Symptom::default() };
-        let next = |tried: &[Kind]| situation(5, false, false).next(tried, &heavy);
-        assert_eq!(next(&[Kind::Plain]), Some(Kind::Tails));
-        assert_eq!(next(&[Kind::Plain, Kind::Tails, Kind::BentTails]), Some(Kind::Splines));
-        assert_eq!(next(&[Kind::Plain, Kind::Tails, Kind::BentTails, Kind::Splines]), Some(Kind::Draws));
     }
 }
