@@ -247,10 +247,11 @@ fn only_a_look_that_has_found_nothing_else_may_be_settled_in_the_students_coordi
     let model = student(&target, &[0.0; 2], 1.0, 800, 1);
     let sampler = target.sampler().expect("exact draws");
     let points = flowdistill::evaluate::draws::exact_draws(sampler, 2, 5_000, &Seed(3).stream("exact"));
-    let only_slow = |look: Look| {
-        let found = certify(&model.freeze(), &target, 20_000, &Seed(7).stream("certificate"), Some(&look));
-        found.expect("judged").look_is_only_slow(&look)
+    let judged = |look: &Look| {
+        certify(&model.freeze(), &target, 20_000, &Seed(7).stream("certificate"), Some(look)).expect("judged")
     };
+    let only_slow = |look: Look| judged(&look).look_is_only_slow(&look);
+    let only_missed = |look: &Look| judged(look).look_has_only_missed();
     let (doubts, effective) = (vec!["they hardly move".to_string()], 5_000.0);
     let slow = |log_z| Look {
         points: points.clone(),
@@ -264,9 +265,13 @@ fn only_a_look_that_has_found_nothing_else_may_be_settled_in_the_students_coordi
     assert!(!only_slow(slow(0.5)));
     let mut elsewhere = slow(-1.0);
     elsewhere.points[..200].fill(30.0);
+    assert!(!only_missed(&elsewhere));
     assert!(!only_slow(elsewhere));
     assert!(!only_slow(Look { faults: doubts.clone(), ..slow(-1.0) }));
     assert!(!only_slow(Look { doubts: Vec::new(), ..slow(-1.0) }));
+    // Less than the student's own draws have found speaks against a look, whatever else does.
+    assert!(only_missed(&Look { faults: doubts.clone(), ..slow(-1.0) }) && only_missed(&slow(-1.0)));
+    assert!(!only_missed(&slow(0.0)) && !only_missed(&slow(0.5)));
 }
 
 #[test]
