@@ -262,6 +262,8 @@ impl Recipe {
                 let listens = self.walls || (base.dim > FEW && !more);
                 let (forward, reverse) = (1.0, if listens { 0.1 } else { 1.0 });
                 let steps = if more { 4_000 } else { 2_000 };
+                // Slopes of draws between many wells are noise that only smaller steps average.
+                let closing = if more && base.dim > FEW { 5e-4 } else { 1e-3 };
                 let training = Settings { steps, batch, average: 0.998, clip: 100.0, ..Settings::default() };
                 let method = MethodSpec::Smc(SmcSettings { particles, ..SmcSettings::default() });
                 let sample = (!situation.has_data).then_some(StageSpec::Sample { method, draws });
@@ -273,7 +275,7 @@ impl Recipe {
                         reverse,
                         forward,
                         anneal: None,
-                        training: Settings { rate: rate(1e-3), until, ..training },
+                        training: Settings { rate: rate(closing), until, ..training },
                     },
                 ];
                 sample.into_iter().chain(fits).collect()
