@@ -356,7 +356,7 @@ fn statrs_references() -> Vec<Reference> {
         ),
         (
             "beta_binomial",
-            // The binomial distribution's mean over the beta distribution's quantiles, by the beta function.
+            // statrs has no such distribution: the ratio of two beta functions.
             at(&[[3.0, 7.0, 0.8, 2.5], [0.0, 5.0, 12.0, 30.0], [20.0, 20.0, 1.0, 0.3]], 4, &|a| {
                 use statrs::function::{beta::ln_beta, factorial::ln_binomial};
                 ln_binomial(a[1] as u64, a[0] as u64) + ln_beta(a[0] + a[2], a[1] - a[0] + a[3]) - ln_beta(a[2], a[3])
@@ -403,6 +403,26 @@ fn distributions_are_those_of_an_independent_library() {
             let lists: Vec<String> = shown.iter().map(|x| format!("[{x}, {x}, {x}]")).collect();
             let vectors = made(&list, &[], &format!("sum({name}({})) / 3", lists.join(", ")));
             assert!(close(values(&vectors, &origin)[0], right, 1e-10), "{name} over vectors");
+        }
+    }
+}
+
+#[test]
+fn distributions_come_to_their_limits_however_large_a_parameter_is() {
+    use statrs::distribution::{self as d, Continuous, Discrete};
+    // A dispersion, degrees of freedom, or shapes of which eᵏ is far beyond what a difference of log gammas can tell.
+    let cases = [
+        ("7 ~ neg_binomial(3, exp(k))", d::Poisson::new(3.0).unwrap().ln_pmf(7)),
+        ("1.3 ~ student_t(exp(k), 0, 2)", d::Normal::new(0.0, 2.0).unwrap().ln_pdf(1.3)),
+        ("2 ~ beta_binomial(5, exp(k), 3 * exp(k))", d::Binomial::new(0.25, 5).unwrap().ln_pmf(2)),
+    ];
+    for (text, limit) in cases {
+        let density = made(&[("k", Support::Real)], &[], text);
+        // Beyond 10¹⁵⁴ the slope of a quotient by it underflows.
+        for k in [30.0, 45.0, 90.0, 300.0] {
+            let (found, slope) = evaluate(&density, &[k]);
+            assert!((found[0] - limit).abs() < 1e-11, "{text} at {k}: {} {limit}", found[0]);
+            assert!(slope[0].abs() < 1e-11, "{text} at {k}: slope {}", slope[0]);
         }
     }
 }

@@ -118,7 +118,8 @@ pub(super) const DISTRIBUTIONS: &[Distribution] = distributions! {
 
     "neg_binomial" ["y", "mu", "phi"] Count ["mu", "phi"] false
     "mean, concentration: the variance is mu + mu^2 / phi"
-    "y * (log(mu) - log(phi)) - (y + phi) * log1p(mu / phi) + log_rising(phi, y) - lgamma(y + 1)"
+    "ratio = log(mu) - log(phi)
+     y * ratio - (y + phi) * softplus(ratio) + log_rising(phi, y) - lgamma(y + 1)"
 
     "beta_binomial" ["y", "n", "a", "b"] Count ["a", "b"] false
     "trials, and the two shapes of the beta distribution of their probability"
